@@ -1,0 +1,43 @@
+"""Which implementation an op runs: chosen by device, unless this thread asked for another."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, Literal
+
+Backend = Literal["auto", "reference", "triton"]
+BACKENDS: Final = ("auto", "reference", "triton")
+
+
+class _Choice(threading.local):
+    name: Backend = "auto"
+
+
+_choice = _Choice()
+
+
+def requested() -> Backend:
+    """The backend this thread asked for with `use_backend`; ``"auto"`` outside of one."""
+    return _choice.name
+
+
+@contextmanager
+def use_backend(name: Backend) -> Iterator[None]:
+    """Choose the implementation for the ops called inside the block, in this thread only.
+
+    - ``"auto"``: by device. CPU runs C++, CUDA and ROCm run Triton, any other device raises.
+    - ``"reference"``: the plain PyTorch mathematics of `fastvae.reference`, on any device, twice differentiable.
+    - ``"triton"``: the Triton kernels on CPU tensors too, under Triton's interpreter (``TRITON_INTERPRET=1``).
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    if name not in BACKENDS:
+        raise ValueError(f"name: got {name!r}; takes one of {BACKENDS}")
+    previous, _choice.name = _choice.name, name
+    try:
+        yield
+    finally:
+        _choice.name = previous

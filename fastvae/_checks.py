@@ -1,0 +1,190 @@
+"""Argument checks. Each message names the argument, what it got and what it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from fastvae._options import REDUCTIONS
+
+FLOATS: Final = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+TARGETS: Final = (*FLOATS, torch.uint8, torch.bool)
+WEIGHTS: Final = (*FLOATS, torch.bool)
+
+
+def _names(dtypes: Sequence[torch.dtype]) -> str:
+    return ", ".join(str(dtype).removeprefix("torch.") for dtype in dtypes)
+
+
+def tensor(name: str, value: object, dtypes: Sequence[torch.dtype] = FLOATS) -> None:
+    """`value` is a tensor of rank >= 1 with one of `dtypes`."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name}: got {type(value).__name__}; takes a torch.Tensor")
+    if value.dtype not in dtypes:
+        raise TypeError(f"{name}: got dtype {_names([value.dtype])}; takes {_names(dtypes)}")
+    if value.dim() == 0:
+        raise ValueError(f"{name}: got a tensor of rank 0; takes [batch, ...], rank 1 or more")
+
+
+def same_shape(name: str, value: Tensor, other: str, like: Tensor) -> None:
+    if value.shape != like.shape:
+        raise ValueError(
+            f"{name}: got shape {list(value.shape)}; takes the shape of {other}, {list(like.shape)} (expand it)"
+        )
+
+
+def same_dtype(name: str, value: Tensor, other: str, like: Tensor) -> None:
+    if value.dtype != like.dtype:
+        raise TypeError(
+            f"{name}: got dtype {_names([value.dtype])}; takes the dtype of {other}, {_names([like.dtype])}"
+        )
+
+
+def same_device(name: str, value: Tensor, other: str, like: Tensor) -> None:
+    if value.device != like.device:
+        raise ValueError(f"{name}: got device {value.device}; takes the device of {other}, {like.device}")
+
+
+def broadcastable(name: str, value: Tensor, other: str, shape: Sequence[int]) -> None:
+    """`value` expands to `shape`; it never makes `other` larger."""
+    lead = len(shape) - value.dim()
+    if lead < 0 or any(size not in (1, full) for size, full in zip(value.shape, shape[lead:], strict=True)):
+        raise ValueError(
+            f"{name}: got shape {list(value.shape)}; takes a shape that broadcasts to that of {other}, {list(shape)}"
+        )
+
+
+def constant(name: str, value: Tensor) -> None:
+    if value.requires_grad and torch.is_grad_enabled():
+        raise ValueError(f"{name}: got a tensor that requires grad; takes a constant (call .detach() on it)")
+
+
+def reduction(value: str) -> None:
+    if value not in REDUCTIONS:
+        raise ValueError(f"reduction: got {value!r}; takes one of {REDUCTIONS}")
+
+
+def batch_dims(value: int, like: Tensor) -> None:
+    if not 1 <= value <= like.dim():
+        raise ValueError(f"batch_dims: got {value!r}; takes 1 to the rank of the input, {like.dim()}")
+
+
+def posterior(mu: Tensor, scale: Tensor) -> None:
+    tensor("mu", mu)
+    tensor("scale", scale)
+    same_shape("scale", scale, "mu", mu)
+    same_dtype("scale", scale, "mu", mu)
+    same_device("scale", scale, "mu", mu)
+
+
+def prior(value: object, mu: Tensor) -> tuple[Tensor, Tensor] | tuple[None, None]:
+    """The pair `(mu_p, scale_p)`, or two Nones for the standard normal."""
+    if value is None:
+        return None, None
+    if not (isinstance(value, (tuple, list)) and len(value) == 2):
+        raise TypeError(f"prior: got {type(value).__name__}; takes None or a pair (mu, scale) of tensors")
+    for name, part in zip(("prior[0]", "prior[1]"), value, strict=True):
+        if not isinstance(part, Tensor):
+            raise TypeError(f"{name}: got {type(part).__name__}; takes a torch.Tensor")
+        if part.dtype not in FLOATS:
+            raise TypeError(f"{name}: got dtype {_names([part.dtype])}; takes {_names(FLOATS)}")
+        broadcastable(name, part, "mu", mu.shape)
+        same_device(name, part, "mu", mu)
+    return value[0], value[1]
+
+
+def packed(moments: Tensor, dim: int) -> int:
+    """The packed dimension, counted from the front."""
+    tensor("moments", moments)
+    if moments.dim() < 2:
+        raise ValueError(
+            f"moments: got shape {list(moments.shape)}; takes rank 2 or more, mu and scale packed along dim"
+        )
+    if not -moments.dim() <= dim < moments.dim() or dim % moments.dim() == 0:
+        raise ValueError(f"dim: got {dim!r}; takes a dimension of moments, {list(moments.shape)}, other than the batch")
+    if moments.shape[dim] % 2:
+        raise ValueError(
+            f"moments: got size {moments.shape[dim]} along dim {dim}; takes an even size, mu and scale packed together"
+        )
+    return dim % moments.dim()
+
+
+def num_samples(value: int | None) -> None:
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise ValueError(f"num_samples: got {value!r}; takes None or an int of at least 1")
+
+
+def fused_device(name: str, value: Tensor) -> None:
+    """The fused kernels run on CPU and on CUDA or ROCm; nothing falls back silently."""
+    if value.device.type not in ("cpu", "cuda"):
+        raise NotImplementedError(
+            f"{name}: got device {value.device}; takes cpu or cuda. Use `with fastvae.use_backend('reference'):` for "
+            "the plain PyTorch mathematics on any device"
+        )
+
+
+def dim(name: str, value: int, other: str, like: Tensor) -> None:
+    if not isinstance(value, int) or not -like.dim() <= value < like.dim():
+        raise ValueError(f"{name}: got {value!r}; takes a dimension of {other}, {list(like.shape)}")
+    if like.shape[value] == 0:
+        raise ValueError(f"{other}: got size 0 along {name} {value}; takes at least one sample")
+
+
+def reconstruction(input: Tensor, target: Tensor, weight: Tensor | None, reduction_name: str, sample_dims: int) -> None:
+    tensor("input", input)
+    tensor("target", target, TARGETS)
+    same_shape("target", target, "input", input)
+    same_device("target", target, "input", input)
+    if weight is not None:
+        if not isinstance(weight, Tensor):
+            raise TypeError(f"weight: got {type(weight).__name__}; takes None or a torch.Tensor")
+        if weight.dtype not in WEIGHTS:
+            raise TypeError(f"weight: got dtype {_names([weight.dtype])}; takes {_names(WEIGHTS)}")
+        broadcastable("weight", weight, "input", input.shape)
+        same_device("weight", weight, "input", input)
+        constant("weight", weight)
+    reduction(reduction_name)
+    batch_dims(sample_dims, input)
+
+
+def log_scale(value: object, input: Tensor) -> None:
+    tensor("input", input)
+    if not isinstance(value, Tensor):
+        raise TypeError(f"log_scale: got {type(value).__name__}; takes a torch.Tensor")
+    if value.dtype not in FLOATS:
+        raise TypeError(f"log_scale: got dtype {_names([value.dtype])}; takes {_names(FLOATS)}")
+    broadcastable("log_scale", value, "input", input.shape)
+    same_device("log_scale", value, "input", input)
+
+
+def density(z: Tensor, mu: Tensor | None, scale: Tensor | None, reduction_name: str, sample_dims: int) -> None:
+    tensor("z", z)
+    if (mu is None) != (scale is None):
+        missing = "mu" if mu is None else "scale"
+        raise ValueError(f"{missing}: got None with the other given; takes both mu and scale, or neither")
+    for name, value in (("mu", mu), ("scale", scale)):
+        if value is None:
+            continue
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name}: got {type(value).__name__}; takes a torch.Tensor")
+        if value.dtype not in FLOATS:
+            raise TypeError(f"{name}: got dtype {_names([value.dtype])}; takes {_names(FLOATS)}")
+        broadcastable(name, value, "z", z.shape)
+        same_device(name, value, "z", z)
+    reduction(reduction_name)
+    batch_dims(sample_dims, z)
+
+
+def overwritable(name: str, value: Tensor, reduction_name: str, scalar: bool, alone: bool) -> None:
+    """`value` may be overwritten with its own gradient."""
+    if not scalar:
+        raise ValueError(f"inplace: got True with reduction={reduction_name!r}; takes 'sum', 'mean' or 'batchmean'")
+    if not alone:
+        raise ValueError(f"inplace: got True with another tensor that requires grad; takes {name} as the only one")
+    if value.is_leaf and value.requires_grad and torch.is_grad_enabled():
+        raise ValueError(f"inplace: got True with a leaf {name} that requires grad; takes the output of another op")
+    if any(size > 1 and stride == 0 for size, stride in zip(value.shape, value.stride(), strict=True)):
+        raise ValueError(f"inplace: got True with an expanded {name}, whose elements share memory; takes a dense one")

@@ -1,0 +1,14 @@
+"""Views into packed encoder outputs."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def unpack(moments: Tensor, dim: int, interleaved: bool) -> tuple[Tensor, Tensor]:
+    """The (mu, scale) views of a packed encoder output: its halves along `dim`, or its even and odd entries."""
+    if interleaved:
+        pairs = moments.unflatten(dim, (moments.shape[dim] // 2, 2))
+        return pairs.select(dim + 1, 0), pairs.select(dim + 1, 1)
+    half = moments.shape[dim] // 2
+    return moments.narrow(dim, 0, half), moments.narrow(dim, half, half)

@@ -1,0 +1,173 @@
+"""Every op, registered once with PyTorch's dispatcher: schema, implementation per device, fake implementation.
+
+The CPU implementation is `fastvae._cpu.<op>`, the CUDA (and ROCm) one `fastvae._triton.<op>`. Both are imported on
+first use, so that importing fastvae loads neither Triton nor CUDA. `torch.library.Library` rather than
+`custom_op`: it costs microseconds less a call and leaves autograd to `fastvae._autograd`.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from fastvae import _backend, _outputs
+from fastvae._layout import unpack
+from fastvae._noise import draw_seed
+
+_library: Final = torch.library.Library("fastvae", "DEF")
+
+_SCALE: Final = "str parameterization, float low, float high, float min_std, float min_var"
+_PRIOR: Final = "Tensor? prior_mu, Tensor? prior_scale"
+_NOISE: Final = "Tensor? eps, Tensor? seed, int? num_samples"
+_POSTERIOR: Final = f"{_PRIOR}, {_NOISE}, {_SCALE}, str? reduction, int batch_dims"
+_PACKED: Final = "Tensor moments, int dim, bool interleaved"
+_PAIR: Final = "Tensor target, Tensor? weight, Tensor? log_scale, bool full, str reduction, int batch_dims"
+_DENSITY: Final = f"Tensor z, Tensor? mu, Tensor? scale, {_SCALE}, str reduction, int batch_dims"
+
+
+@functools.cache
+def _implementation(module: str, name: str) -> Callable[..., Any]:
+    implementation: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return implementation
+
+
+def _define(
+    name: str,
+    arguments: str,
+    returns: str,
+    fake: Callable[..., Any],
+    *,
+    implementation: Callable[..., Any] | None = None,
+    tags: Sequence[torch.Tag] = (),
+) -> Any:
+    """Register op `name`; `implementation` serves every device where it is given."""
+
+    def on_cpu(*args: Any) -> Any:
+        module = "fastvae._triton" if _backend.requested() == "triton" else "fastvae._cpu"
+        return _implementation(module, name)(*args)
+
+    def on_cuda(*args: Any) -> Any:
+        return _implementation("fastvae._triton", name)(*args)
+
+    _library.define(f"{name}({arguments}) -> {returns}", tags=(torch.Tag.pt2_compliant_tag, *tags))
+    _library.impl(name, implementation or on_cpu, "CPU")
+    _library.impl(name, implementation or on_cuda, "CUDA")
+    torch.library.register_fake(f"fastvae::{name}", fake, lib=_library)
+    return getattr(torch.ops.fastvae, name).default
+
+
+def _fake_reparameterize_kl(
+    mu: Tensor,
+    scale: Tensor,
+    prior_mu: Tensor | None,
+    prior_scale: Tensor | None,
+    eps: Tensor | None,
+    seed: Tensor | None,
+    num_samples: int | None,
+    parameterization: str,
+    low: float,
+    high: float,
+    min_std: float,
+    min_var: float,
+    reduction: str | None,
+    batch_dims: int,
+) -> tuple[Tensor, Tensor]:
+    return _outputs.reparameterize_kl(mu, eps is not None or seed is not None, num_samples, reduction, batch_dims)
+
+
+def _fake_reparameterize_kl_packed(
+    moments: Tensor, dim: int, interleaved: bool, *posterior: Any
+) -> tuple[Tensor, Tensor]:
+    mu, scale = unpack(moments, dim, interleaved)
+    return _fake_reparameterize_kl(mu, scale, *posterior)
+
+
+seed = _define(
+    "seed",
+    "Tensor like",
+    "Tensor",
+    lambda like: like.new_empty(1, dtype=torch.int64),
+    implementation=draw_seed,
+    tags=(torch.Tag.nondeterministic_seeded,),
+)
+
+reparameterize_kl = _define(
+    "reparameterize_kl",
+    f"Tensor mu, Tensor scale, {_POSTERIOR}",
+    "(Tensor z, Tensor kl)",
+    _fake_reparameterize_kl,
+)
+reparameterize_kl_backward = _define(
+    "reparameterize_kl_backward",
+    f"Tensor? grad_z, Tensor? grad_kl, Tensor mu, Tensor scale, {_POSTERIOR}, bool[4] wanted",
+    "(Tensor mu, Tensor scale, Tensor prior_mu, Tensor prior_scale)",
+    lambda grad_z, grad_kl, *args: _outputs.gradients(args[-1], *args[:4]),
+)
+reparameterize_kl_packed = _define(
+    "reparameterize_kl_packed",
+    f"{_PACKED}, {_POSTERIOR}",
+    "(Tensor z, Tensor kl)",
+    _fake_reparameterize_kl_packed,
+)
+reparameterize_kl_packed_backward = _define(
+    "reparameterize_kl_packed_backward",
+    f"Tensor? grad_z, Tensor? grad_kl, {_PACKED}, {_POSTERIOR}, bool[3] wanted",
+    "(Tensor moments, Tensor prior_mu, Tensor prior_scale)",
+    lambda grad_z, grad_kl, moments, dim, interleaved, *args: _outputs.gradients(args[-1], moments, *args[:2]),
+)
+
+reconstruction = _define(
+    "reconstruction",
+    f"str name, Tensor input, {_PAIR}, bool per_sample, bool grad",
+    "(Tensor loss, Tensor per_sample, Tensor grad)",
+    lambda name, input, target, weight, log_scale, full, reduction, batch_dims, per_sample, grad: (
+        _outputs.reconstruction(input, reduction, batch_dims, per_sample, grad)
+    ),
+)
+reconstruction_inplace = _define(
+    "reconstruction_inplace",
+    f"str name, Tensor(a!) input, {_PAIR}, bool per_sample",
+    "(Tensor loss, Tensor per_sample)",
+    lambda name, input, target, weight, log_scale, full, reduction, batch_dims, per_sample: _outputs.reconstruction(
+        input, reduction, batch_dims, per_sample, False
+    )[:2],
+)
+reconstruction_backward = _define(
+    "reconstruction_backward",
+    f"str name, Tensor grad_loss, Tensor input, {_PAIR}, bool[3] wanted",
+    "(Tensor input, Tensor target, Tensor log_scale)",
+    lambda name, grad_loss, input, target, weight, log_scale, full, reduction, batch_dims, wanted: _outputs.gradients(
+        wanted, input, target, log_scale
+    ),
+)
+scale_gradient = _define("scale_gradient", "Tensor(a!) grad, Tensor upstream", "()", lambda grad, upstream: None)
+
+log_normal = _define(
+    "log_normal",
+    _DENSITY,
+    "Tensor",
+    lambda z, mu, scale, parameterization, low, high, min_std, min_var, reduction, batch_dims: _outputs.loss(
+        z, reduction, batch_dims
+    ),
+)
+log_normal_backward = _define(
+    "log_normal_backward",
+    f"Tensor grad_log_prob, {_DENSITY}, bool[3] wanted",
+    "(Tensor z, Tensor mu, Tensor scale)",
+    lambda grad_log_prob, z, mu, scale, *args: _outputs.gradients(args[-1], z, mu, scale),
+)
+
+importance_weighted_bound = _define(
+    "importance_weighted_bound", "Tensor log_w, int dim", "Tensor", _outputs.importance_weighted_bound
+)
+importance_weighted_bound_backward = _define(
+    "importance_weighted_bound_backward",
+    "Tensor grad_bound, Tensor log_w, Tensor bound, int dim",
+    "Tensor",
+    lambda grad_bound, log_w, bound, dim: torch.empty_like(log_w),
+)

@@ -1,0 +1,67 @@
+"""Options every level shares: what a scale tensor means, and how a loss is reduced."""
+
+from __future__ import annotations
+
+import math
+from typing import Final, NamedTuple
+
+PARAMETERIZATIONS: Final = ("logvar", "log_std", "std", "softplus", "variance")
+REDUCTIONS: Final = ("none", "sample", "sum", "mean", "batchmean")
+
+
+class ScaleForm(NamedTuple):
+    """How a raw scale tensor becomes sigma: ``sigma = form(clamp(raw, low, high))`` plus a floor.
+
+    The floor is ``sigma + min_std`` or ``sqrt(sigma**2 + min_var)``; at most one of the two is positive.
+    """
+
+    parameterization: str
+    low: float
+    high: float
+    min_std: float
+    min_var: float
+
+    @property
+    def clamped(self) -> bool:
+        return not (self.low == -math.inf and self.high == math.inf)
+
+
+def scale_form(
+    parameterization: str,
+    clamp: tuple[float, float] | None,
+    min_std: float,
+    min_var: float,
+) -> ScaleForm:
+    """Validate the scale options once, at the public surface.
+
+    Raises:
+        ValueError: an unknown parameterization, an empty clamp interval, a negative floor, both floors,
+            or ``min_std`` with a signed ``"std"``.
+    """
+    if parameterization not in PARAMETERIZATIONS:
+        raise ValueError(f"parameterization: got {parameterization!r}; takes one of {PARAMETERIZATIONS}")
+    if clamp is None:
+        low, high = -math.inf, math.inf
+    else:
+        if len(clamp) != 2 or not clamp[0] <= clamp[1]:
+            raise ValueError(f"clamp: got {clamp!r}; takes None or a pair (low, high) with low <= high")
+        low, high = float(clamp[0]), float(clamp[1])
+    for name, floor in (("min_std", min_std), ("min_var", min_var)):
+        if not 0.0 <= floor < math.inf:
+            raise ValueError(f"{name}: got {floor!r}; takes a finite number of at least 0")
+    if min_std and min_var:
+        raise ValueError(f"min_std, min_var: got {min_std!r} and {min_var!r}; takes at most one floor")
+    if min_std and parameterization == "std":
+        raise ValueError(
+            f"min_std: got {min_std!r} with parameterization='std', whose scale may have any sign; takes min_var there"
+        )
+    return ScaleForm(parameterization, low, high, float(min_std), float(min_var))
+
+
+def reduction_scale(reduction: str, count: int, batch: int) -> float:
+    """The factor that turns a sum over everything into ``reduction``; 1 where nothing is averaged.
+
+    An average over nothing is 0 * inf = nan, as in torch.
+    """
+    divisor = {"mean": count, "batchmean": batch}.get(reduction, 1)
+    return 1.0 / divisor if divisor else math.inf

@@ -1,0 +1,66 @@
+"""The outputs of every op: shapes, dtypes and layouts, allocated in one place.
+
+The fake implementations return these as they are; the C++ and Triton ones fill them in. An output nobody asked
+for is an empty tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from fastvae._noise import sample_shape
+
+
+def compute_dtype(like: Tensor) -> torch.dtype:
+    """The dtype of arithmetic and losses: float64 for float64, float32 for everything else."""
+    return torch.float64 if like.dtype == torch.float64 else torch.float32
+
+
+def absent(like: Tensor) -> Tensor:
+    return like.new_empty(0)
+
+
+def loss(like: Tensor, reduction: str, batch_dims: int) -> Tensor:
+    """An unreduced, per-sample or scalar loss over a tensor shaped as `like`."""
+    dtype = compute_dtype(like)
+    if reduction == "none":
+        return torch.empty_like(like, dtype=dtype)
+    return like.new_empty(like.shape[:batch_dims] if reduction == "sample" else (), dtype=dtype)
+
+
+def gradients(wanted: Sequence[bool], *operands: Tensor | None) -> tuple[Tensor, ...]:
+    """One gradient an operand, in its shape, dtype and dense layout; empty where it is not wanted."""
+    like = next(operand for operand in operands if operand is not None)
+    return tuple(
+        torch.empty_like(operand) if want and operand is not None else absent(like)
+        for want, operand in zip(wanted, operands, strict=True)
+    )
+
+
+def sample(mu: Tensor, num_samples: int | None) -> Tensor:
+    return torch.empty_like(mu) if num_samples is None else mu.new_empty(sample_shape(mu.shape, num_samples))
+
+
+def reparameterize_kl(
+    mu: Tensor, noisy: bool, num_samples: int | None, reduction: str | None, batch_dims: int
+) -> tuple[Tensor, Tensor]:
+    z = sample(mu, num_samples) if noisy else absent(mu)
+    kl = loss(mu, reduction, batch_dims) if reduction is not None else absent(mu)
+    return z, kl
+
+
+def reconstruction(
+    input: Tensor, reduction: str, batch_dims: int, per_sample: bool, grad: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    return (
+        loss(input, reduction, batch_dims),
+        loss(input, "sample", batch_dims) if per_sample else absent(input),
+        torch.empty_like(input) if grad else absent(input),
+    )
+
+
+def importance_weighted_bound(log_w: Tensor, dim: int) -> Tensor:
+    return log_w.new_empty((*log_w.shape[:dim], *log_w.shape[dim + 1 :]), dtype=compute_dtype(log_w))

@@ -1,0 +1,44 @@
+"""The whole product: fused, differentiable VAE operations on tensors of shape ``[batch, ...]``.
+
+Conventions shared by every function:
+
+- Tensors have rank 1 or more and dtype float32, float64, bfloat16 or float16; any strided view is read in place.
+  Arithmetic is float32 inside (float64 for float64). Losses come back float32 (float64), gradients and samples
+  in the dtype of the input they belong to.
+- ``reduction``: ``"none"`` elementwise, ``"sample"`` the sum over all but the batch dimension, ``"sum"``,
+  ``"mean"`` over every element, ``"batchmean"`` the sum divided by the batch. ``batch_dims`` says how many leading
+  dimensions index samples: 2 for ``[num_samples, batch, ...]``.
+- CPU tensors run C++, CUDA and ROCm tensors run Triton, any other device raises; `fastvae.use_backend` chooses
+  the plain PyTorch mathematics of `fastvae.reference` instead. A second derivative needs it too.
+- Bad arguments raise ``ValueError`` or ``TypeError`` naming the argument, what it got and what it takes.
+"""
+
+from fastvae.functional.importance_weighted_bound import importance_weighted_bound
+from fastvae.functional.log_normal import log_normal
+from fastvae.functional.reconstruction import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    gaussian_nll,
+    l1_loss,
+    mse_loss,
+)
+from fastvae.functional.reparameterize_kl import (
+    gaussian_kl,
+    reparameterize,
+    reparameterize_kl,
+    reparameterize_kl_packed,
+)
+
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "gaussian_kl",
+    "gaussian_nll",
+    "importance_weighted_bound",
+    "l1_loss",
+    "log_normal",
+    "mse_loss",
+    "reparameterize",
+    "reparameterize_kl",
+    "reparameterize_kl_packed",
+]

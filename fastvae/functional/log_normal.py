@@ -1,0 +1,41 @@
+"""Log-density of a diagonal Gaussian, for Monte-Carlo ELBOs and importance weights."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from fastvae import _checks
+from fastvae._autograd import log_normal as fused
+from fastvae._options import scale_form
+from fastvae.functional._dispatch import with_reference
+
+
+@with_reference
+def log_normal(
+    z: Tensor,
+    mu: Tensor | None = None,
+    scale: Tensor | None = None,
+    *,
+    parameterization: str = "logvar",
+    clamp: tuple[float, float] | None = None,
+    min_std: float = 0.0,
+    min_var: float = 0.0,
+    reduction: str = "sample",
+    batch_dims: int = 1,
+) -> Tensor:
+    """log N(z; mu, sigma^2) in nats; the standard normal when `mu` and `scale` are both left out.
+
+    Equivalent to ``torch.distributions.Normal(mu, sigma).log_prob(z)``, summed as `reduction` says.
+
+    Args:
+        z: points, ``[batch, ...]``; ``[num_samples, batch, ...]`` with ``batch_dims=2``.
+        mu, scale: tensors of shapes that broadcast to that of `z`; options as in `reparameterize`.
+        reduction, batch_dims: see `fastvae.functional`.
+
+    Returns:
+        ``[batch]`` for ``"sample"``, the shape of `z` for ``"none"``, else a scalar. Gradients reach z, mu and scale.
+    """
+    _checks.density(z, mu, scale, reduction, batch_dims)
+    _checks.fused_device("z", z)
+    form = scale_form(parameterization, clamp, min_std, min_var)
+    return fused.log_normal(z, mu, scale, form, reduction, batch_dims)

@@ -1,0 +1,122 @@
+"""Reconstruction losses. One call computes the loss and, where it is wanted, its gradient."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from fastvae import _checks
+from fastvae._autograd import reconstruction as fused
+from fastvae.functional._dispatch import with_reference
+
+
+@with_reference
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    *,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    inplace: bool = False,
+    batch_dims: int = 1,
+) -> Tensor:
+    """Bernoulli negative log-likelihood of `target` under logits `input`; torch's values and gradients.
+
+    Equivalent to ``torch.nn.functional.binary_cross_entropy_with_logits(input, target, weight)``.
+
+    Args:
+        input: logits, ``[batch, ...]``.
+        target: the shape of `input`: floating point, uint8 (read as value / 255) or bool. An expanded (stride-0)
+            view is read in place.
+        weight: floating point or bool, of a shape that broadcasts to that of `input`; a mask is a weight of 0 and 1.
+            A constant: no gradient flows to it.
+        inplace: write the gradient over `input`'s storage. Only where nothing else needs the values of `input`:
+            its version counter is bumped, so that autograd raises otherwise. Needs a scalar reduction.
+        reduction, batch_dims: see `fastvae.functional`.
+
+    Returns:
+        The loss in nats: a scalar, ``[batch]`` for ``"sample"``, the shape of `input` for ``"none"``.
+    """
+    _checks.reconstruction(input, target, weight, reduction, batch_dims)
+    return fused.reconstruction(
+        "binary_cross_entropy_with_logits", input, target, weight, None, False, reduction, batch_dims, inplace
+    )
+
+
+@with_reference
+def binary_cross_entropy(
+    input: Tensor, target: Tensor, *, weight: Tensor | None = None, reduction: str = "mean", batch_dims: int = 1
+) -> Tensor:
+    """Bernoulli negative log-likelihood of `target` under probabilities `input`; torch's values and gradients.
+
+    Equivalent to ``torch.nn.functional.binary_cross_entropy(input, target, weight)``: each logarithm is clamped at
+    -100. A probability outside [0, 1] gives NaN instead of torch's error, which a GPU could only report by
+    stopping. Arguments and result as in `binary_cross_entropy_with_logits`.
+    """
+    _checks.reconstruction(input, target, weight, reduction, batch_dims)
+    return fused.reconstruction(
+        "binary_cross_entropy", input, target, weight, None, False, reduction, batch_dims, False
+    )
+
+
+@with_reference
+def mse_loss(
+    input: Tensor,
+    target: Tensor,
+    *,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    inplace: bool = False,
+    batch_dims: int = 1,
+) -> Tensor:
+    """Squared error; torch's values and gradients.
+
+    Equivalent to ``torch.nn.functional.mse_loss(input, target)``, without its silent broadcasting. Arguments and
+    result as in `binary_cross_entropy_with_logits`.
+    """
+    _checks.reconstruction(input, target, weight, reduction, batch_dims)
+    return fused.reconstruction("mse_loss", input, target, weight, None, False, reduction, batch_dims, inplace)
+
+
+@with_reference
+def l1_loss(
+    input: Tensor,
+    target: Tensor,
+    *,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    inplace: bool = False,
+    batch_dims: int = 1,
+) -> Tensor:
+    """Absolute error; torch's values and gradients (0 at a tie).
+
+    Equivalent to ``torch.nn.functional.l1_loss(input, target)``, without its silent broadcasting. Arguments and
+    result as in `binary_cross_entropy_with_logits`.
+    """
+    _checks.reconstruction(input, target, weight, reduction, batch_dims)
+    return fused.reconstruction("l1_loss", input, target, weight, None, False, reduction, batch_dims, inplace)
+
+
+@with_reference
+def gaussian_nll(
+    input: Tensor,
+    target: Tensor,
+    log_scale: Tensor,
+    *,
+    weight: Tensor | None = None,
+    full: bool = False,
+    reduction: str = "mean",
+    batch_dims: int = 1,
+) -> Tensor:
+    """Gaussian negative log-likelihood: 0.5 ((input - target) / sigma)^2 + log sigma, sigma = exp(log_scale).
+
+    Equivalent to ``torch.nn.functional.gaussian_nll_loss(input, target, (2 * log_scale).exp())``.
+
+    Args:
+        log_scale: log sigma, a scalar tensor (learned global sigma), per channel, or elementwise: any shape that
+            broadcasts to that of `input`. Gradients reach it.
+        full: add the constant 0.5 log 2 pi.
+        input, target, weight, reduction, batch_dims: as in `binary_cross_entropy_with_logits`.
+    """
+    _checks.log_scale(log_scale, input)
+    _checks.reconstruction(input, target, weight, reduction, batch_dims)
+    return fused.reconstruction("gaussian_nll", input, target, weight, log_scale, full, reduction, batch_dims, False)

@@ -1,0 +1,170 @@
+"""Reparameterized sampling and the KL of two diagonal Gaussians, apart or in one pass over the inputs."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fastvae import _checks
+from fastvae._autograd import reparameterize_kl as fused
+from fastvae._layout import unpack
+from fastvae._noise import Noise, noise
+from fastvae._options import scale_form
+from fastvae.functional._dispatch import with_reference
+
+_SILENT = Noise(None, None)
+
+
+@with_reference
+def reparameterize(
+    mu: Tensor,
+    scale: Tensor,
+    *,
+    parameterization: str = "logvar",
+    clamp: tuple[float, float] | None = None,
+    min_std: float = 0.0,
+    min_var: float = 0.0,
+    eps: Tensor | None = None,
+    seed: int | Tensor | None = None,
+    generator: torch.Generator | None = None,
+    num_samples: int | None = None,
+) -> Tensor:
+    """z = mu + sigma * eps, eps ~ N(0, I) (Kingma & Welling 2014, section 2.4).
+
+    Equivalent to ``mu + torch.exp(0.5 * scale) * torch.randn_like(mu)`` with the default parameterization; eps is
+    regenerated in backward instead of being stored.
+
+    Args:
+        mu: means, ``[batch, ...]``.
+        scale: raw scales, the shape and dtype of `mu`; what they mean is said by `parameterization`.
+        parameterization: ``"logvar"``, ``"log_std"``, ``"std"`` (any sign), ``"softplus"`` (sigma = softplus(scale))
+            or ``"variance"``.
+        clamp: ``(low, high)`` applied to the raw scale as `torch.clamp` does, gradients included.
+        min_std: added to sigma. min_var: added to sigma^2. At most one of the two.
+        eps: your own noise, in the shape of the result, a constant.
+        seed: an int or a one-element int64 tensor on the device of `mu`: the same eps bit for bit on every device.
+        generator: a `torch.Generator` to draw the seed from. Without eps, seed and generator, torch's default one.
+        num_samples: K samples of each posterior.
+
+    Returns:
+        ``[batch, ...]``, or ``[num_samples, batch, ...]``, in the dtype of `mu`.
+    """
+    _checks.posterior(mu, scale)
+    _checks.fused_device("mu", mu)
+    form = scale_form(parameterization, clamp, min_std, min_var)
+    source = noise(mu, mu.shape, eps=eps, seed=seed, generator=generator, num_samples=num_samples)
+    z, _ = fused.reparameterize_kl(mu, scale, None, None, source, num_samples, form, None, 1)
+    return z
+
+
+@with_reference
+def gaussian_kl(
+    mu: Tensor,
+    scale: Tensor,
+    prior: tuple[Tensor, Tensor] | None = None,
+    *,
+    parameterization: str = "logvar",
+    clamp: tuple[float, float] | None = None,
+    min_std: float = 0.0,
+    min_var: float = 0.0,
+    reduction: str = "batchmean",
+    batch_dims: int = 1,
+) -> Tensor:
+    """KL(N(mu, sigma^2) || prior), analytic, accurate near the prior (Kingma & Welling 2014, appendix B).
+
+    Equivalent to ``0.5 * (mu**2 + scale.exp() - 1 - scale).sum() / batch`` with the default options, without its
+    cancellation where the posterior nears the prior.
+
+    Args:
+        mu, scale, parameterization, clamp, min_std, min_var: the posterior, as in `reparameterize`.
+        prior: None for N(0, I), or ``(mu_p, scale_p)``, each of a shape that broadcasts to that of `mu`, its scale
+            under the same parameterization, clamp and floor. Gradients reach all four tensors.
+        reduction, batch_dims: see `fastvae.functional`.
+
+    Returns:
+        The KL in nats: a scalar, ``[batch]`` for ``"sample"``, the shape of `mu` for ``"none"``.
+    """
+    _checks.posterior(mu, scale)
+    _checks.fused_device("mu", mu)
+    _checks.reduction(reduction)
+    _checks.batch_dims(batch_dims, mu)
+    mu_p, scale_p = _checks.prior(prior, mu)
+    form = scale_form(parameterization, clamp, min_std, min_var)
+    _, kl = fused.reparameterize_kl(mu, scale, mu_p, scale_p, _SILENT, None, form, reduction, batch_dims)
+    return kl
+
+
+@with_reference
+def reparameterize_kl(
+    mu: Tensor,
+    scale: Tensor,
+    prior: tuple[Tensor, Tensor] | None = None,
+    *,
+    parameterization: str = "logvar",
+    clamp: tuple[float, float] | None = None,
+    min_std: float = 0.0,
+    min_var: float = 0.0,
+    eps: Tensor | None = None,
+    seed: int | Tensor | None = None,
+    generator: torch.Generator | None = None,
+    num_samples: int | None = None,
+    reduction: str = "batchmean",
+    batch_dims: int = 1,
+) -> tuple[Tensor, Tensor]:
+    """`reparameterize` and `gaussian_kl` in one pass over the inputs; their options and results.
+
+    Returns:
+        ``(z, kl)``.
+    """
+    _checks.posterior(mu, scale)
+    _checks.fused_device("mu", mu)
+    _checks.reduction(reduction)
+    _checks.batch_dims(batch_dims, mu)
+    mu_p, scale_p = _checks.prior(prior, mu)
+    form = scale_form(parameterization, clamp, min_std, min_var)
+    source = noise(mu, mu.shape, eps=eps, seed=seed, generator=generator, num_samples=num_samples)
+    return fused.reparameterize_kl(mu, scale, mu_p, scale_p, source, num_samples, form, reduction, batch_dims)
+
+
+@with_reference
+def reparameterize_kl_packed(
+    moments: Tensor,
+    prior: tuple[Tensor, Tensor] | None = None,
+    *,
+    dim: int = 1,
+    interleaved: bool = False,
+    parameterization: str = "logvar",
+    clamp: tuple[float, float] | None = None,
+    min_std: float = 0.0,
+    min_var: float = 0.0,
+    eps: Tensor | None = None,
+    seed: int | Tensor | None = None,
+    generator: torch.Generator | None = None,
+    num_samples: int | None = None,
+    reduction: str = "batchmean",
+    batch_dims: int = 1,
+) -> tuple[Tensor, Tensor]:
+    """`reparameterize_kl` on an encoder's single output, whose gradient is written packed, with no concatenation.
+
+    Equivalent to ``reparameterize_kl(*moments.chunk(2, dim))``.
+
+    Args:
+        moments: ``[batch, ...]`` with mu and scale packed along `dim`, whose size 2D is even.
+        dim: the packed dimension, never the batch.
+        interleaved: mu and scale alternate along `dim` instead of being its two halves.
+        prior: as in `gaussian_kl`, for the unpacked shape.
+
+    Returns:
+        ``(z, kl)``, z in the unpacked shape.
+    """
+    axis = _checks.packed(moments, dim)
+    _checks.fused_device("moments", moments)
+    _checks.reduction(reduction)
+    mu, _ = unpack(moments, axis, interleaved)
+    _checks.batch_dims(batch_dims, mu)
+    mu_p, scale_p = _checks.prior(prior, mu)
+    form = scale_form(parameterization, clamp, min_std, min_var)
+    source = noise(mu, mu.shape, eps=eps, seed=seed, generator=generator, num_samples=num_samples)
+    return fused.reparameterize_kl_packed(
+        moments, axis, interleaved, mu_p, scale_p, source, num_samples, form, reduction, batch_dims
+    )

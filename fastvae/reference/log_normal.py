@@ -1,0 +1,43 @@
+"""Log-density of a diagonal Gaussian: -0.5 ((z - mu) / sigma)^2 - log sigma - 0.5 log 2 pi."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from fastvae import _checks
+from fastvae._options import scale_form
+from fastvae.reference import _common
+
+
+def log_normal(
+    z: Tensor,
+    mu: Tensor | None = None,
+    scale: Tensor | None = None,
+    *,
+    parameterization: str = "logvar",
+    clamp: tuple[float, float] | None = None,
+    min_std: float = 0.0,
+    min_var: float = 0.0,
+    reduction: str = "sample",
+    batch_dims: int = 1,
+) -> Tensor:
+    _checks.density(z, mu, scale, reduction, batch_dims)
+    form = scale_form(parameterization, clamp, min_std, min_var)
+    delta = _common.upcast(z, z)
+    log_prob = -0.5 * math.log(2 * math.pi) * torch.ones_like(delta)
+    if mu is not None and scale is not None:
+        delta = delta - _common.upcast(mu, z)
+        raw = _common.upcast(scale, z)
+        logvar = _common.log_variance(raw, form)
+        if logvar is not None:
+            distance, log_sigma = delta.square() * torch.exp(-logvar), 0.5 * logvar
+        else:
+            var = _common.variance(raw, form)
+            distance, log_sigma = delta.square() / var, 0.5 * torch.log(var)
+        log_prob = log_prob - 0.5 * distance - log_sigma
+    else:
+        log_prob = log_prob - 0.5 * delta.square()
+    return _common.reduce(log_prob, reduction, batch_dims)
