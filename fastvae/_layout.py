@@ -1,8 +1,14 @@
-"""Views into packed encoder outputs."""
+"""Shapes of samples, and views into packed encoder outputs."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
+
+
+def sample_shape(shape: torch.Size, num_samples: int | None) -> torch.Size:
+    """`num_samples` samples of each posterior of `shape`; None draws one, without a dimension of its own."""
+    return shape if num_samples is None else torch.Size((num_samples, *shape))
 
 
 def unpack(moments: Tensor, dim: int, interleaved: bool) -> tuple[Tensor, Tensor]:

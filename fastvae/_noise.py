@@ -7,7 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fastvae import _checks
+from fastvae import _checks, _ops
+from fastvae._layout import sample_shape
 
 
 class Noise(NamedTuple):
@@ -15,15 +16,6 @@ class Noise(NamedTuple):
 
     eps: Tensor | None
     seed: Tensor | None
-
-
-def draw_seed(like: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """One int64 from torch's generator for the device of `like`, left on that device."""
-    return torch.randint(-(2**63), 2**63 - 1, (1,), dtype=torch.int64, device=like.device, generator=generator)
-
-
-def sample_shape(shape: torch.Size, num_samples: int | None) -> torch.Size:
-    return shape if num_samples is None else torch.Size((num_samples, *shape))
 
 
 def noise(
@@ -61,10 +53,10 @@ def noise(
             raise ValueError(
                 f"generator: got device {generator.device}; takes a generator on the device of mu, {mu.device}"
             )
-        return Noise(None, draw_seed(mu, generator))
+        return Noise(None, _ops.draw_seed(mu, generator))
     if mu.device.type not in ("cpu", "cuda"):
-        return Noise(None, draw_seed(mu))
-    return Noise(None, torch.ops.fastvae.seed(mu))
+        return Noise(None, _ops.draw_seed(mu))
+    return Noise(None, _ops.seed(mu))
 
 
 def _seed_tensor(seed: int | Tensor, mu: Tensor) -> Tensor:

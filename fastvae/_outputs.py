@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from fastvae._noise import sample_shape
+from fastvae._layout import sample_shape
 from fastvae._options import Posterior
 
 

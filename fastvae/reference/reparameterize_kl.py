@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from fastvae import _checks
-from fastvae._layout import unpack
-from fastvae._noise import noise, sample_shape
+from fastvae._layout import sample_shape, unpack
+from fastvae._noise import noise
 from fastvae._options import ScaleForm, scale_form
 from fastvae.reference import _common
 from fastvae.reference.noise import normal_like
