@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from fastvae import reference
 from fastvae._likelihoods import LIKELIHOODS
 from fastvae.presets import Preset, check_four_arguments
+from fastvae.reference import reconstruction
 from fastvae.reference.reparameterize_kl import gaussian_kl
 
 
@@ -45,7 +45,7 @@ def _reconstruction(rule: Preset, recon_x: Tensor, x: Tensor) -> Tensor:
     assert rule.likelihoods
     name, factor = rule.likelihoods[0]
     likelihood = LIKELIHOODS[name]
-    loss: Tensor = getattr(reference, likelihood.loss)(recon_x, x, reduction="none")
+    loss: Tensor = getattr(reconstruction, likelihood.loss)(recon_x, x, reduction="none")
     elements = factor * likelihood.factor * loss
     total = elements.sum()
     if rule.reconstruction == "mean":
