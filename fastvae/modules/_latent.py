@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -12,40 +12,78 @@ from torch import Tensor, nn
 from fastvae import functional as F
 from fastvae._options import scale_form
 from fastvae.distributions import DiagonalGaussian
-from fastvae.losses.elbo import ELBOLoss
-from fastvae.presets import Preset, preset
+from fastvae.losses import ELBOLoss
+from fastvae.losses._options import CustomLikelihood, Weight
+
+
+class ModelOptions(TypedDict, total=False):
+    """The keyword arguments of `LatentVariableModel`, which every model takes."""
+
+    likelihood: str | CustomLikelihood | None
+    beta: Weight
+    free_bits: float
+    free_bits_per: str
+    capacity: Weight | None
+    capacity_per: str | None
+    kl_estimator: str | None
+    preset: str | None
+    parameterization: str | None
+    clamp: tuple[float, float] | None
+    min_std: float | None
+    min_var: float | None
+    packed_dim: int | None
+    interleaved: bool | None
+    latent_shape: int | Sequence[int] | None
 
 
 class LatentVariableModel(nn.Module):
-    """A model with Gaussian latents and an `ELBOLoss`.
+    """A model with Gaussian latents and an `ELBOLoss`. Options left at None are the preset's, or the plain default.
 
     Args:
-        elbo: the objective.
-        parameterization, clamp, min_std, min_var, packed_dim, interleaved: what a network's output means; None leaves
-            it to the objective's preset.
+        likelihood, beta, free_bits, free_bits_per, capacity, capacity_per, kl_estimator, preset: the objective, see
+            `fastvae.ELBOLoss`.
+        parameterization, clamp, min_std, min_var: what a raw scale means, see `fastvae.functional.reparameterize`.
+        packed_dim, interleaved: how a network's single output packs mu and scale: its halves along dim 1, by default.
         latent_shape: the shape of one sample's latent; None to learn it from the first input.
     """
 
     def __init__(
         self,
-        elbo: ELBOLoss,
         *,
-        parameterization: str | None,
-        clamp: tuple[float, float] | None,
-        min_std: float | None,
-        min_var: float | None,
-        packed_dim: int | None,
-        interleaved: bool | None,
-        latent_shape: int | Sequence[int] | None,
+        likelihood: str | CustomLikelihood | None = None,
+        beta: Weight = 1.0,
+        free_bits: float = 0.0,
+        free_bits_per: str = "sample",
+        capacity: Weight | None = None,
+        capacity_per: str | None = None,
+        kl_estimator: str | None = None,
+        preset: str | None = None,
+        parameterization: str | None = None,
+        clamp: tuple[float, float] | None = None,
+        min_std: float | None = None,
+        min_var: float | None = None,
+        packed_dim: int | None = None,
+        interleaved: bool | None = None,
+        latent_shape: int | Sequence[int] | None = None,
     ) -> None:
         super().__init__()
+        elbo = ELBOLoss(
+            likelihood,
+            beta=beta,
+            free_bits=free_bits,
+            free_bits_per=free_bits_per,
+            capacity=capacity,
+            capacity_per=capacity_per,
+            kl_estimator=kl_estimator,
+            preset=preset,
+        )
         if elbo.rule.kl_estimator == "masked":
             raise ValueError(
                 f"preset: got {elbo.preset!r}, whose KL needs a flow and a mask; takes another. Use "
                 f"fastvae.ELBOLoss(preset={elbo.preset!r})"
             )
         self.elbo = elbo
-        row = Preset() if elbo.preset is None else preset(elbo.preset)
+        row = elbo.rule
         self._scale_options: dict[str, Any] = {
             "parameterization": row.parameterization if parameterization is None else parameterization,
             "clamp": row.clamp if clamp is None else clamp,
@@ -78,6 +116,16 @@ class LatentVariableModel(nn.Module):
                 f"latent_shape: got {list(self.latent_shape)}; {network} returned a latent of shape {list(shape)}"
             )
         return gaussian
+
+    def _mean(self, prediction: Any) -> Any:
+        """The prediction in data space."""
+        return prediction if self.elbo.reconstruction is None else self.elbo.reconstruction.mean(prediction)
+
+    def _log_prob(self, prediction: Any, target: Tensor, num_samples: int) -> Tensor:
+        """log p(target | z) of ``[num_samples, batch]``."""
+        if self.elbo.reconstruction is None:
+            raise ValueError(f"preset: got {self.elbo.preset!r}, which has no likelihood; takes one that has")
+        return self.elbo.reconstruction.log_prob(prediction, repeated(target, num_samples), batch_dims=2)
 
     def _standard(self, batch: int, like: Tensor | None = None) -> DiagonalGaussian:
         """N(0, I) for `batch` latents, on the device and in the dtype of the parameters."""
