@@ -223,6 +223,16 @@ class ELBOLoss(nn.Module):
         )
         return ELBOOutput(reconstruction + divergence, samples, plain)
 
+    def log_prob(self, prediction: Any, target: Tensor, *, batch_dims: int = 1) -> Tensor:
+        """log p(target | z) in nats of each sample, normalized, without the factors of a preset."""
+        if self.reconstruction is None:
+            raise ValueError(f"preset: got {self.preset!r}, which has no likelihood; takes one that has")
+        return self.reconstruction.log_prob(prediction, target, batch_dims=batch_dims)
+
+    def mean(self, prediction: Any) -> Any:
+        """The prediction in data space: the sigmoid of logits, anything else as it is."""
+        return prediction if self.reconstruction is None else self.reconstruction.mean(prediction)
+
     def _check_no_reconstruction(self, prediction: object, target: object) -> None:
         for name, value in (("prediction", prediction), ("target", target)):
             if value is not None:

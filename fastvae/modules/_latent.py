@@ -117,25 +117,15 @@ class LatentVariableModel(nn.Module):
             )
         return gaussian
 
-    def _mean(self, prediction: Any) -> Any:
-        """The prediction in data space."""
-        return prediction if self.elbo.reconstruction is None else self.elbo.reconstruction.mean(prediction)
-
-    def _log_prob(self, prediction: Any, target: Tensor, num_samples: int) -> Tensor:
-        """log p(target | z) of ``[num_samples, batch]``."""
-        if self.elbo.reconstruction is None:
-            raise ValueError(f"preset: got {self.elbo.preset!r}, which has no likelihood; takes one that has")
-        return self.elbo.reconstruction.log_prob(prediction, repeated(target, num_samples), batch_dims=2)
-
-    def _standard(self, batch: int, like: Tensor | None = None) -> DiagonalGaussian:
+    def _standard(self, batch: int) -> DiagonalGaussian:
         """N(0, I) for `batch` latents, on the device and in the dtype of the parameters."""
         if self.latent_shape is None:
             raise RuntimeError(
                 "latent_shape: got None and no input so far; takes the shape of one sample's latent, as "
                 f"{type(self).__name__}(..., latent_shape=...)"
             )
-        like = next((p for p in self.parameters() if p.is_floating_point()), torch.empty(0)) if like is None else like
-        zeros = like.new_zeros((batch, *self.latent_shape)).detach()
+        like = next((p for p in self.parameters() if p.is_floating_point()), torch.empty(0))
+        zeros = like.new_zeros((batch, *self.latent_shape))
         return DiagonalGaussian(zeros, zeros)
 
     def _latent(
@@ -177,8 +167,7 @@ def folded(network: Callable[..., Any], z: Tensor, *inputs: Tensor, folds: bool)
     if not folds:
         return network(z, *inputs)
     lead = z.shape[:2]
-    repeated = [value.expand(lead[0], *value.shape).flatten(0, 1) for value in inputs]
-    output = network(z.flatten(0, 1), *repeated)
+    output = network(z.flatten(0, 1), *(repeated(value, lead[0]).flatten(0, 1) for value in inputs))
     return output.unflatten(0, lead) if isinstance(output, Tensor) else output
 
 

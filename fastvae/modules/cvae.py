@@ -150,7 +150,7 @@ class CVAE(LatentVariableModel):
         """
         prior = self.encode_prior(condition)
         if num_samples is None:
-            mean: Tensor = self._mean(self.generation(prior.mode(), condition))
+            mean: Tensor = self.elbo.mean(self.generation(prior.mode(), condition))
             return mean
         source = seeded(seed, generator, prior.mu.device)
         sums = [
@@ -171,7 +171,9 @@ class CVAE(LatentVariableModel):
         return self._means(self.encode_prior(condition), condition, n, seed=seed, generator=generator)
 
     def _means(self, prior: DiagonalGaussian, condition: Tensor, num_samples: int, **noise: Any) -> Tensor:
-        mean: Tensor = self._mean(folded(self.generation, prior.rsample(num_samples, **noise), condition, folds=True))
+        mean: Tensor = self.elbo.mean(
+            folded(self.generation, prior.rsample(num_samples, **noise), condition, folds=True)
+        )
         return mean
 
     @torch.no_grad()
@@ -215,5 +217,5 @@ class CVAE(LatentVariableModel):
     ) -> Tensor:
         z = posterior.rsample(num_samples, generator=generator)
         prediction = folded(self.generation, z, condition, folds=True)
-        log_p = self._log_prob(prediction, target, num_samples)
+        log_p = self.elbo.log_prob(prediction, repeated(target, num_samples), batch_dims=2)
         return log_p if posterior is prior else log_p - posterior.log_ratio(z, prior)

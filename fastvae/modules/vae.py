@@ -82,13 +82,13 @@ class VAE(LatentVariableModel):
         """The decoder's mean in data space for the posterior's mean, or for one sample of it."""
         posterior = self.encode(x)
         z = posterior.rsample(seed=seed) if sample else posterior.mode()
-        return self._mean(self.decode(z))
+        return self.elbo.mean(self.decode(z))
 
     @torch.no_grad()
     def sample(self, n: int, *, seed: int | Tensor | None = None, generator: torch.Generator | None = None) -> Any:
         """The decoder's mean in data space for `n` latents from N(0, I)."""
         z = self._standard(n).sample(seed=seed, generator=generator)
-        return self._mean(self.decode(z))
+        return self.elbo.mean(self.decode(z))
 
     def log_weights(
         self,
@@ -110,7 +110,7 @@ class VAE(LatentVariableModel):
     def _log_weights(self, posterior: DiagonalGaussian, target: Tensor, num_samples: int, **noise: Any) -> Tensor:
         z = posterior.rsample(num_samples, **noise)
         prediction = folded(self.decoder, z, folds=True)
-        return self._log_prob(prediction, target, num_samples) - posterior.log_ratio(z)
+        return self.elbo.log_prob(prediction, repeated(target, num_samples), batch_dims=2) - posterior.log_ratio(z)
 
     @torch.no_grad()
     def log_likelihood(
