@@ -235,8 +235,9 @@ def test_spatial_latents() -> None:
     vae = VAE(nn.Conv2d(3, 8, 3, 2, 1), nn.ConvTranspose2d(4, 3, 2, 2), likelihood="laplace")
     x = torch.rand(2, 3, 8, 8)
     assert vae(x, num_samples=3).z.shape == (3, 2, 4, 4, 4)
-    assert vae.latent_shape == (4, 4, 4)
     assert vae.sample(5).shape == (5, 3, 8, 8)
+    assert vae(torch.rand(2, 3, 12, 8)).z.shape == (2, 4, 6, 4)
+    assert vae.sample(5).shape == (5, 3, 12, 8)
     assert vae.log_likelihood(x, num_samples=4).shape == (2,)
 
 

@@ -44,7 +44,7 @@ class LatentVariableModel(nn.Module):
             `fastvae.ELBOLoss`.
         parameterization, clamp, min_std, min_var: what a raw scale means, see `fastvae.functional.reparameterize`.
         packed_dim, interleaved: how a network's single output packs mu and scale: its halves along dim 1, by default.
-        latent_shape: the shape of one sample's latent; None to learn it from the first input.
+        latent_shape: the shape of one sample's latent; None to take that of the latest input.
     """
 
     def __init__(
@@ -96,6 +96,7 @@ class LatentVariableModel(nn.Module):
             "interleaved": row.interleaved if interleaved is None else interleaved,
         }
         self.latent_shape = _latent_shape(latent_shape)
+        self._seen_shape: tuple[int, ...] | None = None
 
     def _gaussian(self, network: str, output: Any) -> DiagonalGaussian:
         """The distribution a network's output stands for."""
@@ -110,7 +111,8 @@ class LatentVariableModel(nn.Module):
             )
         shape = tuple(gaussian.mu.shape[1:])
         if self.latent_shape is None:
-            self.latent_shape = shape
+            if self._seen_shape != shape:
+                self._seen_shape = shape
         elif shape != self.latent_shape:
             raise ValueError(
                 f"latent_shape: got {list(self.latent_shape)}; {network} returned a latent of shape {list(shape)}"
@@ -119,13 +121,14 @@ class LatentVariableModel(nn.Module):
 
     def _standard(self, batch: int) -> DiagonalGaussian:
         """N(0, I) for `batch` latents, on the device and in the dtype of the parameters."""
-        if self.latent_shape is None:
+        shape = self._seen_shape if self.latent_shape is None else self.latent_shape
+        if shape is None:
             raise RuntimeError(
                 "latent_shape: got None and no input so far; takes the shape of one sample's latent, as "
                 f"{type(self).__name__}(..., latent_shape=...)"
             )
         like = next((p for p in self.parameters() if p.is_floating_point()), torch.empty(0))
-        zeros = like.new_zeros((batch, *self.latent_shape))
+        zeros = like.new_zeros((batch, *shape))
         return DiagonalGaussian(zeros, zeros)
 
     def _latent(

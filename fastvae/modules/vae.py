@@ -23,8 +23,8 @@ class VAE(LatentVariableModel):
         parameterization="logvar", clamp=None, min_std=0.0, min_var=0.0: what the raw scale means, see
             `fastvae.functional.reparameterize`.
         packed_dim=1, interleaved=False: how a single encoder output packs mu and scale.
-        latent_shape=None: the shape of one sample's latent. Needed to `sample` before any input was seen; given, it is
-            checked, and spares torch.compile the second compilation that learning it costs.
+        latent_shape=None: the shape of one sample's latent. Left out, it is that of the latest input, so that
+            `sample` needs an input first, and torch.compile compiles twice.
 
     Training and eval mode treat the latent alike: it is the posterior's mean where ``sample=False`` says so.
     """
