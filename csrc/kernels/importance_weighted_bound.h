@@ -32,22 +32,25 @@ void importance_weighted_bound(const ImportanceWeightedBound& a) {
   });
 }
 
+// Normalizes by the sum of exp(log_w_k - bound) itself, near K: the bound is rounded to its own size, the weights are not.
+// Where the bound is infinite there is no sum: with all weights 0 every gradient is 0.
 template <class T>
 void importance_weighted_bound_backward(const ImportanceWeightedBoundBackward& a) {
   for_each_block(a, [&](const Block& block) {
-    T buffer[kBlock], bound_buffer[kBlock], grad_buffer[kBlock], out_buffer[kBlock], normalizer[kBlock];
+    T buffer[kBlock], bound_buffer[kBlock], grad_buffer[kBlock], out_buffer[kBlock], shift[kBlock], total[kBlock];
     const int64_t begin = block.begin, n = block.size;
     const T* bound = load(a.bound, a.space, begin, n, bound_buffer);
     const T* g = load(a.grad_bound, a.space, begin, n, grad_buffer);
-    const T log_k = static_cast<T>(__builtin_log(static_cast<double>(a.num_samples)));
-    for (int64_t i = 0; i < n; ++i) {  // with all weights 0 the bound is -inf, and every gradient 0
-      const T value = bound[i] + log_k;
-      normalizer[i] = value == T(-__builtin_inf()) ? T(0) : value;
+    for (int64_t i = 0; i < n; ++i) shift[i] = bound[i] == T(-__builtin_inf()) ? T(0) : bound[i], total[i] = T(0);
+    for (int64_t k = 0; k < a.num_samples; ++k) {
+      const T* log_w = load(a.log_w, a.space, begin, n, buffer, k);
+      for (int64_t i = 0; i < n; ++i) total[i] += exp(log_w[i] - shift[i]);
     }
+    for (int64_t i = 0; i < n; ++i) total[i] = magnitude(bound[i]) < T(__builtin_inf()) ? total[i] : T(1);
     for (int64_t k = 0; k < a.num_samples; ++k) {
       const T* log_w = load(a.log_w, a.space, begin, n, buffer, k);
       T* grad = destination(a.grad_log_w, begin, out_buffer, k);
-      for (int64_t i = 0; i < n; ++i) grad[i] = g[i] * exp(log_w[i] - normalizer[i]);
+      for (int64_t i = 0; i < n; ++i) grad[i] = g[i] * (exp(log_w[i] - shift[i]) / total[i]);
       store(a.grad_log_w, a.space, begin, n, grad, k);
     }
   });
