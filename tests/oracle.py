@@ -1,7 +1,7 @@
 """The three-way oracle: an op fused, the reference in the same dtype, the reference in float64.
 
 The fused error may exceed torch's own same-dtype error by one unit in the last place, both as maxima over a tensor:
-``max |fused - exact| <= torch's error + eps * max magnitude``.
+``max |fused - exact| <= torch's error + eps * max magnitude``, relative to the magnitude where there are several draws.
 
 Where a value is a sum, its magnitude is that of its terms, and torch's error is the larger of the one it made and of
 the errors of its terms: a single sum can be right by luck. Where the dtype is float64 nothing is more exact: torch's
@@ -10,7 +10,8 @@ error is then the number of units it loses in float32, once for each of the two 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -61,22 +62,28 @@ def evaluate(
 
 
 class Standard(NamedTuple):
-    """What one fused result is held to: the exact values, torch's own error, one unit in the last place, its dtype."""
+    """What one fused result is held to: its exact values and dtype, torch's own error and the unit, both relative."""
 
     exact: Tensor
+    dtype: torch.dtype
+    magnitude: float
     own_error: float
     unit: float
-    dtype: torch.dtype
+
+    def error_of(self, fused: Tensor) -> float:
+        """The largest error as a fraction of the magnitude; infinite for a wrong shape or dtype."""
+        if fused.shape != self.exact.shape or fused.dtype != self.dtype:
+            return math.inf
+        return _fraction(_largest(fused - self.exact), self.magnitude)
 
 
-def why_refused(fused: Tensor, standard: Standard) -> str | None:
-    """Why the fused result is worse than the criterion allows; None where it is not."""
-    if fused.shape != standard.exact.shape or fused.dtype != standard.dtype:
-        return f"{fused.dtype} {list(fused.shape)} instead of {standard.dtype} {list(standard.exact.shape)}"
-    error = _largest(fused - standard.exact)
-    if error <= standard.own_error + standard.unit:
+def why_refused(fused: Sequence[Tensor], standards: Sequence[Standard]) -> str | None:
+    """Why the fused results of some draws of one operand are worse than the criterion allows; None where not."""
+    error = _maximum(standard.error_of(value) for value, standard in zip(fused, standards, strict=True))
+    own, unit = _maximum(standard.own_error for standard in standards), standards[0].unit
+    if error <= own + unit:
         return None
-    return f"error {error:.3e}, torch's own {standard.own_error:.3e}, one unit in the last place {standard.unit:.3e}"
+    return f"error {error:.3e}, torch's own {own:.3e}, one unit in the last place {unit:.3e}"
 
 
 class Reduced(NamedTuple):
@@ -118,23 +125,38 @@ def standards(
         errors = reduced.total(name, (narrow_terms[name] - wide_terms[name]).abs(), value)
         own = units * max(_largest(narrow[name] - wide[name]), _largest(errors))
         magnitude = _largest(reduced.total(name, wide_terms[name].abs(), value))
-        unit = max(torch.finfo(same[name].dtype).eps, compute) * magnitude
-        result[name] = Standard(value, max(own, _largest(same[name] - value)), unit, same[name].dtype)
+        result[name] = Standard(
+            value,
+            same[name].dtype,
+            magnitude,
+            _fraction(max(own, _largest(same[name] - value)), magnitude),
+            max(torch.finfo(same[name].dtype).eps, compute),
+        )
     return result
 
 
 def three_way(
-    call: Call, operands: Tensors, wanted: tuple[str, ...], reduced: Reduced, *, unit_upstream: bool = False
+    call: Call, draws: Sequence[Tensors], wanted: tuple[str, ...], reduced: Reduced, *, unit_upstream: bool = False
 ) -> None:
-    """Hold `call(operands, reduction=...)` on the fused backend to both references, its gradients included."""
-    with torch.no_grad():
-        upstreams = upstreams_like(outputs_of(call, operands, **reduced.options()))
-    if unit_upstream:
-        upstreams = tuple(torch.ones_like(upstream) for upstream in upstreams)
-    fused = evaluate(call, operands, wanted, upstreams, **reduced.options())
-    with fastvae.use_backend("reference"):
-        expected = standards(call, operands, wanted, upstreams, reduced)
-    refused = {name: why for name, value in fused.items() if (why := why_refused(value, expected[name]))}
+    """Hold `call(operands, reduction=...)` on the fused backend to both references, its gradients included.
+
+    One draw of the operands is enough where each has thousands of values; a single value, rounded once for all,
+    needs several draws before torch's luck with it evens out.
+    """
+    fused, expected = [], []
+    for operands in draws:
+        with torch.no_grad():
+            upstreams = upstreams_like(outputs_of(call, operands, **reduced.options()))
+        if unit_upstream:
+            upstreams = tuple(torch.ones_like(upstream) for upstream in upstreams)
+        fused.append(evaluate(call, operands, wanted, upstreams, **reduced.options()))
+        with fastvae.use_backend("reference"):
+            expected.append(standards(call, operands, wanted, upstreams, reduced))
+    refused = {
+        name: why
+        for name in fused[0]
+        if (why := why_refused([draw[name] for draw in fused], [draw[name] for draw in expected]))
+    }
     assert not refused, refused
 
 
@@ -163,3 +185,12 @@ def _cast(operands: Tensors, dtype: torch.dtype) -> dict[str, Tensor]:
 
 def _largest(values: Tensor) -> float:
     return values.double().abs().max().item() if values.numel() else 0.0
+
+
+def _fraction(error: float, magnitude: float) -> float:
+    return error / magnitude if magnitude else (math.inf if error else 0.0)
+
+
+def _maximum(values: Iterable[float]) -> float:
+    """The largest; NaN if any is."""
+    return torch.tensor(list(values), dtype=torch.float64).max().item()

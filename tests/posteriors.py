@@ -85,3 +85,8 @@ def posterior(
 
 def prior_of(tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor] | None:
     return (tensors["prior_mu"], tensors["prior_scale"]) if "prior_mu" in tensors else None
+
+
+def draws_of(prior: str) -> range:
+    """Seeds to draw operands under: several where the prior is a single value."""
+    return range(8 if prior in ("one", "scalar") else 1)

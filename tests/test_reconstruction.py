@@ -84,7 +84,7 @@ def test_three_ways(case):
     if case["wanted"] == "both" and "log_scale" in operands:
         wanted += ("log_scale",)
     reduced = Reduced(SHAPE, case["reduction"])
-    three_way(caller(case["loss"]), operands, wanted, reduced, unit_upstream=case["upstream"] == "one")
+    three_way(caller(case["loss"]), [operands], wanted, reduced, unit_upstream=case["upstream"] == "one")
 
 
 @pytest.mark.parametrize("log_scale", LOG_SCALES)
@@ -92,7 +92,7 @@ def test_three_ways(case):
 @pytest.mark.parametrize("full", [False, True])
 def test_learned_scale(log_scale, dtype, full):
     operands = operands_of("gaussian_nll", dtype, torch.uint8, "batch", log_scale)
-    three_way(caller("gaussian_nll", full=full), operands, ("input", "log_scale"), Reduced(SHAPE, "batchmean"))
+    three_way(caller("gaussian_nll", full=full), [operands], ("input", "log_scale"), Reduced(SHAPE, "batchmean"))
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -104,7 +104,7 @@ def test_samples_share_an_expanded_target(loss, target, reduction):
     operands = {"input": inputs(loss, torch.float32, shape), "target": targets(target).expand(shape)}
     if loss == "gaussian_nll":
         operands["log_scale"] = random((3, 1, 1), torch.float32)
-    three_way(caller(loss, batch_dims=2), operands, ("input",), Reduced(shape, reduction, 2))
+    three_way(caller(loss, batch_dims=2), [operands], ("input",), Reduced(shape, reduction, 2))
 
 
 def theirs(loss, x, t, weight, log_scale, reduction):

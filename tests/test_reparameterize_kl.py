@@ -4,7 +4,7 @@ import pytest
 import torch
 from covering import covering, label
 from oracle import Reduced, evaluate, three_way
-from posteriors import FLOATS, FORMS, MODIFIERS, PRIORS, posterior, prior_of, scale_options, takes
+from posteriors import FLOATS, FORMS, MODIFIERS, PRIORS, draws_of, posterior, prior_of, scale_options, takes
 
 import fastvae
 import fastvae.functional as F
@@ -39,10 +39,14 @@ def noise_of(tensors):
 
 @pytest.mark.parametrize("case", covering(3, AXES, form_exists), ids=label)
 def test_three_ways(case):
-    operands = posterior(case["parameterization"], SHAPE, case["dtype"], case["prior"])
-    wanted = tuple(operands)
+    draws = [
+        posterior(case["parameterization"], SHAPE, case["dtype"], case["prior"], seed)
+        for seed in draws_of(case["prior"])
+    ]
+    wanted = tuple(draws[0])
     if case["noise"] == "eps":
-        operands["eps"] = eps_for(case["num_samples"], case["dtype"])
+        eps = eps_for(case["num_samples"], case["dtype"])
+        draws = [{**operands, "eps": eps} for operands in draws]
     options = scale_options(case["parameterization"], case["modifier"])
 
     def call(tensors, reduction):
@@ -51,7 +55,7 @@ def test_three_ways(case):
             num_samples=case["num_samples"], reduction=reduction,
         )  # fmt: skip
 
-    three_way(call, operands, wanted, Reduced(SHAPE, case["reduction"]))
+    three_way(call, draws, wanted, Reduced(SHAPE, case["reduction"]))
 
 
 @pytest.mark.parametrize(("parameterization", "modifier"), FORMS)
@@ -63,7 +67,7 @@ def test_kl_alone(parameterization, modifier, dtype):
     def call(tensors, reduction):
         return F.gaussian_kl(tensors["mu"], tensors["scale"], prior_of(tensors), **options, reduction=reduction)
 
-    three_way(call, operands, tuple(operands), Reduced(SHAPE, "sample"))
+    three_way(call, [operands], tuple(operands), Reduced(SHAPE, "sample"))
 
 
 @pytest.mark.parametrize(("parameterization", "modifier"), FORMS)
@@ -75,7 +79,7 @@ def test_sample_alone(parameterization, modifier, num_samples):
     def call(tensors):
         return F.reparameterize(tensors["mu"], tensors["scale"], **options, seed=SEED, num_samples=num_samples)
 
-    three_way(call, operands, ("mu", "scale"), Reduced(SHAPE))
+    three_way(call, [operands], ("mu", "scale"), Reduced(SHAPE))
 
 
 PACKINGS = [((19, 58), 1), ((19, 58), -1), ((7, 6, 5, 3), 1), ((7, 5, 8), 2), ((4, 6, 3, 2, 5), 1)]
@@ -130,7 +134,7 @@ def test_packed_three_ways(dtype, interleaved):
             tensors["moments"], interleaved=interleaved, seed=SEED, reduction=reduction, clamp=(-1.0, 1.0)
         )
 
-    three_way(call, {"moments": moments}, ("moments",), Reduced(torch.Size(half), "batchmean"))
+    three_way(call, [{"moments": moments}], ("moments",), Reduced(torch.Size(half), "batchmean"))
 
 
 def normal(mu, scale, parameterization):
@@ -218,4 +222,4 @@ def test_prior_and_eps_may_have_dtypes_of_their_own(dtype):
             tensors["mu"], tensors["scale"], prior_of(tensors), eps=tensors["eps"], reduction=reduction
         )
 
-    three_way(call, operands, ("mu", "scale", "prior_mu", "prior_scale"), Reduced(SHAPE, "sum"))
+    three_way(call, [operands], ("mu", "scale", "prior_mu", "prior_scale"), Reduced(SHAPE, "sum"))
