@@ -17,7 +17,7 @@ Shape = tuple[int, ...]
 class Op(NamedTuple):
     """`call(tensors, **options)`, operands of a shape and dtype, and those that have gradients."""
 
-    call: Callable[..., "Tensor | tuple[Tensor, ...]"]
+    call: Callable[..., Tensor | tuple[Tensor, ...]]
     operands: Callable[[Shape, torch.dtype], dict[str, Tensor]]
     wanted: tuple[str, ...]
     reduces: bool = True
