@@ -1,0 +1,5 @@
+"""``python -m fastvae``: the same as the ``fastvae`` command."""
+
+from fastvae.train.cli import main
+
+main()
