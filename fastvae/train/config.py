@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from fastvae.train.errors import UserError
+from fastvae.train.errors import InvalidSettingError, UserError
 
 DATA: Final = ("digits", "mnist")
 MODELS: Final = ("mlp", "conv")
@@ -43,7 +43,7 @@ class Config:
     """Every setting of a run, resolved: no default is looked up again when it is resumed.
 
     Raises:
-        UserError: a field of the wrong type or out of its range, in the form ``field: got X; takes Y``.
+        InvalidSettingError: a field of the wrong type or out of its range.
     """
 
     preset: str | None
@@ -69,11 +69,15 @@ class Config:
             value = getattr(self, field.name)
             takes, valid = _RULES.get(field.name, (_type_name(types_of[field.name]), lambda value: True))
             if not _is_a(value, types_of[field.name]) or not valid(value):
-                raise UserError(f"{field.name}: got {value!r}; takes {takes}")
+                raise InvalidSettingError(field.name, f"got {value!r}; takes {takes}")
         if self.data == "mnist" and self.data_dir is None:
-            raise UserError("data_dir: got none; takes the folder of the four MNIST files with data 'mnist'")
+            raise InvalidSettingError(
+                "data_dir", "got none; takes the folder of the four MNIST files with data 'mnist'"
+            )
         if self.data == "digits" and self.data_dir is not None:
-            raise UserError(f"data_dir: got {self.data_dir!r}; takes none with data 'digits', which are bundled")
+            raise InvalidSettingError(
+                "data_dir", f"got {self.data_dir!r}; takes none with data 'digits', which are bundled"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """The fields by name, as JSON holds them."""

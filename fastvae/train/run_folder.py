@@ -27,7 +27,12 @@ def versions() -> dict[str, str]:
         fastvae = version("fastvae")
     except PackageNotFoundError:
         fastvae = "not installed (run from its source)"
-    return {"fastvae": fastvae, "torch": torch.__version__, "numpy": np.__version__, "python": platform.python_version()}
+    return {
+        "fastvae": fastvae,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
 
 
 @dataclass(frozen=True)
