@@ -151,9 +151,10 @@ FASTVAE_INLINE LogScale<double> log_scale(double s) {
   return {__builtin_exp(s), excess, magnitude(l) < 0.35 ? p * l * l : excess - l};
 }
 
-// d - log(1 + d) of d = var / var_p - 1, without cancellation near 0: with w = d / (2 + d), log(1 + d) = 2 atanh(w).
+// d - log r of r = var / var_p and d = r - 1, without cancellation where r is near 1 (with w = d / (2 + d), log r is
+// 2 atanh(w)) nor where it is near 0 (log r, never log(1 + d)).
 template <class T>
-FASTVAE_INLINE T minus_log1p(T d) {
+FASTVAE_INLINE T ratio_penalty(T d, T r) {
   const T w = d / (T(2) + d), square = w * w;
   T p = T(1) / T(25);
   if (sizeof(T) == 4) {
@@ -172,7 +173,7 @@ FASTVAE_INLINE T minus_log1p(T d) {
   p = p * square + T(1) / T(5);
   p = p * square + T(1) / T(3);
   const T near = w * d - T(2) * (w * square) * p;
-  return magnitude(d) <= T(0.4) ? near : d - log(T(1) + d);
+  return magnitude(d) <= T(0.4) ? near : d - log(r);
 }
 
 template <class T>

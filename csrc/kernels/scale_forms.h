@@ -88,14 +88,14 @@ struct LinearForm {
   static FASTVAE_INLINE Ratio<T> ratio(const Scale<T>& q, const Floors<T>& f) {
     const T by_sigma = (q.sigma - T(1)) * (q.sigma + T(1)), by_variance = q.variance - T(1);
     const T excess = Base::kVarianceFirst || f.min_var > T(0) ? by_variance : by_sigma;
-    return {excess, minus_log1p(excess), T(1)};
+    return {excess, ratio_penalty(excess, q.variance), T(1)};
   }
   template <class T>
   static FASTVAE_INLINE Ratio<T> ratio(const Scale<T>& q, const Scale<T>& p, const Floors<T>& f) {
     const T by_sigma = (q.sigma - p.sigma) * (q.sigma + p.sigma), by_variance = q.variance - p.variance;
     const T difference = Base::kVarianceFirst || f.min_var > T(0) ? by_variance : by_sigma;
     const T excess = difference / p.variance;
-    return {excess, minus_log1p(excess), precision(p)};
+    return {excess, ratio_penalty(excess, q.variance / p.variance), precision(p)};
   }
   template <class T>
   static FASTVAE_INLINE T precision(const Scale<T>& p) {
