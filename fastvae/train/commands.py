@@ -9,18 +9,9 @@ import click
 import torch
 
 from fastvae import VAE
-from fastvae.train import (
-    atomic,
-    config as options,
-    data,
-    drawing,
-    evaluation,
-    info as machine,
-    model,
-    run_folder,
-    settings,
-)
-from fastvae.train.config import Config
+from fastvae.train import atomic, data, drawing, evaluation, model, run_folder, settings
+from fastvae.train import info as machine
+from fastvae.train.config import AMP, DATA, DEVICES, LIKELIHOODS, MODELS, Config
 from fastvae.train.errors import InterruptedRunError, UserError
 from fastvae.train.metrics import Means
 from fastvae.train.presets import BY_DATA, COMMON, PRESETS
@@ -50,7 +41,7 @@ def _default(field: str) -> str:
 
 
 _run_argument = click.argument("run", type=click.Path(path_type=Path))
-_device_option = click.option("--device", type=click.Choice(options.DEVICES), help="[default: auto]")
+_device_option = click.option("--device", type=click.Choice(DEVICES), help="[default: auto]")
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -64,18 +55,18 @@ def cli(ctx: click.Context) -> None:
 
 @cli.command()
 @click.option("--preset", type=click.Choice(tuple(PRESETS)), help="A published write-up; other options override it.")
-@click.option("--data", type=click.Choice(options.DATA), help=_default("data"))
+@click.option("--data", type=click.Choice(DATA), help=_default("data"))
 @click.option("--data-dir", metavar="DIR", help="Folder of the four MNIST files, gzipped or not.")
-@click.option("--model", type=click.Choice(options.MODELS), help=_default("model"))
+@click.option("--model", type=click.Choice(MODELS), help=_default("model"))
 @click.option("--hidden", type=_Widths(), help=f"Widths of the dense layers, or none. {_default('hidden')}")
 @click.option("--latent-dim", type=int, help=_default("latent_dim"))
-@click.option("--likelihood", type=click.Choice(options.LIKELIHOODS), help=_default("likelihood"))
+@click.option("--likelihood", type=click.Choice(LIKELIHOODS), help=_default("likelihood"))
 @click.option("--beta", type=float, help=f"Weight of the KL. {_default('beta')}")
 @click.option("--batch-size", type=int, help=_default("batch_size"))
 @click.option("--epochs", type=int, help=_default("epochs"))
 @click.option("--lr", type=float, help=f"Learning rate of Adam. {_default('lr')}")
 @_device_option
-@click.option("--amp", type=click.Choice(options.AMP), help=f"Mixed precision in training. {_default('amp')}")
+@click.option("--amp", type=click.Choice(AMP), help=f"Mixed precision in training. {_default('amp')}")
 @click.option("--compile/--no-compile", default=None, help="Train through torch.compile. [default: no]")
 @click.option("--seed", type=int, help=_default("seed"))
 @click.option("--threads", type=int, help="CPU threads. [default: torch's]")

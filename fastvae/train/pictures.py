@@ -1,4 +1,7 @@
-"""Figures from arrays: grids of images, the latent, the loss curves. Images are ``[count, height, width]`` in [0, 1]."""
+"""Figures from arrays: grids of images, the latent, the loss curves.
+
+Images are ``[count, height, width]`` in [0, 1].
+"""
 
 from __future__ import annotations
 
@@ -66,7 +69,7 @@ def reconstructions(originals: Array, reconstructed: Array, title: str, columns:
     blocks = range(0, len(originals), columns)
     figure = Figure(figsize=(8.0, 1.75 * len(blocks) + 0.5), layout="constrained")
     figure.suptitle(title)
-    _, height, width = originals.shape
+    height = originals.shape[1]
     for axes, start in zip(figure.subplots(len(blocks), 1, squeeze=False)[:, 0], blocks, strict=True):
         pair = (originals[start : start + columns], reconstructed[start : start + columns])
         picture = tile(np.concatenate(pair), columns)

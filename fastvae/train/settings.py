@@ -14,7 +14,7 @@ from fastvae.train.presets import resolve
 from fastvae.train.run_folder import RunFolder
 
 # What a resumed run may change: how far it goes, and where its data has moved to.
-_CHANGEABLE: Final = ("epochs", "data_dir")
+_CHANGEABLE: Final[tuple[str, ...]] = ("epochs", "data_dir")
 
 
 def option(field: str) -> str:
