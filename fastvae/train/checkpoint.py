@@ -44,9 +44,8 @@ def load(folder: RunFolder, model: nn.Module, optimizer: torch.optim.Optimizer, 
         history = [Epoch(*row) for row in state["history"]]
         optimizer.load_state_dict(state["optimizer"])
         random.restore(state["random"], device)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from error
-    except (EOFError, KeyError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:
-        raise UserError(f"{path}: damaged; the run cannot be resumed from it ({type(error).__name__})") from error
+    except (OSError, EOFError, KeyError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:
+        reason = f"{type(error).__name__} while reading it"
+        raise UserError(f"{path}: damaged, the run cannot be resumed from it ({reason})") from error
     load_state(model, weights, path.name, folder)
     return history

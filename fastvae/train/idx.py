@@ -39,9 +39,7 @@ def _contents(path: Path) -> bytes:
 def _parse(path: Path, contents: bytes, rank: int) -> NDArray[np.uint8]:
     magic, expected = contents[:4], bytes((0, 0, _UINT8, rank))
     if magic != expected:
-        raise UserError(
-            f"{path}: magic number 0x{magic.hex()} instead of 0x{expected.hex()}: not the idx file expected"
-        )
+        raise UserError(f"{path}: not the idx file expected, magic number {magic.hex()} instead of {expected.hex()}")
     header = 4 + 4 * rank
     if len(contents) < header:
         raise UserError(f"{path}: truncated, {len(contents)} bytes for a header of {header}")
