@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -254,9 +255,6 @@ def test_mistaken_options(mistake, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments, message = OPTION_MISTAKES[mistake]
     line = fails(*arguments)
-    assert pytest.approx(1) == len(line.splitlines())
-    import re
-
     assert re.search(message, line), line
     assert not list(tmp_path.iterdir()), "a mistake leaves nothing behind"
 
@@ -377,10 +375,10 @@ def test_missing_dependency_is_named(monkeypatch):
     assert "the command line needs click: pip install 'fastvae[train]'" in fails("info")
 
 
-def start(*arguments) -> subprocess.Popen:
+def start(*arguments, **variables) -> subprocess.Popen:
     command = [sys.executable, "-m", "fastvae", *map(str, arguments)]
     root = Path(__file__).parents[1]
-    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", **variables}
     return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
@@ -393,14 +391,14 @@ def wait_for_rows(process, file, rows):
 
 
 def test_killed_for_real_and_resumed(tmp_path):
-    options = ("train", *TINY, "--batch-size", 50, "--epochs", 60)
+    options = ("train", *TINY, "--batch-size", 50, "--epochs", 25)
     assert fastvae(*options, "--out", tmp_path / "whole").code == 0
     process = start(*options, "--out", tmp_path / "killed")
-    wait_for_rows(process, tmp_path / "killed" / "metrics.csv", 5)
+    wait_for_rows(process, tmp_path / "killed" / "metrics.csv", 3)
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
-    assert len((tmp_path / "killed" / "metrics.csv").read_text().splitlines()) < 61
+    assert len((tmp_path / "killed" / "metrics.csv").read_text().splitlines()) < 26
     resumed = start("train", "--resume", tmp_path / "killed")
     out, err = resumed.communicate()
     assert (resumed.returncode, err) == (0, "")
@@ -408,7 +406,7 @@ def test_killed_for_real_and_resumed(tmp_path):
     whole, killed = (tmp_path / name / "weights.safetensors" for name in ("whole", "killed"))
     assert whole.read_bytes() == killed.read_bytes()
     rows = (tmp_path / "killed" / "metrics.csv").read_text().splitlines()[1:]
-    assert [int(row.split(",")[0]) for row in rows] == list(range(1, 61))
+    assert [int(row.split(",")[0]) for row in rows] == list(range(1, 26))
 
 
 def test_interrupted_for_real(tmp_path):
@@ -419,3 +417,14 @@ def test_interrupted_for_real(tmp_path):
     assert process.returncode == 130
     assert err.count("\n") == 1
     assert "continue with: fastvae train --resume" in err
+
+
+@pytest.mark.slow
+def test_compile_without_a_compiler(tmp_path):
+    options = ("train", *TINY, "--compile", "--out", tmp_path / "run")
+    process = start(*options, CXX="missing-compiler", TORCHINDUCTOR_FORCE_DISABLE_CACHES="1")
+    _, err = process.communicate()
+    assert process.returncode == 2
+    assert err.count("\n") == 1
+    assert err.startswith("fastvae: error: --compile: ")
+    assert "missing-compiler" in err

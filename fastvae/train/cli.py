@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from collections.abc import Sequence
@@ -9,9 +10,10 @@ from collections.abc import Sequence
 
 def main() -> None:
     """Run the command line and exit."""
+    # Warnings of libraries are meant for developers, who see them in the tests, where they are errors.
     if not sys.warnoptions:
-        # Meant for developers, who see them in the tests, where they are errors.
         warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
     sys.exit(run())
 
 
@@ -37,6 +39,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _fail("interrupted", 130)
     except torch.OutOfMemoryError as error:
         return _fail(f"out of memory; try a smaller --batch-size ({error})")
+    except RuntimeError as error:
+        # A missing or broken compiler is found by torch.compile at the first step.
+        if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise
+        return _fail(f"--compile: {str(error).splitlines()[0]}")
     except OSError as error:
         return _fail(f"{error.filename or 'input or output'}: {error.strerror or error}")
     return code if isinstance(code, int) else 0
