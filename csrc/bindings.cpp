@@ -79,9 +79,10 @@ class Call {
 
 const int64_t* seed_at(uintptr_t address) { return reinterpret_cast<const int64_t*>(address); }
 
-void reparameterize_kl(const Shape& shape, int batch_dims, bool f64, int threads, const Optional& mu, const Optional& scale,
-                       const Optional& prior_mu, const Optional& prior_scale, const Optional& eps, uintptr_t seed,
-                       int64_t num_samples, const Scale& options, const Optional& z, const std::optional<Loss>& kl) {
+void reparameterize_kl(const Shape& shape, int batch_dims, bool f64, int threads, const Optional& mu,
+                       const Optional& scale, const Optional& prior_mu, const Optional& prior_scale,
+                       const Optional& eps, uintptr_t seed, int64_t num_samples, const Scale& options,
+                       const Optional& z, const std::optional<Loss>& kl) {
   Call<ReparameterizeKl> call(shape, batch_dims, f64, threads);
   ReparameterizeKl& a = call.arguments;
   call.operand(a.mu, mu).operand(a.scale, scale).operand(a.prior_mu, prior_mu).operand(a.prior_scale, prior_scale);
@@ -96,8 +97,8 @@ void reparameterize_kl(const Shape& shape, int batch_dims, bool f64, int threads
 
 void reparameterize_kl_backward(const Shape& shape, int batch_dims, bool f64, int threads, const Optional& grad_z,
                                 const Optional& grad_kl, double factor, const Optional& mu, const Optional& scale,
-                                const Optional& prior_mu, const Optional& prior_scale, const Optional& eps, uintptr_t seed,
-                                int64_t num_samples, const Scale& options, const Optional& grad_mu,
+                                const Optional& prior_mu, const Optional& prior_scale, const Optional& eps,
+                                uintptr_t seed, int64_t num_samples, const Scale& options, const Optional& grad_mu,
                                 const Optional& grad_scale, const Optional& grad_prior_mu,
                                 const Optional& grad_prior_scale) {
   Call<ReparameterizeKlBackward> call(shape, batch_dims, f64, threads);
@@ -149,8 +150,9 @@ void log_normal(const Shape& shape, int batch_dims, bool f64, int threads, const
 }
 
 void log_normal_backward(const Shape& shape, int batch_dims, bool f64, int threads, const Optional& grad_log_prob,
-                         double factor, const Optional& z, const Optional& mu, const Optional& scale, const Scale& options,
-                         const Optional& grad_z, const Optional& grad_mu, const Optional& grad_scale) {
+                         double factor, const Optional& z, const Optional& mu, const Optional& scale,
+                         const Scale& options, const Optional& grad_z, const Optional& grad_mu,
+                         const Optional& grad_scale) {
   Call<LogNormalBackward> call(shape, batch_dims, f64, threads);
   LogNormalBackward& a = call.arguments;
   call.operand(a.z, z).operand(a.mu, mu).operand(a.scale, scale).operand(a.grad_log_prob, grad_log_prob);
@@ -173,7 +175,10 @@ void importance_weighted_bound_backward(const Shape& shape, bool f64, int thread
                                         const Optional& grad_log_w) {
   Call<ImportanceWeightedBoundBackward> call(shape, 0, f64, threads);
   ImportanceWeightedBoundBackward& a = call.arguments;
-  call.operand(a.log_w, log_w).operand(a.grad_bound, grad_bound).operand(a.bound, bound).operand(a.grad_log_w, grad_log_w);
+  call.operand(a.log_w, log_w)
+      .operand(a.grad_bound, grad_bound)
+      .operand(a.bound, bound)
+      .operand(a.grad_log_w, grad_log_w);
   a.num_samples = num_samples;
   call.run(kernels().importance_weighted_bound_backward, true);
 }

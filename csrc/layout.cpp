@@ -68,8 +68,8 @@ Space collapse(const std::vector<int64_t>& shape, int batch_dims, std::vector<Op
     for (std::vector<int64_t>& s : strides) s.push_back(1);
   }
   if (sizes.size() > kMaxRank)
-    throw std::invalid_argument("shape: got " + std::to_string(sizes.size()) + " dimensions that do not collapse; takes " +
-                                std::to_string(kMaxRank));
+    throw std::invalid_argument("shape: got " + std::to_string(sizes.size()) +
+                                " dimensions that do not collapse; takes " + std::to_string(kMaxRank));
   space.rank = static_cast<int>(sizes.size());
   std::copy(sizes.begin(), sizes.end(), space.shape);
   for (size_t i = 0; i < operands.size(); ++i) {

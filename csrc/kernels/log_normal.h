@@ -30,13 +30,14 @@ void density(Form, int64_t n, const Floors<T>& f, const T* z, const T* mu, const
 }
 
 template <class T>
-void density_gradients(UnitForm, int64_t n, const Floors<T>&, const T* z, const T*, const T*, const T* g, T* dz, T*, T*) {
+void density_gradients(UnitForm, int64_t n, const Floors<T>&, const T* z, const T*, const T*, const T* g, T* dz, T*,
+                       T*) {
   for (int64_t i = 0; i < n; ++i) dz[i] = -g[i] * z[i];
 }
 
 template <class T, class Form>
-void density_gradients(Form, int64_t n, const Floors<T>& f, const T* z, const T* mu, const T* raw, const T* g, T* dz, T* dmu,
-                       T* draw) {
+void density_gradients(Form, int64_t n, const Floors<T>& f, const T* z, const T* mu, const T* raw, const T* g, T* dz,
+                       T* dmu, T* draw) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
     const Scale<T> q = Form::at(clamped(raw[i], f), f);

@@ -116,7 +116,8 @@ void reconstruction(const Reconstruction& a) {
 }
 
 template <class T, class Loss>
-void differentiate(int64_t n, const T* x, const T* t, const T* log_scale, const T* upstream, T factor, T* dx, T* dt, T* ds) {
+void differentiate(int64_t n, const T* x, const T* t, const T* log_scale, const T* upstream, T factor, T* dx, T* dt,
+                   T* ds) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
     const Point<T> p = Loss::at(x[i], t[i], log_scale ? log_scale[i] : T(0), T(0));

@@ -29,7 +29,8 @@ const T* load_eps(const Arguments& a, const Block& block, int64_t k, T* buffer) 
 }
 
 template <class T, class Form, bool Kl, bool Prior>
-void sigma_and_kl(int64_t n, const Floors<T>& f, const T* mu, const T* raw, const T* mu_p, const T* raw_p, T* sigma, T* kl) {
+void sigma_and_kl(int64_t n, const Floors<T>& f, const T* mu, const T* raw, const T* mu_p, const T* raw_p, T* sigma,
+                  T* kl) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
     const Scale<T> q = Form::at(clamped(raw[i], f), f);
