@@ -143,7 +143,7 @@ class DiagonalGaussian:
         """`rsample` without gradient."""
         return self.rsample(num_samples, eps=eps, seed=seed, generator=generator)
 
-    def kl(self, prior: DiagonalGaussian | tuple[Tensor, Tensor] | None = None, *, reduction: str = "sample") -> Tensor:
+    def kl(self, prior: Prior = None, *, reduction: str = "sample") -> Tensor:
         """KL(self || prior) in nats, ``[batch]``; see `functional.gaussian_kl`.
 
         Args:
@@ -155,7 +155,7 @@ class DiagonalGaussian:
 
     def rsample_kl(
         self,
-        prior: DiagonalGaussian | tuple[Tensor, Tensor] | None = None,
+        prior: Prior = None,
         *,
         reduction: str = "sample",
         num_samples: int | None = None,
@@ -175,9 +175,7 @@ class DiagonalGaussian:
             moments, pair, dim=dim, interleaved=interleaved, **options, **draw, reduction=reduction
         )
 
-    def _against(
-        self, prior: DiagonalGaussian | tuple[Tensor, Tensor] | None
-    ) -> tuple[Tensor, tuple[Tensor, Tensor] | None, dict[str, Any]]:
+    def _against(self, prior: Prior) -> tuple[Tensor, tuple[Tensor, Tensor] | None, dict[str, Any]]:
         """This scale and the prior's pair under common options; log variances where theirs differ."""
         if not isinstance(prior, DiagonalGaussian):
             return self.scale, prior, self._options
@@ -194,9 +192,7 @@ class DiagonalGaussian:
     def _batch_dims(self, z: Tensor) -> int:
         return max(1, 1 + z.dim() - self.mu.dim())
 
-    def log_prior(
-        self, z: Tensor, prior: DiagonalGaussian | tuple[Tensor, Tensor] | None = None, *, reduction: str = "sample"
-    ) -> Tensor:
+    def log_prior(self, z: Tensor, prior: Prior = None, *, reduction: str = "sample") -> Tensor:
         """log p(z) in nats under `prior`, given as in `kl`."""
         batch_dims = self._batch_dims(z)
         if prior is None:
@@ -205,9 +201,7 @@ class DiagonalGaussian:
         options = prior._options if isinstance(prior, DiagonalGaussian) else self._options
         return F.log_normal(z, mu, scale, **options, reduction=reduction, batch_dims=batch_dims)
 
-    def log_ratio(
-        self, z: Tensor, prior: DiagonalGaussian | tuple[Tensor, Tensor] | None = None, *, reduction: str = "sample"
-    ) -> Tensor:
+    def log_ratio(self, z: Tensor, prior: Prior = None, *, reduction: str = "sample") -> Tensor:
         """log q(z) - log p(z): the Monte-Carlo estimate of `kl` where z is a sample."""
         return self.log_prob(z, reduction=reduction) - self.log_prior(z, prior, reduction=reduction)
 
@@ -220,3 +214,6 @@ class DiagonalGaussian:
         mu = self.mu.detach()
         at_mode = F.log_normal(mu, mu, self.scale, **self._options)
         return 0.5 * self.mu.shape[1:].numel() - at_mode
+
+
+Prior = DiagonalGaussian | tuple[Tensor, Tensor] | None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,9 +12,8 @@ from fastvae import _backend, _checks
 from fastvae._autograd import reconstruction as fused
 from fastvae._likelihoods import Likelihood
 from fastvae._outputs import compute_dtype
+from fastvae.functional import reconstruction
 from fastvae.presets import Preset
-
-BATCH_REDUCTIONS = ("batchmean", "sample")
 
 
 def with_samples(
@@ -30,20 +29,22 @@ def with_samples(
 
     The kernel writes the gradient during forward, exact for an upstream of 1: whatever follows should only add to it.
     """
+    scale = () if log_scale is None else (log_scale,)
+    loss_of = getattr(reconstruction, name)
+    options: dict[str, Any] = {"weight": weight, "batch_dims": batch_dims}
+    if reduction == "sample":
+        loss = loss_of(input, target, *scale, **options, reduction="sample")
+        return loss, loss.detach()
     if _backend.requested() == "reference":
-        loss_of = getattr(importlib.import_module("fastvae.reference"), name)
-        scale = () if log_scale is None else (log_scale,)
-        loss = loss_of(input, target, *scale, weight=weight, reduction=reduction, batch_dims=batch_dims)
         with torch.no_grad():
-            samples = loss_of(input, target, *scale, weight=weight, reduction="sample", batch_dims=batch_dims)
-        return loss, samples
+            samples = loss_of(input, target, *scale, **options, reduction="sample")
+        return loss_of(input, target, *scale, **options, reduction=reduction), samples
     if log_scale is not None:
         _checks.log_scale(log_scale, input)
     _checks.reconstruction(input, target, weight, reduction, batch_dims)
-    loss, samples = fused.reconstruction_with_samples(
+    return fused.reconstruction_with_samples(
         name, input, target, weight, log_scale, False, reduction, batch_dims, False
     )
-    return loss, samples
 
 
 def _scaled_weight(weight: Tensor | None, factor: float, like: Tensor) -> Tensor | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -12,40 +12,78 @@ from torch import Tensor, nn
 from fastvae import functional as F
 from fastvae._options import scale_form
 from fastvae.distributions import DiagonalGaussian
-from fastvae.losses.elbo import ELBOLoss
-from fastvae.presets import Preset, preset
+from fastvae.losses import ELBOLoss
+from fastvae.losses._options import CustomLikelihood, Weight
+
+
+class ModelOptions(TypedDict, total=False):
+    """The keyword arguments of `LatentVariableModel`, which every model takes."""
+
+    likelihood: str | CustomLikelihood | None
+    beta: Weight
+    free_bits: float
+    free_bits_per: str
+    capacity: Weight | None
+    capacity_per: str | None
+    kl_estimator: str | None
+    preset: str | None
+    parameterization: str | None
+    clamp: tuple[float, float] | None
+    min_std: float | None
+    min_var: float | None
+    packed_dim: int | None
+    interleaved: bool | None
+    latent_shape: int | Sequence[int] | None
 
 
 class LatentVariableModel(nn.Module):
-    """A model with Gaussian latents and an `ELBOLoss`.
+    """A model with Gaussian latents and an `ELBOLoss`. Options left at None are the preset's, or the plain default.
 
     Args:
-        elbo: the objective.
-        parameterization, clamp, min_std, min_var, packed_dim, interleaved: what a network's output means; None leaves
-            it to the objective's preset.
-        latent_shape: the shape of one sample's latent; None to learn it from the first input.
+        likelihood, beta, free_bits, free_bits_per, capacity, capacity_per, kl_estimator, preset: the objective, see
+            `fastvae.ELBOLoss`.
+        parameterization, clamp, min_std, min_var: what a raw scale means, see `fastvae.functional.reparameterize`.
+        packed_dim, interleaved: how a network's single output packs mu and scale: its halves along dim 1, by default.
+        latent_shape: the shape of one sample's latent; None to take that of the latest input.
     """
 
     def __init__(
         self,
-        elbo: ELBOLoss,
         *,
-        parameterization: str | None,
-        clamp: tuple[float, float] | None,
-        min_std: float | None,
-        min_var: float | None,
-        packed_dim: int | None,
-        interleaved: bool | None,
-        latent_shape: int | Sequence[int] | None,
+        likelihood: str | CustomLikelihood | None = None,
+        beta: Weight = 1.0,
+        free_bits: float = 0.0,
+        free_bits_per: str = "sample",
+        capacity: Weight | None = None,
+        capacity_per: str | None = None,
+        kl_estimator: str | None = None,
+        preset: str | None = None,
+        parameterization: str | None = None,
+        clamp: tuple[float, float] | None = None,
+        min_std: float | None = None,
+        min_var: float | None = None,
+        packed_dim: int | None = None,
+        interleaved: bool | None = None,
+        latent_shape: int | Sequence[int] | None = None,
     ) -> None:
         super().__init__()
+        elbo = ELBOLoss(
+            likelihood,
+            beta=beta,
+            free_bits=free_bits,
+            free_bits_per=free_bits_per,
+            capacity=capacity,
+            capacity_per=capacity_per,
+            kl_estimator=kl_estimator,
+            preset=preset,
+        )
         if elbo.rule.kl_estimator == "masked":
             raise ValueError(
                 f"preset: got {elbo.preset!r}, whose KL needs a flow and a mask; takes another. Use "
                 f"fastvae.ELBOLoss(preset={elbo.preset!r})"
             )
         self.elbo = elbo
-        row = Preset() if elbo.preset is None else preset(elbo.preset)
+        row = elbo.rule
         self._scale_options: dict[str, Any] = {
             "parameterization": row.parameterization if parameterization is None else parameterization,
             "clamp": row.clamp if clamp is None else clamp,
@@ -58,6 +96,7 @@ class LatentVariableModel(nn.Module):
             "interleaved": row.interleaved if interleaved is None else interleaved,
         }
         self.latent_shape = _latent_shape(latent_shape)
+        self._seen_shape: tuple[int, ...] | None = None
 
     def _gaussian(self, network: str, output: Any) -> DiagonalGaussian:
         """The distribution a network's output stands for."""
@@ -72,22 +111,24 @@ class LatentVariableModel(nn.Module):
             )
         shape = tuple(gaussian.mu.shape[1:])
         if self.latent_shape is None:
-            self.latent_shape = shape
+            if self._seen_shape != shape:
+                self._seen_shape = shape
         elif shape != self.latent_shape:
             raise ValueError(
                 f"latent_shape: got {list(self.latent_shape)}; {network} returned a latent of shape {list(shape)}"
             )
         return gaussian
 
-    def _standard(self, batch: int, like: Tensor | None = None) -> DiagonalGaussian:
+    def _standard(self, batch: int) -> DiagonalGaussian:
         """N(0, I) for `batch` latents, on the device and in the dtype of the parameters."""
-        if self.latent_shape is None:
+        shape = self._seen_shape if self.latent_shape is None else self.latent_shape
+        if shape is None:
             raise RuntimeError(
                 "latent_shape: got None and no input so far; takes the shape of one sample's latent, as "
                 f"{type(self).__name__}(..., latent_shape=...)"
             )
-        like = next((p for p in self.parameters() if p.is_floating_point()), torch.empty(0)) if like is None else like
-        zeros = like.new_zeros((batch, *self.latent_shape)).detach()
+        like = next((p for p in self.parameters() if p.is_floating_point()), torch.empty(0))
+        zeros = like.new_zeros((batch, *shape))
         return DiagonalGaussian(zeros, zeros)
 
     def _latent(
@@ -129,8 +170,7 @@ def folded(network: Callable[..., Any], z: Tensor, *inputs: Tensor, folds: bool)
     if not folds:
         return network(z, *inputs)
     lead = z.shape[:2]
-    repeated = [value.expand(lead[0], *value.shape).flatten(0, 1) for value in inputs]
-    output = network(z.flatten(0, 1), *repeated)
+    output = network(z.flatten(0, 1), *(repeated(value, lead[0]).flatten(0, 1) for value in inputs))
     return output.unflatten(0, lead) if isinstance(output, Tensor) else output
 
 

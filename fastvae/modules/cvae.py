@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from fastvae.distributions import DiagonalGaussian
-from fastvae.losses.elbo import CustomLikelihood, ELBOLoss, Weight
-from fastvae.modules._latent import LatentVariableModel, chunks, folded, log_mean_exp, repeated, seeded
+from fastvae.modules._latent import LatentVariableModel, ModelOptions, chunks, folded, log_mean_exp, repeated, seeded
 from fastvae.modules.output import VAEOutput
 
 OBJECTIVES: Final = ("cvae", "gsnn", "hybrid")
@@ -41,48 +39,15 @@ class CVAE(LatentVariableModel):
         *,
         objective: str = "cvae",
         alpha: float = 1.0,
-        likelihood: str | CustomLikelihood | None = None,
-        beta: Weight = 1.0,
-        free_bits: float = 0.0,
-        free_bits_per: str = "sample",
-        capacity: Weight | None = None,
-        capacity_per: str | None = None,
-        kl_estimator: str | None = None,
-        preset: str | None = None,
-        parameterization: str | None = None,
-        clamp: tuple[float, float] | None = None,
-        min_std: float | None = None,
-        min_var: float | None = None,
-        packed_dim: int | None = None,
-        interleaved: bool | None = None,
-        latent_shape: int | Sequence[int] | None = None,
+        **options: Unpack[ModelOptions],
     ) -> None:
         if objective not in OBJECTIVES:
             raise ValueError(f"objective: got {objective!r}; takes one of {OBJECTIVES}")
         if not 0.0 <= alpha <= 1.0:
             raise ValueError(f"alpha: got {alpha!r}; takes a number from 0 to 1")
-        elbo = ELBOLoss(
-            likelihood,
-            beta=beta,
-            free_bits=free_bits,
-            free_bits_per=free_bits_per,
-            capacity=capacity,
-            capacity_per=capacity_per,
-            kl_estimator=kl_estimator,
-            preset=preset,
-        )
-        super().__init__(
-            elbo,
-            parameterization=parameterization,
-            clamp=clamp,
-            min_std=min_std,
-            min_var=min_var,
-            packed_dim=packed_dim,
-            interleaved=interleaved,
-            latent_shape=latent_shape,
-        )
-        if elbo.likelihood is None:
-            raise ValueError(f"preset: got {preset!r}, which has no reconstruction; takes one that has")
+        super().__init__(**options)
+        if self.elbo.reconstruction is None:
+            raise ValueError(f"preset: got {self.elbo.preset!r}, which has no reconstruction; takes one that has")
         self.recognition = recognition
         self.generation = generation
         self.prior = prior
@@ -157,6 +122,7 @@ class CVAE(LatentVariableModel):
         z = self._draw(prior, sample, noise)
         num_samples = noise["num_samples"]
         prediction = folded(self.generation, z, condition, folds=num_samples is not None)
+        assert self.elbo.reconstruction is not None
         loss, samples = self.elbo.reconstruction(
             prediction,
             repeated(target, num_samples),

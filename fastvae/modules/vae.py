@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from fastvae.distributions import DiagonalGaussian
-from fastvae.losses.elbo import CustomLikelihood, ELBOLoss, Weight
-from fastvae.modules._latent import LatentVariableModel, chunks, folded, log_mean_exp, repeated, seeded
+from fastvae.modules._latent import LatentVariableModel, ModelOptions, chunks, folded, log_mean_exp, repeated, seeded
 from fastvae.modules.output import VAEOutput
 
 
@@ -20,58 +18,19 @@ class VAE(LatentVariableModel):
     Args:
         encoder: x to a pair ``(mu, scale)``, or to one tensor with both packed along `packed_dim`.
         decoder: z to the likelihood's parameters: logits for ``"bernoulli"``, in the shape of x.
-        likelihood, beta, free_bits, free_bits_per, capacity, capacity_per, kl_estimator, preset: the objective, see
-            `fastvae.ELBOLoss`.
-        parameterization: what the raw scale means, ``"logvar"`` or the preset's when left out;
-            `clamp`, `min_std`, `min_var` likewise, see `fastvae.functional.reparameterize`.
-        packed_dim: where a single encoder output packs mu and scale, 1 or the preset's when left out.
-        interleaved: mu and scale alternate along `packed_dim`.
-        latent_shape: the shape of one sample's latent, needed only to `sample` before any input was seen.
+        likelihood="bernoulli", beta=1.0, free_bits=0.0, free_bits_per="sample", capacity=None, capacity_per="batch",
+            kl_estimator="analytic", preset=None: the objective, see `fastvae.ELBOLoss`.
+        parameterization="logvar", clamp=None, min_std=0.0, min_var=0.0: what the raw scale means, see
+            `fastvae.functional.reparameterize`.
+        packed_dim=1, interleaved=False: how a single encoder output packs mu and scale.
+        latent_shape=None: the shape of one sample's latent. Left out, it is that of the latest input, so that
+            `sample` needs an input first, and torch.compile compiles twice.
 
     Training and eval mode treat the latent alike: it is the posterior's mean where ``sample=False`` says so.
     """
 
-    def __init__(
-        self,
-        encoder: nn.Module,
-        decoder: nn.Module,
-        *,
-        likelihood: str | CustomLikelihood | None = None,
-        beta: Weight = 1.0,
-        free_bits: float = 0.0,
-        free_bits_per: str = "sample",
-        capacity: Weight | None = None,
-        capacity_per: str | None = None,
-        kl_estimator: str | None = None,
-        preset: str | None = None,
-        parameterization: str | None = None,
-        clamp: tuple[float, float] | None = None,
-        min_std: float | None = None,
-        min_var: float | None = None,
-        packed_dim: int | None = None,
-        interleaved: bool | None = None,
-        latent_shape: int | Sequence[int] | None = None,
-    ) -> None:
-        elbo = ELBOLoss(
-            likelihood,
-            beta=beta,
-            free_bits=free_bits,
-            free_bits_per=free_bits_per,
-            capacity=capacity,
-            capacity_per=capacity_per,
-            kl_estimator=kl_estimator,
-            preset=preset,
-        )
-        super().__init__(
-            elbo,
-            parameterization=parameterization,
-            clamp=clamp,
-            min_std=min_std,
-            min_var=min_var,
-            packed_dim=packed_dim,
-            interleaved=interleaved,
-            latent_shape=latent_shape,
-        )
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, **options: Unpack[ModelOptions]) -> None:
+        super().__init__(**options)
         self.encoder = encoder
         self.decoder = decoder
 
@@ -108,7 +67,7 @@ class VAE(LatentVariableModel):
         noise = {"num_samples": num_samples, "eps": eps, "seed": seed, "generator": generator}
         z, kl = self._latent(posterior, None, sample, noise)
         prediction = folded(self.decoder, z, folds=num_samples is not None)
-        reconstructs = self.elbo.likelihood is not None
+        reconstructs = self.elbo.reconstruction is not None
         loss = self.elbo.combine(
             prediction if reconstructs else None,
             repeated(x if target is None else target, num_samples) if reconstructs else None,
@@ -151,8 +110,7 @@ class VAE(LatentVariableModel):
     def _log_weights(self, posterior: DiagonalGaussian, target: Tensor, num_samples: int, **noise: Any) -> Tensor:
         z = posterior.rsample(num_samples, **noise)
         prediction = folded(self.decoder, z, folds=True)
-        log_p = self.elbo.log_prob(prediction, repeated(target, num_samples), batch_dims=2)
-        return log_p - posterior.log_ratio(z)
+        return self.elbo.log_prob(prediction, repeated(target, num_samples), batch_dims=2) - posterior.log_ratio(z)
 
     @torch.no_grad()
     def log_likelihood(
@@ -193,13 +151,6 @@ class BetaVAE(VAE):
     Arguments and methods are those of `VAE`.
     """
 
-    def __init__(
-        self,
-        encoder: nn.Module,
-        decoder: nn.Module,
-        *,
-        beta: Weight = 4.0,
-        capacity: Weight | None = None,
-        **options: Any,
-    ) -> None:
-        super().__init__(encoder, decoder, beta=beta, capacity=capacity, **options)
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, **options: Unpack[ModelOptions]) -> None:
+        options.setdefault("beta", 4.0)
+        super().__init__(encoder, decoder, **options)
