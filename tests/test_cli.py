@@ -17,6 +17,7 @@ from command_line import TINY, Result, fails, fastvae, mnist
 
 from fastvae.train import cli, trainer
 from fastvae.train.presets import PRESETS
+from fastvae.train.run_folder import versions
 
 PNG = b"\x89PNG\r\n\x1a\n"
 COMMANDS = ("train", "evaluate", "sample", "plot", "info")
@@ -156,6 +157,10 @@ def test_info():
     assert torch.__version__ in result.out
 
 
+def test_version():
+    assert fastvae("--version").out == f"fastvae {versions()['fastvae']}\n"
+
+
 @pytest.mark.parametrize("arguments", [(), ("--help",), *((command, "--help") for command in COMMANDS)])
 def test_help(arguments):
     result = fastvae(*arguments)
@@ -179,6 +184,18 @@ def test_preset_and_explicit_option(tmp_path):
     assert config["preset"] == "s5"
     assert config["likelihood"] == PRESETS["s5"]["likelihood"]
     assert (config["epochs"], config["hidden"]) == (1, [12])
+
+
+def test_runs_outlive_the_folder_of_their_data(tmp_path):
+    folder = mnist(tmp_path / "data")
+    run, moved = tmp_path / "run", tmp_path / "moved"
+    options = ("--data", "mnist", "--data-dir", folder, "--epochs", 1, "--out", run)
+    assert fastvae("train", *TINY, *options).code == 0
+    folder.rename(moved)
+    assert fastvae("sample", run).code == 0
+    assert f"{folder}: no such folder" in fails("evaluate", run)
+    for arguments in (("evaluate", run), ("plot", run), ("train", "--resume", run)):
+        assert fastvae(*arguments, "--data-dir", moved).code == 0
 
 
 def test_resume_of_a_finished_run_goes_further(run):
@@ -345,6 +362,11 @@ def test_damaged_config_cannot_be_resumed(run, damage):
     do, message = DAMAGES[damage]
     do(run)
     assert message in fails("train", "--resume", run)
+
+
+@pytest.mark.parametrize("command", ["evaluate", "plot"])
+def test_digits_have_no_folder(run, command):
+    assert "--data-dir: got" in fails(command, run, "--data-dir", "somewhere")
 
 
 def test_damaged_checkpoint_cannot_be_resumed(run):

@@ -266,7 +266,7 @@ def test_one_importance_sample_estimates_the_elbo(tmp_path, digits):
 
 def test_weights_file_restores_the_model(tmp_path, digits):
     run = fitted(tmp_path / "run", digits)
-    restored = model.create(run.config, (8, 8))
+    restored = model.create(run.config)
     model.load_weights(restored, run.folder)
     x = run.data.test.images
     torch.testing.assert_close(restored.reconstruct(x), run.model.reconstruct(x), rtol=0, atol=0)

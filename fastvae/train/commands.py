@@ -41,11 +41,12 @@ def _default(field: str) -> str:
 
 
 _run_argument = click.argument("run", type=click.Path(path_type=Path))
+_data_dir_option = click.option("--data-dir", metavar="DIR", help="Folder of the four MNIST files, gzipped or not.")
 _device_option = click.option("--device", type=click.Choice(DEVICES), help="[default: auto]")
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="fastvae", message="%(prog)s %(version)s")
+@click.version_option(run_folder.versions()["fastvae"], message="%(prog)s %(version)s")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Train, evaluate and look at variational autoencoders on fused kernels."""
@@ -56,7 +57,7 @@ def cli(ctx: click.Context) -> None:
 @cli.command()
 @click.option("--preset", type=click.Choice(tuple(PRESETS)), help="A published write-up; other options override it.")
 @click.option("--data", type=click.Choice(DATA), help=_default("data"))
-@click.option("--data-dir", metavar="DIR", help="Folder of the four MNIST files, gzipped or not.")
+@_data_dir_option
 @click.option("--model", type=click.Choice(MODELS), help=_default("model"))
 @click.option("--hidden", type=_Widths(), help=f"Widths of the dense layers, or none. {_default('hidden')}")
 @click.option("--latent-dim", type=int, help=_default("latent_dim"))
@@ -114,30 +115,37 @@ def _headline(config: Config, dataset: data.Data, trainer: Trainer, done: int) -
     )
 
 
-def _open(run: Path, device: str | None) -> tuple[RunFolder, Config, VAE, data.Data]:
-    """A trained run, its model and data on `device`."""
+def _open(run: Path, device: str | None) -> tuple[RunFolder, Config, VAE]:
+    """A trained run and its model on `device`."""
     folder = RunFolder(run)
     config = folder.read_config()
     where = torch.device(settings.device(device or "auto"))
-    dataset = data.load(config.data, config.data_dir)
-    vae = model.create(config, model.image_size(dataset.test))
+    vae = model.create(config)
     model.load_weights(vae, folder)
-    return folder, config, vae.to(where), data.Data(dataset.train, dataset.test.to(where))
+    return folder, config, vae.to(where)
+
+
+def _test_part(config: Config, data_dir: str | None, vae: VAE) -> data.Split:
+    """The test images of a run, from where its data is now, on the device of its model."""
+    if data_dir is not None:
+        config = settings.changed(config, {"data_dir": data_dir})
+    return data.load_part(config.data, config.data_dir, "test").to(next(vae.parameters()).device)
 
 
 @cli.command()
 @_run_argument
 @click.option("--num-samples", type=click.IntRange(min=1), help="Also log p(x), by this many importance samples.")
+@_data_dir_option
 @_device_option
-def evaluate(run: Path, num_samples: int | None, device: str | None) -> None:
+def evaluate(run: Path, num_samples: int | None, data_dir: str | None, device: str | None) -> None:
     """Evaluate RUN on its test images."""
-    folder, config, vae, dataset = _open(run, device)
-    size = model.image_size(dataset.test)
-    means = evaluation.elbo(vae, dataset.test, config.seed, model.log_normalizer(config, size))
+    folder, config, vae = _open(run, device)
+    test = _test_part(config, data_dir, vae)
+    means = evaluation.elbo(vae, test, config.seed, model.log_normalizer(config))
     click.echo(f"test {means}")
-    result = {"images": len(dataset.test.labels), **means._asdict()}
+    result = {"images": len(test.labels), **means._asdict()}
     if num_samples is not None:
-        found = evaluation.log_likelihood(vae, dataset.test, config.seed, num_samples)
+        found = evaluation.log_likelihood(vae, test, config.seed, num_samples)
         click.echo(
             f"test log-likelihood {found['log_likelihood']:.2f} nats/image (standard error over images "
             f"{found['log_likelihood_standard_error']:.2f}, {num_samples} importance samples)"
@@ -156,18 +164,19 @@ def evaluate(run: Path, num_samples: int | None, device: str | None) -> None:
 def sample(run: Path, number: int, seed: int, out: Path | None, device: str | None) -> None:
     """Draw images from the model of RUN."""
     path = RunFolder(run).path / "generated.png" if out is None else out
-    _, _, vae, _ = _open(run, device)
+    _, _, vae = _open(run, device)
     save_samples(vae, number, seed, path)
     click.echo(str(path))
 
 
 @cli.command()
 @_run_argument
+@_data_dir_option
 @_device_option
-def plot(run: Path, device: str | None) -> None:
+def plot(run: Path, data_dir: str | None, device: str | None) -> None:
     """Draw the pictures of RUN again."""
-    folder, config, vae, dataset = _open(run, device)
-    for name in drawing.draw(folder, config, vae, dataset.test, folder.read_metrics()):
+    folder, config, vae = _open(run, device)
+    for name in drawing.draw(folder, config, vae, _test_part(config, data_dir, vae), folder.read_metrics()):
         click.echo(str(folder.path / name))
 
 

@@ -13,28 +13,23 @@ from fastvae import VAE
 from fastvae._likelihoods import LIKELIHOODS
 from fastvae.train import atomic
 from fastvae.train.config import Config
-from fastvae.train.data import Split
+from fastvae.train.data import SIZES
 from fastvae.train.errors import UserError
 from fastvae.train.networks import build
 from fastvae.train.run_folder import RunFolder
 
 
-def image_size(split: Split) -> tuple[int, int]:
-    """Height and width of the images."""
-    return split.images.shape[2], split.images.shape[3]
-
-
-def create(config: Config, size: tuple[int, int]) -> VAE:
+def create(config: Config) -> VAE:
     """A fresh VAE on the CPU: the same weights for the same seed, whatever the device of the run."""
     torch.manual_seed(config.seed)
     logits = config.likelihood == "bernoulli"
-    encoder, decoder = build(config.model, size, config.hidden, config.latent_dim, logits=logits)
+    encoder, decoder = build(config.model, SIZES[config.data], config.hidden, config.latent_dim, logits=logits)
     return VAE(encoder, decoder, likelihood=config.likelihood, beta=config.beta, latent_shape=(config.latent_dim,))
 
 
-def log_normalizer(config: Config, size: tuple[int, int]) -> float:
+def log_normalizer(config: Config) -> float:
     """The nats per image that make the training objective's reconstruction term -log p(x|z)."""
-    return LIKELIHOODS[config.likelihood].log_normalizer * math.prod(size)
+    return LIKELIHOODS[config.likelihood].log_normalizer * math.prod(SIZES[config.data])
 
 
 def save_weights(model: nn.Module, folder: RunFolder) -> None:

@@ -85,17 +85,15 @@ def latent(points: Array, labels: Array, title: str, axis_names: tuple[str, str]
     axes = figure.subplots()
     # Many points need smaller, fainter dots to show where they are dense.
     size, alpha = (24.0, 0.9) if len(points) < 2000 else (5.0, 0.6)
+    # In one call, in the order of the data: no label is drawn over the others.
+    colours = colormaps["tab10"](labels % 10)
+    axes.scatter(points[:, 0], points[:, 1], size, color=colours, alpha=alpha, linewidths=0)
     for label in np.unique(labels):
-        chosen = points[labels == label]
-        colour = colormaps["tab10"](int(label) % 10)
-        axes.scatter(chosen[:, 0], chosen[:, 1], size, color=colour, alpha=alpha, linewidths=0, label=str(label))
+        axes.scatter([], [], 30.0, color=colormaps["tab10"](label % 10), linewidths=0, label=str(label))
     axes.set(title=title, xlabel=axis_names[0], ylabel=axis_names[1])
     axes.set_aspect("equal", adjustable="datalim")
     axes.grid(alpha=0.25)
-    legend = axes.legend(title="label", loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-    for handle in legend.legend_handles:
-        if handle is not None:
-            handle.set(sizes=[30.0], alpha=1.0)
+    axes.legend(title="label", loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     return figure
 
 

@@ -6,7 +6,6 @@ import csv
 import io
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -35,36 +34,24 @@ def versions() -> dict[str, str]:
     }
 
 
-@dataclass(frozen=True)
 class RunFolder:
-    """Where everything about one run is."""
+    """Where everything about one run is.
 
-    path: Path
+    Attributes:
+        config_file: the settings, resolved, and the versions.
+        metrics_file: one row per epoch.
+        weights_file: the model after the last epoch.
+        checkpoint_file: all that resuming needs.
+        evaluation_file: what `fastvae evaluate` found.
+    """
 
-    @property
-    def config_file(self) -> Path:
-        """The settings, resolved, and the versions."""
-        return self.path / "config.json"
-
-    @property
-    def metrics_file(self) -> Path:
-        """One row per epoch."""
-        return self.path / "metrics.csv"
-
-    @property
-    def weights_file(self) -> Path:
-        """The model after the last epoch."""
-        return self.path / "weights.safetensors"
-
-    @property
-    def checkpoint_file(self) -> Path:
-        """All that resuming needs."""
-        return self.path / "checkpoint.pt"
-
-    @property
-    def evaluation_file(self) -> Path:
-        """What `fastvae evaluate` found."""
-        return self.path / "evaluation.json"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config_file = path / "config.json"
+        self.metrics_file = path / "metrics.csv"
+        self.weights_file = path / "weights.safetensors"
+        self.checkpoint_file = path / "checkpoint.pt"
+        self.evaluation_file = path / "evaluation.json"
 
     def write_config(self, config: Config) -> None:
         """Write `config.json`."""

@@ -44,7 +44,7 @@ def new(given: dict[str, Any]) -> Config:
     """
     settings = resolve({"threads": torch.get_num_threads(), **given})
     settings["device"] = device(settings["device"])
-    return _validated({**settings, "data_dir": absolute(settings["data_dir"])})
+    return _validated(settings)
 
 
 def resumed(folder: RunFolder, given: dict[str, Any]) -> Config:
@@ -64,20 +64,25 @@ def resumed(folder: RunFolder, given: dict[str, Any]) -> Config:
     if contradictions:
         raise UserError(f"--resume: {folder.path} contradicts {', '.join(contradictions)}")
     device(config.device)
-    changes = {name: given[name] for name in _CHANGEABLE if name in given}
-    return _validated({**_fields(config), **changes, "data_dir": absolute(changes.get("data_dir", config.data_dir))})
+    return changed(config, {name: given[name] for name in _CHANGEABLE if name in given})
+
+
+def changed(config: Config, changes: dict[str, Any]) -> Config:
+    """`config` with other values in some fields.
+
+    Raises:
+        UserError: a value out of its range.
+    """
+    fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    return _validated({**fields, **changes})
 
 
 def _shown(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, Iterable) and not isinstance(value, str) else str(value)
 
 
-def _fields(config: Config) -> dict[str, Any]:
-    return {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
-
-
 def _validated(settings: dict[str, Any]) -> Config:
     try:
-        return Config(**settings)
+        return Config(**{**settings, "data_dir": absolute(settings["data_dir"])})
     except InvalidSettingError as error:
         raise UserError(f"{option(error.field)}: {error.problem}") from error

@@ -30,9 +30,8 @@ class Trainer:
         self.folder = folder
         self.device = torch.device(config.device)
         self.data = Data(data.train.to(self.device), data.test.to(self.device))
-        size = model.image_size(data.train)
-        self.log_normalizer = model.log_normalizer(config, size)
-        self.model = model.create(config, size).to(self.device)
+        self.log_normalizer = model.log_normalizer(config)
+        self.model = model.create(config).to(self.device)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.lr, fused=True)
         self.history = checkpoint.load(folder, self.model, self.optimizer, self.device)
         # One graph for the full batch and one for the last: which kernels run must not depend on what ran before.
