@@ -13,7 +13,6 @@ from fastvae.train import atomic, data, drawing, evaluation, model, run_folder, 
 from fastvae.train import info as machine
 from fastvae.train.config import AMP, DATA, DEVICES, LIKELIHOODS, MODELS, Config
 from fastvae.train.errors import InterruptedRunError, UserError
-from fastvae.train.metrics import Means
 from fastvae.train.presets import BY_DATA, COMMON, PRESETS
 from fastvae.train.run_folder import RunFolder
 from fastvae.train.sampling import save_samples
@@ -70,7 +69,7 @@ def cli(ctx: click.Context) -> None:
 @click.option("--amp", type=click.Choice(AMP), help=f"Mixed precision in training. {_default('amp')}")
 @click.option("--compile/--no-compile", default=None, help="Train through torch.compile. [default: no]")
 @click.option("--seed", type=int, help=_default("seed"))
-@click.option("--threads", type=int, help="CPU threads. [default: torch's]")
+@click.option("--threads", type=int, help="CPU threads. [default: 1 (digits), torch's (mnist)]")
 @click.option("--out", metavar="DIR", help="A new folder for the run. [default: runs/DATA-TIME]")
 @click.option("--resume", metavar="RUN", help="Continue a run; with a larger --epochs, go further.")
 def train(out: str | None, resume: str | None, **values: Any) -> None:
@@ -99,8 +98,7 @@ def train(out: str | None, resume: str | None, **values: Any) -> None:
         raise InterruptedRunError(
             f"interrupted after epoch {len(trainer.history)}; continue with: fastvae train --resume {folder.path}"
         ) from None
-    last = trainer.history[-1]
-    click.echo(f"test {Means(last.test_elbo, last.test_reconstruction, last.test_kl)}")
+    click.echo(f"test {trainer.history[-1].test}")
     files = (folder.config_file, folder.metrics_file, folder.weights_file, folder.checkpoint_file)
     click.echo(f"{folder.path}: {', '.join([*(file.name for file in files), *names])}")
 
@@ -111,7 +109,7 @@ def _headline(config: Config, dataset: data.Data, trainer: Trainer, done: int) -
     return (
         f"{beginning}{config.data}, {len(dataset.train.labels)} training and {len(dataset.test.labels)} test images; "
         f"{config.model}, {parameters} parameters, latent dimension {config.latent_dim}, {config.likelihood}; "
-        f"{config.device}, {config.threads} threads"
+        f"{config.device}, {config.threads} thread{'s' * (config.threads > 1)}"
     )
 
 

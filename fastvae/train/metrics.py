@@ -37,6 +37,11 @@ class Epoch(NamedTuple):
     test_kl: float
     seconds: float
 
+    @property
+    def test(self) -> Means:
+        """The averages over the test images."""
+        return Means(self.test_elbo, self.test_reconstruction, self.test_kl)
+
 
 class Sums:
     """Running sums of reconstruction and KL, on the device: a step never waits for it."""

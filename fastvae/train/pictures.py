@@ -105,7 +105,7 @@ def manifold(images: Array, coordinates: Array, title: str) -> Figure:
     axes = figure.subplots()
     picture = tile(images, side)
     _show(axes, picture)
-    shown = range(0, side, max(1, (side - 1) // 6))
+    shown = np.linspace(0, side - 1, 7).round().astype(int)
     names = [f"{coordinates[index]:.2f}" for index in shown]
     axes.set_xticks([index * (width + _GAP) + width / 2 - 0.5 for index in shown], names)
     axes.set_yticks([(side - 1 - index) * (height + _GAP) + height / 2 - 0.5 for index in shown], names)

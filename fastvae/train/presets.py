@@ -24,6 +24,8 @@ BY_DATA: Final[dict[str, dict[str, Any]]] = {
         "likelihood": "gaussian_learned",
         "batch_size": 64,
         "epochs": 100,
+        # Steps too small to share: a second thread costs more than it brings.
+        "threads": 1,
     },
     "mnist": {
         "hidden": (400,),

@@ -49,10 +49,12 @@ class Progress:
 
     def epoch(self, row: Epoch) -> None:
         """One epoch is done and saved."""
-        if self._bar is None:
-            width = len(str(self._epochs))
-            click.echo(
-                f"epoch {row.epoch:{width}}/{self._epochs}  train ELBO {row.train_elbo:.2f}  test ELBO "
-                f"{row.test_elbo:.2f} nats/image (reconstruction {row.test_reconstruction:.2f}, KL {row.test_kl:.2f})"
-                f"  {row.seconds:.1f} s"
-            )
+        if self._bar is not None:
+            self._bar.set_description(f"epoch {row.epoch}/{self._epochs}", refresh=False)
+            self._bar.set_postfix_str(f"test {row.test}", refresh=False)
+            return
+        width = len(str(self._epochs))
+        click.echo(
+            f"epoch {row.epoch:{width}}/{self._epochs}  train ELBO {row.train_elbo:.2f}  test {row.test}"
+            f"  {row.seconds:.1f} s"
+        )

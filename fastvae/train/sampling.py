@@ -16,7 +16,7 @@ from fastvae.train.errors import UserError
 
 
 def _png(path: Path, samples: NDArray[Any]) -> None:
-    pictures.save(pictures.sample_grid(samples, f"{len(samples)} samples from the prior"), path)
+    pictures.save(pictures.sample_grid(samples, f"Samples from the prior: {len(samples)}"), path)
 
 
 def _npy(path: Path, samples: NDArray[Any]) -> None:

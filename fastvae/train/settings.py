@@ -42,7 +42,7 @@ def new(given: dict[str, Any]) -> Config:
     Raises:
         UserError: an option out of its range, or a missing device.
     """
-    settings = resolve({"threads": torch.get_num_threads(), **given})
+    settings = {"threads": torch.get_num_threads(), **resolve(given)}
     settings["device"] = device(settings["device"])
     return _validated(settings)
 
