@@ -88,7 +88,7 @@ def reconstruction_with_samples(
     inplace: bool,
     per_sample: bool = True,
 ) -> tuple[Tensor, Tensor]:
-    """The loss and, at no cost, its per-sample sums without gradient."""
+    """The loss and, at no cost, its per-sample sums without gradient; these are empty where the loss is they."""
     _checks.fused_device("input", input)
     needed = torch.is_grad_enabled() and input.requires_grad
     alone = not (target.requires_grad or (log_scale is not None and log_scale.requires_grad))
@@ -96,8 +96,11 @@ def reconstruction_with_samples(
     if inplace:
         _checks.overwritable("input", input, reduction, scalar, alone)
     early = needed and alone and scalar and not _transformed()
+    overwrite = inplace and early
+    # A float16 gradient written before a loss scale reaches it has lost its small values.
+    early = overwrite or (early and input.dtype != torch.float16)
     loss, samples, _ = _apply(
-        inplace and needed, name, input, target, weight, log_scale, full, reduction, batch_dims, per_sample, early
+        overwrite, name, input, target, weight, log_scale, full, reduction, batch_dims, per_sample, early
     )
     return loss, samples
 
