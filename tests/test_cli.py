@@ -16,6 +16,7 @@ import torch
 from command_line import TINY, Result, fails, fastvae, mnist
 
 from fastvae.train import cli, data, trainer
+from fastvae.train.errors import UserError
 from fastvae.train.presets import PRESETS
 from fastvae.train.run_folder import versions
 
@@ -313,6 +314,36 @@ def test_existing_run_is_not_overwritten(run):
     line = fails("train", *TINY, "--out", run)
     assert f"--out: {run} exists and is not empty" in line
     assert {file: file.read_bytes() for file in run.iterdir()} == before
+
+
+def fail_to_start(*arguments):
+    raise UserError("out of luck")
+
+
+def test_run_that_failed_in_its_first_epoch_may_begin_again(tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer.Trainer, "_epoch", fail_to_start)
+        assert "out of luck" in fails("train", *TINY, "--lr", "2", "--out", run)
+    assert [file.name for file in run.iterdir()] == ["config.json"]
+    (run / ".partial-checkpoint.pt").write_bytes(b"part")
+    assert fastvae("train", *TINY, "--lr", "0.01", "--epochs", 1, "--out", run).code == 0
+    assert json.loads((run / "config.json").read_text())["config"]["lr"] == 0.01
+    assert not list(run.glob(".partial-*"))
+
+
+@pytest.mark.parametrize("content", ["{}", '{"config": {}, "versions": {}}', "not JSON"])
+def test_config_of_another_program_is_not_overwritten(tmp_path, content):
+    (tmp_path / "config.json").write_text(content)
+    assert "exists and is not empty" in fails("train", *TINY, "--out", tmp_path)
+    assert (tmp_path / "config.json").read_text() == content
+
+
+def test_run_with_a_checkpoint_does_not_begin_again(run):
+    for file in run.iterdir():
+        if file.name not in ("config.json", "checkpoint.pt"):
+            file.unlink()
+    assert "exists and is not empty" in fails("train", *TINY, "--out", run)
 
 
 def test_out_that_cannot_be_made(tmp_path):

@@ -5,14 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
+
+_PREFIX: Final = ".partial-"
 
 
 def write(path: Path, writer: Callable[[Path], object]) -> None:
     """Have `writer` fill a file beside `path`, then put it in the place of `path` in one step."""
     # The suffix stays last: some writers choose the format by it.
-    temporary = path.with_name(f".partial-{path.name}")
+    temporary = path.with_name(_PREFIX + path.name)
     writer(temporary)
     temporary.replace(path)
+
+
+def is_partial(path: Path) -> bool:
+    """Whether this is what a killed `write` left."""
+    return path.name.startswith(_PREFIX)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -83,7 +83,6 @@ def train(out: str | None, resume: str | None, **values: Any) -> None:
     torch.set_num_threads(config.threads)
     if folder is None:
         folder = run_folder.create(out, config.data)
-        folder.write_config(config)
     trainer = Trainer(config, dataset, folder)
     done = len(trainer.history)
     if config.epochs < done:

@@ -106,20 +106,33 @@ class RunFolder:
 
 
 def create(out: str | None, data: str) -> RunFolder:
-    """A new, empty run folder: `out`, or one under ``runs/`` named after the data and the time.
+    """A run folder to begin in: `out`, or one under ``runs/`` named after the data and the time.
 
     Raises:
-        UserError: `out` exists and is not an empty folder, or cannot be made.
+        UserError: `out` exists and holds more than a run that ended before its first epoch did, or cannot be made.
     """
     path = Path(out) if out is not None else _unused(Path("runs") / f"{data}-{datetime.now():%Y%m%d-%H%M%S}")
     try:
         path.mkdir(parents=True, exist_ok=True)
-        occupied = any(path.iterdir())
+        free = _is_free(path)
     except OSError as error:
         raise UserError(f"--out: {path}: {error.strerror}") from error
-    if occupied:
+    if not free:
         raise UserError(f"--out: {path} exists and is not empty; takes a new folder (--resume continues a run)")
     return RunFolder(path)
+
+
+def _is_free(path: Path) -> bool:
+    """Empty, or with no more than the config of a run: one that failed or was killed in its first epoch."""
+    names = [file.name for file in path.iterdir() if not atomic.is_partial(file)]
+    folder = RunFolder(path)
+    if names != [folder.config_file.name]:
+        return not names
+    try:
+        folder.read_config()
+    except UserError:
+        return False
+    return True
 
 
 def _unused(path: Path) -> Path:
