@@ -16,6 +16,7 @@ import torch
 from command_line import TINY, Result, fails, fastvae, mnist
 
 from fastvae.train import cli, data, trainer
+from fastvae.train.config import AMP, DATA, DEVICES, LIKELIHOODS, MODELS
 from fastvae.train.errors import UserError
 from fastvae.train.presets import PRESETS
 from fastvae.train.run_folder import versions
@@ -182,6 +183,12 @@ def test_help(arguments):
     result = fastvae(*arguments)
     assert result.code == 0
     assert result.out.startswith("Usage: fastvae")
+
+
+def test_help_lists_what_train_takes():
+    text = fastvae("train", "--help").out
+    for choice in (*DATA, *MODELS, *LIKELIHOODS, *DEVICES, *AMP, *PRESETS):
+        assert re.search(rf"\b{choice}\b", text), choice
 
 
 def test_runs_are_named_after_data_and_time(tmp_path, monkeypatch):

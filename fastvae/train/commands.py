@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 import torch
@@ -39,36 +39,55 @@ def _default(field: str) -> str:
     return f"[default: {', '.join(shown)}]"
 
 
+_PRESETS: Final = "; ".join(
+    f"{name}: {row['model']}, latent dimension {row['latent_dim']}, on {row['data']}" for name, row in PRESETS.items()
+)
 _run_argument = click.argument("run", type=click.Path(path_type=Path))
 _data_dir_option = click.option("--data-dir", metavar="DIR", help="Folder of the four MNIST files, gzipped or not.")
-_device_option = click.option("--device", type=click.Choice(DEVICES), help="[default: auto]")
+_device_option = click.option(
+    "--device", type=click.Choice(DEVICES), help="Where to compute; auto takes CUDA if there. [default: auto]"
+)
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(run_folder.versions()["fastvae"], message="%(prog)s %(version)s")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
-    """Train, evaluate and look at variational autoencoders on fused kernels."""
+    """Train, evaluate and look at variational autoencoders on fused kernels.
+
+    Begin with `fastvae train`. RUN is the folder that it writes.
+    """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
 
 @cli.command()
-@click.option("--preset", type=click.Choice(tuple(PRESETS)), help="A published write-up; other options override it.")
-@click.option("--data", type=click.Choice(DATA), help=_default("data"))
+@click.option(
+    "--preset", type=click.Choice(tuple(PRESETS)), help=f"A published write-up ({_PRESETS}); other options override it."
+)
+@click.option("--data", type=click.Choice(DATA), help=f"Images to train on. {_default('data')}")
 @_data_dir_option
-@click.option("--model", type=click.Choice(MODELS), help=_default("model"))
-@click.option("--hidden", type=_Widths(), help=f"Widths of the dense layers, or none. {_default('hidden')}")
-@click.option("--latent-dim", type=int, help=_default("latent_dim"))
-@click.option("--likelihood", type=click.Choice(LIKELIHOODS), help=_default("likelihood"))
+@click.option("--model", type=click.Choice(MODELS), help=f"Kind of networks. {_default('model')}")
+@click.option(
+    "--hidden", type=_Widths(), help=f"Widths of the dense layers, such as 512,256, or none. {_default('hidden')}"
+)
+@click.option("--latent-dim", type=int, help=f"Size of the latent; 2 adds a picture of it. {_default('latent_dim')}")
+@click.option(
+    "--likelihood",
+    type=click.Choice(LIKELIHOODS),
+    metavar="NAME",
+    help=f"p(x|z) of a pixel: {', '.join(LIKELIHOODS)}. {_default('likelihood')}",
+)
 @click.option("--beta", type=float, help=f"Weight of the KL. {_default('beta')}")
-@click.option("--batch-size", type=int, help=_default("batch_size"))
-@click.option("--epochs", type=int, help=_default("epochs"))
+@click.option("--batch-size", type=int, help=f"Images per step. {_default('batch_size')}")
+@click.option("--epochs", type=int, help=f"Passes over the training images. {_default('epochs')}")
 @click.option("--lr", type=float, help=f"Learning rate of Adam. {_default('lr')}")
 @_device_option
 @click.option("--amp", type=click.Choice(AMP), help=f"Mixed precision in training. {_default('amp')}")
 @click.option("--compile/--no-compile", default=None, help="Train through torch.compile. [default: no]")
-@click.option("--seed", type=int, help=_default("seed"))
+@click.option(
+    "--seed", type=int, help=f"Seed of the weights, the order of the images and the noise. {_default('seed')}"
+)
 @click.option("--threads", type=int, help="CPU threads. [default: 1 (digits), torch's (mnist)]")
 @click.option("--out", metavar="DIR", help="A new folder for the run. [default: runs/DATA-TIME]")
 @click.option("--resume", metavar="RUN", help="Continue a run; with a larger --epochs, go further.")
@@ -135,7 +154,7 @@ def _test_part(config: Config, data_dir: str | None, vae: VAE) -> data.Split:
 @_data_dir_option
 @_device_option
 def evaluate(run: Path, num_samples: int | None, data_dir: str | None, device: str | None) -> None:
-    """Evaluate RUN on its test images."""
+    """Evaluate RUN on its test images. Prints the ELBO, and writes it to evaluation.json."""
     folder, config, vae = _open(run, device)
     test = _test_part(config, data_dir, vae)
     means = evaluation.elbo(vae, test, config.seed, model.log_normalizer(config))
@@ -154,12 +173,14 @@ def evaluate(run: Path, num_samples: int | None, data_dir: str | None, device: s
 
 @cli.command()
 @_run_argument
-@click.option("-n", "--number", type=click.IntRange(min=1), default=64, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0, max=2**63 - 1), default=0, show_default=True)
+@click.option("-n", "--number", type=click.IntRange(min=1), default=64, show_default=True, help="How many images.")
+@click.option(
+    "--seed", type=click.IntRange(min=0, max=2**63 - 1), default=0, show_default=True, help="Seed of the latents."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="A .png, .npy or .npz file. [default: RUN/generated.png]")
 @_device_option
 def sample(run: Path, number: int, seed: int, out: Path | None, device: str | None) -> None:
-    """Draw images from the model of RUN."""
+    """Draw images from the model of RUN, with latents from the prior."""
     path = RunFolder(run).path / "generated.png" if out is None else out
     _, _, vae = _open(run, device)
     save_samples(vae, number, seed, path)
