@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import click
 import torch
@@ -18,6 +19,8 @@ from fastvae.train.run_folder import RunFolder
 from fastvae.train.sampling import save_samples
 from fastvae.train.trainer import Trainer
 
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
 
 class _Widths(click.ParamType[tuple[int, ...]]):
     name = "widths"
@@ -31,12 +34,14 @@ class _Widths(click.ParamType[tuple[int, ...]]):
             self.fail(f"{value!r} is not a list of whole numbers such as 512,256, nor none", param, ctx)
 
 
-def _default(field: str) -> str:
+def _setting(field: str, kind: click.ParamType[Any] | type, text: str, **more: Any) -> Callable[[_Command], _Command]:
+    """The option of a field of the config, with its default in its help."""
     if field in COMMON:
-        return f"[default: {COMMON[field]}]"
-    values = ((name, row[field]) for name, row in BY_DATA.items())
-    shown = (f"{','.join(map(str, v)) if isinstance(v, tuple) else v} ({name})" for name, v in values)
-    return f"[default: {', '.join(shown)}]"
+        default = str(COMMON[field])
+    else:
+        values = ((name, row[field]) for name, row in BY_DATA.items())
+        default = ", ".join(f"{','.join(map(str, v)) if isinstance(v, tuple) else v} ({name})" for name, v in values)
+    return click.option(settings.option(field), type=kind, help=f"{text} [default: {default}]", **more)
 
 
 _PRESETS: Final = "; ".join(
@@ -44,9 +49,7 @@ _PRESETS: Final = "; ".join(
 )
 _run_argument = click.argument("run", type=click.Path(path_type=Path))
 _data_dir_option = click.option("--data-dir", metavar="DIR", help="Folder of the four MNIST files, gzipped or not.")
-_device_option = click.option(
-    "--device", type=click.Choice(DEVICES), help="Where to compute; auto takes CUDA if there. [default: auto]"
-)
+_device_option = _setting("device", click.Choice(DEVICES), "Where to compute; auto takes CUDA if there.")
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -65,29 +68,20 @@ def cli(ctx: click.Context) -> None:
 @click.option(
     "--preset", type=click.Choice(tuple(PRESETS)), help=f"A published write-up ({_PRESETS}); other options override it."
 )
-@click.option("--data", type=click.Choice(DATA), help=f"Images to train on. {_default('data')}")
+@_setting("data", click.Choice(DATA), "Images to train on.")
 @_data_dir_option
-@click.option("--model", type=click.Choice(MODELS), help=f"Kind of networks. {_default('model')}")
-@click.option(
-    "--hidden", type=_Widths(), help=f"Widths of the dense layers, such as 512,256, or none. {_default('hidden')}"
-)
-@click.option("--latent-dim", type=int, help=f"Size of the latent; 2 adds a picture of it. {_default('latent_dim')}")
-@click.option(
-    "--likelihood",
-    type=click.Choice(LIKELIHOODS),
-    metavar="NAME",
-    help=f"p(x|z) of a pixel: {', '.join(LIKELIHOODS)}. {_default('likelihood')}",
-)
-@click.option("--beta", type=float, help=f"Weight of the KL. {_default('beta')}")
-@click.option("--batch-size", type=int, help=f"Images per step. {_default('batch_size')}")
-@click.option("--epochs", type=int, help=f"Passes over the training images. {_default('epochs')}")
-@click.option("--lr", type=float, help=f"Learning rate of Adam. {_default('lr')}")
+@_setting("model", click.Choice(MODELS), "Kind of networks.")
+@_setting("hidden", _Widths(), "Widths of the dense layers, such as 512,256, or none.")
+@_setting("latent_dim", int, "Size of the latent; 2 adds a picture of it.")
+@_setting("likelihood", click.Choice(LIKELIHOODS), f"p(x|z) of a pixel: {', '.join(LIKELIHOODS)}.", metavar="NAME")
+@_setting("beta", float, "Weight of the KL.")
+@_setting("batch_size", int, "Images per step.")
+@_setting("epochs", int, "Passes over the training images.")
+@_setting("lr", float, "Learning rate of Adam.")
 @_device_option
-@click.option("--amp", type=click.Choice(AMP), help=f"Mixed precision in training. {_default('amp')}")
+@_setting("amp", click.Choice(AMP), "Mixed precision in training.")
 @click.option("--compile/--no-compile", default=None, help="Train through torch.compile. [default: no]")
-@click.option(
-    "--seed", type=int, help=f"Seed of the weights, the order of the images and the noise. {_default('seed')}"
-)
+@_setting("seed", int, "Seed of the weights, the order of the images and the noise.")
 @click.option("--threads", type=int, help="CPU threads. [default: 1 (digits), torch's (mnist)]")
 @click.option("--out", metavar="DIR", help="A new folder for the run. [default: runs/DATA-TIME]")
 @click.option("--resume", metavar="RUN", help="Continue a run; with a larger --epochs, go further.")
