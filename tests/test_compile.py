@@ -13,8 +13,11 @@ import fastvae
 import fastvae.functional as F
 
 SHAPE = (6, 37)
-# Dynamo itself makes an instance of Function while it traces one.
-pytestmark = pytest.mark.filterwarnings("ignore:<class 'torch.autograd.function.Function'> should not be")
+# What torch warns itself of: Dynamo makes an instance of a Function it traces, inductor imports modules of torch.jit.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:<class 'torch.autograd.function.Function'> should not be"),
+    pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated"),
+]
 
 
 def options_of(name):
