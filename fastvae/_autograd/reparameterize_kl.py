@@ -27,12 +27,13 @@ def _used(noise: tuple[Any, ...], reduction: str | None) -> tuple[bool, bool]:
 
 def _backward(ctx: Any, grad_z: Tensor | None, grad_kl: Tensor | None) -> tuple[Tensor | None, ...]:
     wanted = ctx.needs_input_grad[:4]
+    saved = ctx.saved_tensors  # once: a checkpoint unpacks them a single time
     # AOTAutograd fills in zeros for the gradient of an output that has none.
-    used_z, used_kl = _used(ctx.saved_tensors[4:6], ctx.options[-2])
+    used_z, used_kl = _used(saved[4:6], ctx.options[-2])
     grad_z, grad_kl = grad_z if used_z else None, grad_kl if used_kl else None
     if grad_z is None and grad_kl is None:
         return (None,) * (6 + len(ctx.options))
-    gradients = _ops.reparameterize_kl_backward(grad_z, grad_kl, *ctx.saved_tensors, *ctx.options, wanted)
+    gradients = _ops.reparameterize_kl_backward(grad_z, grad_kl, *saved, *ctx.options, wanted)
     return (*map(optional, gradients, wanted), *(None,) * (2 + len(ctx.options)))
 
 
