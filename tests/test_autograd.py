@@ -277,3 +277,17 @@ def test_gradients_are_those_of_the_reference_through_a_network(name):
             loss_of(name, tensors).tanh().backward()
         found.append(factor.grad)
     torch.testing.assert_close(*found, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_nothing_is_kept_for_backward_but_the_inputs(name):
+    """No eps, no sigma: views of the inputs, a seed, and the bound of importance weights."""
+    op = OPS[name]
+    tensors = leaves(op.operands((50, 40), torch.float32), op.wanted)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor):
+        outputs = outputs_of(op.call, tensors, **options_of(name))
+    addresses = {value.untyped_storage().data_ptr() for value in tensors.values()}
+    for tensor in kept:
+        is_bound = name == "importance_weighted_bound" and tensor.data_ptr() == outputs[0].data_ptr()
+        assert tensor.untyped_storage().data_ptr() in addresses or tensor.dtype == torch.int64 or is_bound
