@@ -35,7 +35,9 @@ def _save(ctx: Any, args: tuple[Any, ...], outputs: tuple[Tensor, Tensor, Tensor
     ctx.mark_non_differentiable(*outputs[1:])
 
 
-def _backward(ctx: Any, grad_loss: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
+def _backward(
+    ctx: Any, saved: tuple[Tensor, ...], grad_loss: Tensor | None, *_: Tensor | None
+) -> tuple[Tensor | None, ...]:
     wanted = (ctx.needs_input_grad[2], ctx.needs_input_grad[3], ctx.needs_input_grad[5])
     gradients: tuple[Tensor | None, ...]
     written, ctx.grad = ctx.grad, None
@@ -49,7 +51,7 @@ def _backward(ctx: Any, grad_loss: Tensor | None, *_: Tensor | None) -> tuple[Te
             f"{ctx.name}: second backward with inplace=True, whose first one used up the input; takes inplace=False"
         )
     else:
-        results = _ops.reconstruction_backward(ctx.name, grad_loss, *ctx.saved_tensors, *ctx.options, wanted)
+        results = _ops.reconstruction_backward(ctx.name, grad_loss, *saved, *ctx.options, wanted)
         gradients = tuple(map(optional, results, wanted))
     grad_input, grad_target, grad_log_scale = gradients
     return (None, None, grad_input, grad_target, None, grad_log_scale, None, None, None, None, None)

@@ -25,7 +25,9 @@ def _used(noise: tuple[Any, ...], reduction: str | None) -> tuple[bool, bool]:
     return any(source is not None for source in noise), reduction is not None
 
 
-def _backward(ctx: Any, grad_z: Tensor | None, grad_kl: Tensor | None) -> tuple[Tensor | None, ...]:
+def _backward(
+    ctx: Any, saved: tuple[Tensor, ...], grad_z: Tensor | None, grad_kl: Tensor | None
+) -> tuple[Tensor | None, ...]:
     wanted = ctx.needs_input_grad[:4]
     saved = ctx.saved_tensors  # once: a checkpoint unpacks them a single time
     # AOTAutograd fills in zeros for the gradient of an output that has none.
@@ -65,11 +67,13 @@ def _save_packed(ctx: Any, args: tuple[Any, ...], outputs: tuple[Tensor, Tensor]
     ctx.set_materialize_grads(False)
 
 
-def _backward_packed(ctx: Any, grad_z: Tensor | None, grad_kl: Tensor | None) -> tuple[Tensor | None, ...]:
+def _backward_packed(
+    ctx: Any, saved: tuple[Tensor, ...], grad_z: Tensor | None, grad_kl: Tensor | None
+) -> tuple[Tensor | None, ...]:
     wanted = (ctx.needs_input_grad[0], *ctx.needs_input_grad[3:5])
     if grad_z is None and grad_kl is None:
         return (None,) * (7 + len(ctx.options))
-    moments, *rest = ctx.saved_tensors
+    moments, *rest = saved
     gradients = _ops.reparameterize_kl_packed_backward(
         grad_z, grad_kl, moments, *ctx.packing, *rest, *ctx.options, wanted
     )
