@@ -8,6 +8,7 @@ import torch
 from ops import LOSSES, OPS
 from oracle import evaluate, leaves, outputs_of
 from posteriors import FORMS, PRIORS, posterior, prior_of, scale_options
+from torch.utils.checkpoint import checkpoint
 
 import fastvae
 import fastvae.functional as F
@@ -291,3 +292,18 @@ def test_nothing_is_kept_for_backward_but_the_inputs(name):
     for tensor in kept:
         is_bound = name == "importance_weighted_bound" and tensor.data_ptr() == outputs[0].data_ptr()
         assert tensor.untyped_storage().data_ptr() in addresses or tensor.dtype == torch.int64 or is_bound
+
+
+@pytest.mark.parametrize("name", OPS)
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_checkpointed(name, create_graph):
+    """A checkpoint unpacks the saved tensors a single time, in the first derivative and on the way to the second."""
+    op = OPS[name]
+    tensors = leaves(op.operands(SHAPE, torch.float32), op.wanted)
+    loss = checkpoint(lambda: loss_of(name, tensors), use_reentrant=False)
+    found = torch.autograd.grad(loss, [tensors[key] for key in op.wanted], create_graph=create_graph)
+    for gradient, expected in zip(found, (g for g in gradients(name).values() if g is not None), strict=True):
+        torch.testing.assert_close(gradient, expected, rtol=3e-7, atol=0)
+    if create_graph:
+        with pytest.raises(RuntimeError, match=r"use_backend\('reference'\)"):
+            found[0].sum().backward()

@@ -29,7 +29,6 @@ def _backward(
     ctx: Any, saved: tuple[Tensor, ...], grad_z: Tensor | None, grad_kl: Tensor | None
 ) -> tuple[Tensor | None, ...]:
     wanted = ctx.needs_input_grad[:4]
-    saved = ctx.saved_tensors  # once: a checkpoint unpacks them a single time
     # AOTAutograd fills in zeros for the gradient of an output that has none.
     used_z, used_kl = _used(saved[4:6], ctx.options[-2])
     grad_z, grad_kl = grad_z if used_z else None, grad_kl if used_kl else None
