@@ -74,13 +74,16 @@ def test_without_gradients(name):
         assert torch.equal(output, other)
 
 
+@pytest.mark.parametrize("alone", [False, True])
 @pytest.mark.parametrize("name", OPS)
-def test_a_retained_graph_gives_every_upstream_its_gradient(name):
+def test_a_retained_graph_gives_every_upstream_its_gradient(name, alone):
+    """Also where the input alone requires grad, whose gradient the forward pass wrote: it is never scaled twice."""
     op = OPS[name]
-    tensors = leaves(op.operands(SHAPE, torch.float32), op.wanted)
-    sources = [tensors[key] for key in op.wanted]
+    wanted = op.wanted[:1] if alone else op.wanted
+    tensors = leaves(op.operands(SHAPE, torch.float32), wanted)
+    sources = [tensors[key] for key in wanted]
     loss = loss_of(name, tensors)
-    once = torch.autograd.grad(loss, sources, retain_graph=True)
+    once = [gradient.clone() for gradient in torch.autograd.grad(loss, sources, retain_graph=True)]
     larger = torch.autograd.grad(loss, sources, torch.tensor(4.0), retain_graph=True)
     again = torch.autograd.grad(loss, sources)
     for first, quadruple, last in zip(once, larger, again, strict=True):
