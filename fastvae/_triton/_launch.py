@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import torch
@@ -12,13 +12,13 @@ from torch import Tensor
 
 from fastvae._outputs import compute_dtype
 from fastvae._triton import _layout
-from fastvae._triton._layout import Operand, Plan
+from fastvae._triton._layout import LANES, Operand, Plan, Steps
 
 INTERPRETED: Final = bool(triton.knobs.runtime.interpret)
 """Whether the kernels were built for Triton's interpreter, which pays for programs rather than elements."""
 
-_BLOCKS: Final = {8: 512, 4: 1024, 2: 2048}
-"""Elements a program covers, by the size of one: eight float32 a thread, two vector loads an operand."""
+_BLOCKS: Final = {8: 512, 4: 1024, 2: 1024}
+"""Elements a program covers, by the size of one: two vector loads an operand and thread, and registers to spare."""
 
 
 def block(like: Tensor) -> int:
@@ -65,7 +65,15 @@ def operands(
         strides.append(_layout.contiguous_strides(like.shape))
     plan = _layout.plan(tuple(like.shape), tuple(strides), row_dims, block(like))
     steps = iter(plan.steps)
-    return plan, [None if tensor is None else Operand(tensor, next(steps)) for tensor in tensors]
+    return plan, [None if tensor is None else operand(tensor, next(steps)) for tensor in tensors]
+
+
+def operand(tensor: Tensor, steps: Steps) -> Operand:
+    """A view into an aligned storage starts there: Triton knows a pointer as aligned to 16 bytes or not at all."""
+    start = tensor.storage_offset()
+    if steps.unit.value == LANES and tensor.data_ptr() % 16 and start % LANES == 0:
+        return Operand(tensor.as_strided((1,), (1,), 0), start // LANES, steps)
+    return Operand(tensor, 0, steps)
 
 
 def upstream(gradient: Tensor, shape: torch.Size, reduction: str, batch_dims: int) -> Tensor:
@@ -80,16 +88,24 @@ def divisor(reduction: str, shape: torch.Size, batch_dims: int) -> int:
     return {"mean": shape.numel(), "batchmean": shape[:batch_dims].numel()}.get(reduction, 1)
 
 
-def full_gradient(operand: Tensor | None, shape: torch.Size, wanted: bool, gradient: Tensor) -> Tensor | None:
-    """Where a kernel writes the gradient of an operand that broadcasts to `shape`: `gradient` itself if it need not."""
-    if not wanted or operand is None:
-        return None
-    if operand.shape == shape:
+def expanded(operands: Iterable[Tensor | None], shape: torch.Size) -> list[Tensor | None]:
+    """Each operand as a view of `shape`."""
+    return [None if operand is None else operand.expand(shape) for operand in operands]
+
+
+def present(gradients: Iterable[Tensor], wanted: Iterable[bool]) -> list[Tensor | None]:
+    """None in place of the empty tensor for a gradient nobody asked for."""
+    return [gradient if want else None for gradient, want in zip(gradients, wanted, strict=True)]
+
+
+def full_gradient(gradient: Tensor | None, like: Tensor) -> Tensor | None:
+    """Where a kernel writes the gradient of an operand that broadcasts to `like`: `gradient` itself if it need not."""
+    if gradient is None or gradient.shape == like.shape:
         return gradient
-    return gradient.new_empty(shape, dtype=compute_dtype(gradient))
+    return torch.empty_like(like, dtype=compute_dtype(like))
 
 
-def narrow(written: Tensor | None, gradient: Tensor) -> None:
+def narrow(written: Tensor | None, gradient: Tensor | None) -> None:
     """Sum what a kernel wrote at the full shape into the operand's own `gradient`."""
-    if written is not None and written is not gradient:
+    if written is not None and gradient is not None and written is not gradient:
         gradient.copy_(written.sum_to_size(gradient.shape))

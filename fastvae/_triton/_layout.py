@@ -48,9 +48,10 @@ class Steps(NamedTuple):
 
 
 class Operand(NamedTuple):
-    """A tensor and its strides, as kernels take them."""
+    """A tensor, where it starts (in units) and its strides, as kernels take them."""
 
     pointer: Tensor
+    start: int
     steps: Steps
 
 
@@ -71,7 +72,9 @@ def contiguous_strides(shape: Sequence[int]) -> tuple[int, ...]:
 
 
 @functools.lru_cache(maxsize=4096)
-def plan(shape: tuple[int, ...], strides: tuple[tuple[int, ...], ...], row_dims: int, block: int) -> Plan:
+def plan(
+    shape: tuple[int, ...], strides: tuple[tuple[int, ...], ...], row_dims: int, block: int, widest: int | None = None
+) -> Plan:
     """Tile `shape`, whose first `row_dims` dimensions are rows, in blocks of `block` elements.
 
     Args:
@@ -79,11 +82,12 @@ def plan(shape: tuple[int, ...], strides: tuple[tuple[int, ...], ...], row_dims:
         strides: one tuple an operand, in elements; the first one decides the order in which columns are walked.
         row_dims: 0 for one row.
         block: elements a program covers, a power of two.
+        widest: columns a program covers at most, a power of two.
     """
     row_sizes, row_strides = _collapse(shape[:row_dims], [operand[:row_dims] for operand in strides])
     sizes, column_strides = _collapse(*_memory_order(shape[row_dims:], [operand[row_dims:] for operand in strides]))
     rows, columns = math.prod(row_sizes), math.prod(sizes)
-    width = block if row_dims == 0 else min(block, max(LANES, 1 << (columns - 1).bit_length()))
+    width = block if row_dims == 0 else min(widest or block, max(LANES, 1 << (columns - 1).bit_length()))
     grouped = sizes[-1] % LANES == 0
     chunks = -(-columns // width)
     tile_rows = 1 if row_dims == 0 else block // width
@@ -112,9 +116,7 @@ def _memory_order(
     return [sizes[dim] for dim in order], [[operand[dim] for dim in order] for operand in strides]
 
 
-def _collapse(
-    sizes: Sequence[int], strides: Sequence[Sequence[int]]
-) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
+def _collapse(sizes: Sequence[int], strides: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
     """Merge each dimension into its left neighbour where all operands step through both as through one."""
     merged_sizes: list[int] = []
     merged: list[list[int]] = [[] for _ in strides]

@@ -12,8 +12,14 @@ def locate(tiling):
     program = tl.program_id(0)
     if tiling.wide:
         program = program.to(tl.int64)
-    row = (program // tiling.chunks) * tiling.tile_rows + tl.arange(0, tiling.tile_rows)[:, None, None]
-    column = (program % tiling.chunks) * tiling.tile_groups + tl.arange(0, tiling.tile_groups)[None, :, None]
+    return locate_at(tiling, program // tiling.chunks, program % tiling.chunks)
+
+
+@triton.jit
+def locate_at(tiling, row_block, chunk):
+    """`locate` of a block of rows and a chunk of their columns."""
+    row = row_block * tiling.tile_rows + tl.arange(0, tiling.tile_rows)[:, None, None]
+    column = chunk * tiling.tile_groups + tl.arange(0, tiling.tile_groups)[None, :, None]
     lane = tl.arange(0, 4)[None, None, :]
     if not tiling.grouped:
         column = column * 4 + lane
@@ -40,22 +46,31 @@ def units(steps, tiling, at):
 
 
 @triton.jit
-def offsets(steps, tiling, at):
-    """The offset of each element."""
+def offsets(steps, start, tiling, at):
+    """The offset of each element, `start` units further on."""
     if tiling.grouped:
-        return units(steps, tiling, at) * steps.unit + at[2] * steps.lane_stride
+        return (units(steps, tiling, at) + start) * steps.unit + at[2] * steps.lane_stride
     else:
-        return units(steps, tiling, at)
+        return units(steps, tiling, at) + start
 
 
 @triton.jit
-def load_at(operand, start, tiling, at, dtype: tl.constexpr):
-    """The operand's elements, `start` elements further on, as `dtype`; 0 outside the tile's mask."""
-    if operand.steps.unit == 0:
-        return tl.load(operand.pointer + start).to(dtype)
+def convert(value, dtype: tl.constexpr):
+    """`value` as `dtype`; between float64 and the halves by way of float32, the one way devices know."""
+    if value.dtype == tl.bfloat16 or (value.dtype == tl.float64 and dtype != tl.float64):
+        return value.to(tl.float32).to(dtype)
     else:
-        pointers = operand.pointer + start + offsets(operand.steps, tiling, at)
-        return tl.load(pointers, mask=at[3], other=0).to(dtype)
+        return value.to(dtype)
+
+
+@triton.jit
+def load_at(operand, further, tiling, at, dtype: tl.constexpr):
+    """The operand's elements, `further` elements on, as `dtype`; 0 outside the tile's mask."""
+    if operand.steps.unit == 0:
+        return convert(tl.load(operand.pointer + further), dtype)
+    else:
+        pointers = operand.pointer + further + offsets(operand.steps, operand.start, tiling, at)
+        return convert(tl.load(pointers, mask=at[3], other=0), dtype)
 
 
 @triton.jit
@@ -65,10 +80,10 @@ def load(operand, tiling, at, dtype: tl.constexpr):
 
 
 @triton.jit
-def store_at(operand, start, tiling, at, value):
-    """Round `value` to the operand's dtype and store it, `start` elements further on."""
-    pointers = operand.pointer + start + offsets(operand.steps, tiling, at)
-    tl.store(pointers, value.to(operand.pointer.dtype.element_ty), mask=at[3])
+def store_at(operand, further, tiling, at, value):
+    """Round `value` to the operand's dtype and store it, `further` elements on."""
+    pointers = operand.pointer + further + offsets(operand.steps, operand.start, tiling, at)
+    tl.store(pointers, convert(value, operand.pointer.dtype.element_ty), mask=at[3])
 
 
 @triton.jit
@@ -86,6 +101,4 @@ def store_sums(partials, tiling, at, value):
     if tiling.wide:
         program = program.to(tl.int64)
     row = (program // tiling.chunks) * tiling.tile_rows + tl.arange(0, tiling.tile_rows)
-    tl.store(
-        partials + row.to(tl.int64) * tiling.chunks + program % tiling.chunks, sums, mask=row < tiling.rows
-    )
+    tl.store(partials + row.to(tl.int64) * tiling.chunks + program % tiling.chunks, sums, mask=row < tiling.rows)

@@ -81,4 +81,4 @@ def normal(seed, logical, count, sample, tiling, at):
     if tiling.grouped and logical.unit == 4:
         return normal_groups(seed, units(logical, tiling, at) + sample * (count // 4))
     else:
-        return normal_elements(seed, offsets(logical, tiling, at) + sample * count)
+        return normal_elements(seed, offsets(logical, 0, tiling, at) + sample * count)

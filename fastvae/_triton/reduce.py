@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fastvae._options import reduction_scale
 from fastvae._outputs import compute_dtype
-from fastvae._triton import _launch
+from fastvae._triton import _launch, _tile
 from fastvae._triton._layout import Plan
 
 _SEGMENT: Final = 8192
@@ -31,24 +31,25 @@ def _add_segments(partials, sums, count, length, divisor, width: tl.constexpr):
         total += tl.load(partials + index, mask=index < end, other=0.0).to(tl.float64)
         start += width
     result = tl.sum(total, axis=0) / divisor.to(tl.float64)
-    tl.store(sums + segment, result.to(sums.dtype.element_ty))
+    tl.store(sums + segment, _tile.convert(result, sums.dtype.element_ty))
 
 
 def _add(partials: Tensor, sums: Tensor, length: int, divisor: int) -> None:
     width = min(_WIDTH, triton.next_power_of_2(length))
-    _launch.run(
-        _add_segments, sums.numel(), partials, partials, sums, partials.numel(), length, divisor, width=width
-    )
+    _launch.run(_add_segments, sums.numel(), partials, partials, sums, partials.numel(), length, divisor, width=width)
 
 
-def partial_sums(plan: Plan, like: Tensor) -> Tensor:
-    """Where the programs of `plan` leave one sum a row and chunk."""
-    return like.new_empty((plan.tiling.rows, plan.tiling.chunks), dtype=compute_dtype(like))
+def partial_sums(plan: Plan, out: Tensor, reduction: str) -> Tensor:
+    """Where the programs of `plan` leave one sum a row and chunk: `out` itself where those are its samples."""
+    if reduction == "sample" and plan.tiling.chunks == 1:
+        return out.view(-1, 1)
+    return out.new_empty((plan.tiling.rows, plan.tiling.chunks), dtype=compute_dtype(out))
 
 
 def samples(partials: Tensor, out: Tensor) -> None:
     """Sum `partials [rows, chunks]` over chunks into the contiguous `out`, one a row."""
-    _add(partials, out, partials.shape[1], 1)
+    if partials.data_ptr() != out.data_ptr():
+        _add(partials, out, partials.shape[1], 1)
 
 
 def total(partials: Tensor, out: Tensor, divisor: int) -> None:

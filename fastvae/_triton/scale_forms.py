@@ -34,7 +34,7 @@ def compile_time(form: ScaleForm) -> Form:
     if form.parameterization in ("logvar", "log_std") and not (form.min_std or form.min_var):
         kind = "logarithm"
     else:
-        kind = "variance" if form.min_var or form.parameterization == "variance" and not form.min_std else "std"
+        kind = "variance" if form.min_var or (form.parameterization == "variance" and not form.min_std) else "std"
     return Form(*map(tl.constexpr, (kind, *form)))
 
 
