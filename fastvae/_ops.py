@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import torch
-from torch import Tensor
 
 from fastvae import _backend, _outputs
 from fastvae._layout import unpack
 from fastvae._noise import draw_seed
+from fastvae._options import Posterior
 
 _library: Final = torch.library.Library("fastvae", "DEF")
 
@@ -61,32 +61,6 @@ def _define(
     return getattr(torch.ops.fastvae, name).default
 
 
-def _fake_reparameterize_kl(
-    mu: Tensor,
-    scale: Tensor,
-    prior_mu: Tensor | None,
-    prior_scale: Tensor | None,
-    eps: Tensor | None,
-    seed: Tensor | None,
-    num_samples: int | None,
-    parameterization: str,
-    low: float,
-    high: float,
-    min_std: float,
-    min_var: float,
-    reduction: str | None,
-    batch_dims: int,
-) -> tuple[Tensor, Tensor]:
-    return _outputs.reparameterize_kl(mu, eps is not None or seed is not None, num_samples, reduction, batch_dims)
-
-
-def _fake_reparameterize_kl_packed(
-    moments: Tensor, dim: int, interleaved: bool, *posterior: Any
-) -> tuple[Tensor, Tensor]:
-    mu, scale = unpack(moments, dim, interleaved)
-    return _fake_reparameterize_kl(mu, scale, *posterior)
-
-
 seed = _define(
     "seed",
     "Tensor like",
@@ -100,7 +74,7 @@ reparameterize_kl = _define(
     "reparameterize_kl",
     f"Tensor mu, Tensor scale, {_POSTERIOR}",
     "(Tensor z, Tensor kl)",
-    _fake_reparameterize_kl,
+    lambda mu, scale, *options: _outputs.reparameterize_kl(mu, Posterior(*options)),
 )
 reparameterize_kl_backward = _define(
     "reparameterize_kl_backward",
@@ -112,7 +86,9 @@ reparameterize_kl_packed = _define(
     "reparameterize_kl_packed",
     f"{_PACKED}, {_POSTERIOR}",
     "(Tensor z, Tensor kl)",
-    _fake_reparameterize_kl_packed,
+    lambda moments, dim, interleaved, *options: _outputs.reparameterize_kl(
+        unpack(moments, dim, interleaved)[0], Posterior(*options)
+    ),
 )
 reparameterize_kl_packed_backward = _define(
     "reparameterize_kl_packed_backward",

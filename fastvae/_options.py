@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PARAMETERIZATIONS: Final = ("logvar", "log_std", "std", "softplus", "variance")
 REDUCTIONS: Final = ("none", "sample", "sum", "mean", "batchmean")
@@ -24,6 +27,32 @@ class ScaleForm(NamedTuple):
     @property
     def clamped(self) -> bool:
         return not (self.low == -math.inf and self.high == math.inf)
+
+
+class Posterior(NamedTuple):
+    """The options of `reparameterize_kl` behind its mu and scale, in the order of the op's schema."""
+
+    prior_mu: Tensor | None
+    prior_scale: Tensor | None
+    eps: Tensor | None
+    seed: Tensor | None
+    num_samples: int | None
+    parameterization: str
+    low: float
+    high: float
+    min_std: float
+    min_var: float
+    reduction: str | None
+    batch_dims: int
+
+    @property
+    def form(self) -> ScaleForm:
+        return ScaleForm(self.parameterization, self.low, self.high, self.min_std, self.min_var)
+
+    @property
+    def noisy(self) -> bool:
+        """Is a sample wanted? Without a source of noise there is only the KL."""
+        return self.eps is not None or self.seed is not None
 
 
 def scale_form(

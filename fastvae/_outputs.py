@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fastvae._noise import sample_shape
+from fastvae._options import Posterior
 
 
 def compute_dtype(like: Tensor) -> torch.dtype:
@@ -44,11 +45,9 @@ def sample(mu: Tensor, num_samples: int | None) -> Tensor:
     return torch.empty_like(mu) if num_samples is None else mu.new_empty(sample_shape(mu.shape, num_samples))
 
 
-def reparameterize_kl(
-    mu: Tensor, noisy: bool, num_samples: int | None, reduction: str | None, batch_dims: int
-) -> tuple[Tensor, Tensor]:
-    z = sample(mu, num_samples) if noisy else absent(mu)
-    kl = loss(mu, reduction, batch_dims) if reduction is not None else absent(mu)
+def reparameterize_kl(mu: Tensor, posterior: Posterior) -> tuple[Tensor, Tensor]:
+    z = sample(mu, posterior.num_samples) if posterior.noisy else absent(mu)
+    kl = loss(mu, posterior.reduction, posterior.batch_dims) if posterior.reduction is not None else absent(mu)
     return z, kl
 
 

@@ -15,6 +15,27 @@ def optional(gradient: Tensor, wanted: bool) -> Tensor | None:
     return gradient if wanted else None
 
 
+class _NoSecondDerivative(Function):
+    """The identity on a gradient; differentiating it raises."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(name: str, gradient: Tensor, *sources: Tensor) -> Tensor:
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.name = inputs[0]
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> Any:
+        raise RuntimeError(
+            f"{ctx.name}: the fused kernels have no second derivative; to differentiate twice, run the forward pass "
+            "inside `with fastvae.use_backend('reference'):`"
+        )
+
+
 def differentiable(
     name: str,
     run: Callable[..., Any],
@@ -32,19 +53,18 @@ def differentiable(
     Two autograd.Functions come of it: the fast one, and the one functorch transforms need (`setup_context` style,
     10 us slower). Differentiating the gradient raises, naming the reference backend.
     """
-    message = (
-        f"{name}: the fused kernels have no second derivative; use `with fastvae.use_backend('reference'):` around the "
-        "forward pass to differentiate twice"
-    ).encode()
 
     def backward_once(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
+        sources: list[Tensor] = []
+        if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+            candidates = (*grad_outputs, *ctx.saved_tensors)
+            sources = [tensor for tensor in candidates if tensor is not None and tensor.requires_grad]
         with torch.no_grad():
             gradients = backward(ctx, *grad_outputs)
-        if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+        if not sources:
             return gradients
-        present = [gradient.detach().requires_grad_() for gradient in gradients if gradient is not None]
-        delayed = iter(torch._C._functions.DelayedError(message, len(present))(*present))
-        return tuple(None if gradient is None else next(delayed) for gradient in gradients)
+        once: Callable[..., Tensor] = _NoSecondDerivative.apply
+        return tuple(None if gradient is None else once(name, gradient, *sources) for gradient in gradients)
 
     def forward(ctx: Any, *args: Any) -> Any:
         outputs = run(*args)
@@ -58,7 +78,8 @@ def differentiable(
         {
             "forward": staticmethod(run),
             "setup_context": staticmethod(save),
-            "backward": staticmethod(torch.autograd.function.once_differentiable(backward)),
+            "backward": staticmethod(backward_once),
+            "generate_vmap_rule": True,
         },
     )
 

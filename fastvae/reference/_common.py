@@ -32,6 +32,11 @@ def log_variance(raw: Tensor, form: ScaleForm) -> Tensor | None:
     return None
 
 
+def _softplus(raw: Tensor) -> Tensor:
+    """log(1 + e^raw) exactly: torch.nn.functional.softplus turns linear above 20."""
+    return torch.logaddexp(raw, torch.zeros_like(raw))
+
+
 def std(raw: Tensor, form: ScaleForm) -> Tensor:
     """sigma, with its sign where the form has one."""
     raw = clamped(raw, form)
@@ -39,7 +44,7 @@ def std(raw: Tensor, form: ScaleForm) -> Tensor:
         "logvar": lambda: torch.exp(0.5 * raw),
         "log_std": lambda: torch.exp(raw),
         "std": lambda: raw,
-        "softplus": lambda: torch.nn.functional.softplus(raw),
+        "softplus": lambda: _softplus(raw),
         "variance": lambda: torch.sqrt(raw),
     }[form.parameterization]()
     if form.min_std:
@@ -55,7 +60,7 @@ def variance_without_floor(raw: Tensor, form: ScaleForm) -> Tensor:
         "logvar": lambda: torch.exp(raw),
         "log_std": lambda: torch.exp(2 * raw),
         "std": lambda: raw * raw,
-        "softplus": lambda: torch.nn.functional.softplus(raw).square(),
+        "softplus": lambda: _softplus(raw).square(),
         "variance": lambda: raw,
     }[form.parameterization]()
 

@@ -73,7 +73,14 @@ def _kl(mu: Tensor, scale: Tensor, mu_p: Tensor | None, scale_p: Tensor | None, 
     var = _common.variance(scale, form)
     var_p = torch.ones_like(var) if scale_p is None else _common.variance(scale_p, form)
     excess = (var - var_p) / var_p
-    return 0.5 * (delta.square() / var_p + (excess - torch.log1p(excess)))
+    return 0.5 * (delta.square() / var_p + (excess - _log_ratio(var / var_p, excess)))
+
+
+def _log_ratio(ratio: Tensor, excess: Tensor) -> Tensor:
+    """log r from r - 1 where r is near 1, from r elsewhere; each branch sees only values it is good for."""
+    near = excess.abs() < 0.5
+    by_excess = torch.log1p(torch.where(near, excess, 0))
+    return torch.where(near, by_excess, torch.log(torch.where(near, 1, ratio)))
 
 
 def reparameterize_kl(

@@ -1,0 +1,127 @@
+// The arguments of every kernel: plain structs that cross from the bindings into one instruction-set unit.
+#pragma once
+#include "tensor.h"
+
+namespace fastvae {
+
+enum class Form : int { logvar, log_std, std, softplus, variance };
+
+// How a raw scale becomes sigma: form(clamp(raw, low, high)), plus one of the two floors.
+struct ScaleOptions {
+  Form form = Form::logvar;
+  double low = 0, high = 0, min_std = 0, min_var = 0;
+};
+
+// Where a loss goes: elementwise, or as sums per sample and in total, the total times `factor`. Partials holds one
+// double a block. Null pointers are not written.
+struct LossOutput {
+  View elementwise;
+  void* per_sample = nullptr;
+  void* total = nullptr;
+  double factor = 1;
+  double* partials = nullptr;
+};
+
+// What every kernel has: the space, the compute type (float, or double), and torch's number of threads.
+struct Launch {
+  Space space;
+  bool f64 = false;
+  int threads = 1;
+};
+
+struct ReparameterizeKl : Launch {
+  View mu, scale, prior_mu, prior_scale, eps;
+  const int64_t* seed = nullptr;
+  int64_t num_samples = 1;
+  ScaleOptions options;
+  View z;
+  bool kl_wanted = false;
+  LossOutput kl;
+};
+
+struct ReparameterizeKlBackward : Launch {
+  View grad_z, grad_kl, mu, scale, prior_mu, prior_scale, eps;
+  const int64_t* seed = nullptr;
+  int64_t num_samples = 1;
+  ScaleOptions options;
+  double factor = 1;
+  View grad_mu, grad_scale, grad_prior_mu, grad_prior_scale;
+};
+
+enum class Likelihood : int { binary_cross_entropy_with_logits, binary_cross_entropy, mse_loss, l1_loss, gaussian_nll };
+
+struct Reconstruction : Launch {
+  Likelihood likelihood = Likelihood::mse_loss;
+  View input, target, weight, log_scale;
+  double constant = 0;
+  LossOutput loss;
+  View grad;
+};
+
+struct ReconstructionBackward : Launch {
+  Likelihood likelihood = Likelihood::mse_loss;
+  View grad_loss, input, target, weight, log_scale;
+  double factor = 1;
+  View grad_input, grad_target, grad_log_scale;
+};
+
+struct LogNormal : Launch {
+  View z, mu, scale;
+  ScaleOptions options;
+  LossOutput log_prob;
+};
+
+struct LogNormalBackward : Launch {
+  View grad_log_prob, z, mu, scale;
+  ScaleOptions options;
+  double factor = 1;
+  View grad_z, grad_mu, grad_scale;
+};
+
+// The K samples lie along `lead`.
+struct ImportanceWeightedBound : Launch {
+  View log_w, bound;
+  int64_t num_samples = 1;
+};
+
+struct ImportanceWeightedBoundBackward : Launch {
+  View grad_bound, log_w, bound, grad_log_w;
+  int64_t num_samples = 1;
+};
+
+struct ScaleGradient : Launch {
+  View grad, upstream;
+};
+
+// Sums `full` over the dimensions that `sums` broadcasts; one double an element of `sums`.
+struct SumTo : Launch {
+  View full, sums;
+};
+
+struct Normal {
+  const int64_t* seed = nullptr;
+  int64_t start = 0, count = 0;
+  float* out = nullptr;
+  int threads = 1;
+};
+
+// One instruction-set unit: the same kernels compiled for one set of processor features.
+struct Kernels {
+  const char* name;
+  void (*reparameterize_kl)(const ReparameterizeKl&);
+  void (*reparameterize_kl_backward)(const ReparameterizeKlBackward&);
+  void (*reconstruction)(const Reconstruction&);
+  void (*reconstruction_backward)(const ReconstructionBackward&);
+  void (*log_normal)(const LogNormal&);
+  void (*log_normal_backward)(const LogNormalBackward&);
+  void (*importance_weighted_bound)(const ImportanceWeightedBound&);
+  void (*importance_weighted_bound_backward)(const ImportanceWeightedBoundBackward&);
+  void (*scale_gradient)(const ScaleGradient&);
+  void (*sum_to)(const SumTo&);
+  void (*normal)(const Normal&);
+};
+
+// The unit this process runs, chosen once.
+const Kernels& kernels();
+
+}  // namespace fastvae

@@ -1,0 +1,91 @@
+// Walking a space in blocks, over threads, and summing a loss: the same bits for any number of threads.
+#pragma once
+#include "kernels/views.h"
+
+namespace {
+
+constexpr int64_t kGrain = 8;  // blocks that are worth a thread
+
+template <class Body>
+void parallel_for(int64_t count, int threads, int64_t grain, const Body& body) {
+  const int64_t useful = smaller(threads, (count + grain - 1) / grain);
+  if (useful <= 1) return body(int64_t(0), count);
+#pragma omp parallel for num_threads(static_cast<int>(useful)) schedule(static, 1)
+  for (int64_t part = 0; part < useful; ++part) body(count * part / useful, count * (part + 1) / useful);
+}
+
+struct Block {
+  int64_t index, begin, size;
+};
+
+FASTVAE_INLINE Block block_at(const Space& space, int64_t index) {
+  if (space.long_samples()) {
+    const int64_t per_sample = space.blocks_per_sample(), sample = index / per_sample;
+    const int64_t begin = (index - sample * per_sample) * kBlock;
+    return {index, sample * space.sample_size + begin, smaller(kBlock, space.sample_size - begin)};
+  }
+  const int64_t size = space.samples_per_block() * space.sample_size, begin = index * size;
+  return {index, begin, smaller(size, space.count - begin)};
+}
+
+template <class Body>
+void for_each_block(const Launch& launch, const Body& body) {
+  parallel_for(launch.space.blocks(), launch.threads, kGrain, [&](int64_t first, int64_t last) {
+    for (int64_t index = first; index < last; ++index) body(block_at(launch.space, index));
+  });
+}
+
+// Sixteen accumulators in a fixed pattern: the order of additions is that of every instruction set.
+template <class T>
+FASTVAE_INLINE double sum(const T* values, int64_t n) {
+  T lanes[16] = {};
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16)
+    for (int lane = 0; lane < 16; ++lane) lanes[lane] += values[i + lane];
+  for (int lane = 0; i + lane < n; ++lane) lanes[lane] += values[i + lane];
+  double total = 0;
+  for (int lane = 0; lane < 16; ++lane) total += lanes[lane];
+  return total;
+}
+
+// Takes one block of an elementwise loss: stores it, or sums it by sample.
+template <class T>
+void put_loss(const LossOutput& out, const Space& space, const Block& block, const T* loss) {
+  store(out.elementwise, space, block.begin, block.size, loss);
+  if (!out.partials) return;
+  if (space.long_samples()) {
+    out.partials[block.index] = sum(loss, block.size);
+    return;
+  }
+  double total = 0;
+  T* per_sample = static_cast<T*>(out.per_sample);
+  for (int64_t begin = 0; begin < block.size; begin += space.sample_size) {
+    const double value = sum(loss + begin, space.sample_size);
+    if (per_sample) per_sample[(block.begin + begin) / space.sample_size] = static_cast<T>(value);
+    total += value;
+  }
+  out.partials[block.index] = total;
+}
+
+// Adds the blocks' sums in their order.
+template <class T>
+void finish_loss(const LossOutput& out, const Space& space) {
+  if (!out.partials) return;
+  T* per_sample = static_cast<T*>(out.per_sample);
+  const bool by_sample = per_sample && (space.long_samples() || space.count == 0);
+  if (by_sample) {
+    const int64_t blocks = space.blocks_per_sample();
+    for (int64_t sample = 0; sample < space.samples; ++sample) {
+      double total = 0;
+      for (int64_t block = 0; block < blocks; ++block) total += out.partials[sample * blocks + block];
+      per_sample[sample] = static_cast<T>(total);
+    }
+  }
+  if (out.total) {
+    double total = 0;
+    for (int64_t block = 0, blocks = space.blocks(); block < blocks; ++block) total += out.partials[block];
+    *static_cast<T*>(out.total) = static_cast<T>(total * out.factor);
+  }
+}
+
+}  // namespace

@@ -1,0 +1,91 @@
+// log N(z; mu, sigma^2) = -0.5 (z - mu)^2 / sigma^2 - log sigma - 0.5 log 2 pi.
+#pragma once
+#include "kernels/blocks.h"
+#include "kernels/scale_forms.h"
+
+namespace {
+
+// The standard normal: no mu, no scale.
+struct UnitForm {};
+
+template <class Visit>
+void with_density(const ScaleOptions& options, bool standard, const Visit& visit) {
+  if (standard) return visit(UnitForm{});
+  with_form(options, visit);
+}
+
+template <class T>
+void density(UnitForm, int64_t n, const Floors<T>&, const T* z, const T*, const T*, T* log_prob) {
+  for (int64_t i = 0; i < n; ++i) log_prob[i] = T(-0.5) * z[i] * z[i] - T(kHalfLogTwoPi);
+}
+
+template <class T, class Form>
+void density(Form, int64_t n, const Floors<T>& f, const T* z, const T* mu, const T* raw, T* log_prob) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const Scale<T> q = Form::at(clamped(raw[i], f), f);
+    const T delta = z[i] - mu[i];
+    log_prob[i] = T(-0.5) * (delta * delta * Form::precision(q)) - Form::log_sigma(q) - T(kHalfLogTwoPi);
+  }
+}
+
+template <class T>
+void density_gradients(UnitForm, int64_t n, const Floors<T>&, const T* z, const T*, const T*, const T* g, T* dz, T*,
+                       T*) {
+  for (int64_t i = 0; i < n; ++i) dz[i] = -g[i] * z[i];
+}
+
+template <class T, class Form>
+void density_gradients(Form, int64_t n, const Floors<T>& f, const T* z, const T* mu, const T* raw, const T* g, T* dz,
+                       T* dmu, T* draw) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const Scale<T> q = Form::at(clamped(raw[i], f), f);
+    const T delta = z[i] - mu[i], precision = Form::precision(q), pull = g[i] * (delta * precision);
+    dz[i] = -pull;
+    dmu[i] = pull;
+    draw[i] = clamp_mask(raw[i], f, g[i] * T(0.5) * (delta * delta * precision - T(1)) * q.dlogvar);
+  }
+}
+
+template <class T>
+void log_normal(const LogNormal& a) {
+  const Floors<T> f = floors<T>(a.options);
+  with_density(a.options, !a.scale, [&](auto form) {
+    for_each_block(a, [&](const Block& block) {
+      T z_buffer[kBlock], mu_buffer[kBlock], scale_buffer[kBlock], out_buffer[kBlock];
+      const int64_t begin = block.begin, n = block.size;
+      const T* z = load(a.z, a.space, begin, n, z_buffer);
+      const T* mu = load(a.mu, a.space, begin, n, mu_buffer);
+      const T* raw = load(a.scale, a.space, begin, n, scale_buffer);
+      T* log_prob = destination(a.log_prob.elementwise, begin, out_buffer);
+      density(form, n, f, z, mu, raw, log_prob);
+      put_loss(a.log_prob, a.space, block, log_prob);
+    });
+  });
+  finish_loss<T>(a.log_prob, a.space);
+}
+
+template <class T>
+void log_normal_backward(const LogNormalBackward& a) {
+  const Floors<T> f = floors<T>(a.options);
+  with_density(a.options, !a.scale, [&](auto form) {
+    for_each_block(a, [&](const Block& block) {
+      T z_buffer[kBlock], mu_buffer[kBlock], scale_buffer[kBlock], upstream[kBlock], outputs[3][kBlock];
+      const int64_t begin = block.begin, n = block.size;
+      const View* views[3] = {&a.grad_z, &a.grad_mu, &a.grad_scale};
+      T* out[3];
+      for (int i = 0; i < 3; ++i) out[i] = destination(*views[i], begin, outputs[i]);
+      const T* z = load(a.z, a.space, begin, n, z_buffer);
+      const T* mu = load(a.mu, a.space, begin, n, mu_buffer);
+      const T* raw = load(a.scale, a.space, begin, n, scale_buffer);
+      const T* g = load(a.grad_log_prob, a.space, begin, n, upstream);
+      const T factor = static_cast<T>(a.factor);
+      for (int64_t i = 0; i < n; ++i) upstream[i] = g[i] * factor;
+      density_gradients(form, n, f, z, mu, raw, static_cast<const T*>(upstream), out[0], out[1], out[2]);
+      for (int i = 0; i < 3; ++i) store(*views[i], a.space, begin, n, out[i]);
+    });
+  });
+}
+
+}  // namespace

@@ -1,0 +1,155 @@
+// Reconstruction losses and their gradients. A likelihood is one struct; the loops are shared.
+#pragma once
+#include "kernels/blocks.h"
+#include "kernels/math.h"
+
+namespace {
+
+// A loss and its derivatives by input, target and log_scale. What a loop does not store, the compiler removes.
+template <class T>
+struct Point {
+  T loss, dinput, dtarget, dlog_scale;
+};
+
+// (1 - t) x - log sigmoid(x), as torch writes it: the other common form is NaN at x = inf, t = 0.
+struct BinaryCrossEntropyWithLogits {
+  template <class T>
+  static FASTVAE_INLINE Point<T> at(T x, T t, T, T) {
+    const Logistic<T> l = logistic(x);
+    const T log_sigmoid = (x < T(0) ? x : T(0)) - l.softplus_negative_magnitude;
+    return {(T(1) - t) * x - log_sigmoid, l.sigmoid - t, -x, T(0)};
+  }
+};
+
+// -(t log p + (1 - t) log(1 - p)), each logarithm at least -100, the gradient's denominator at least 1e-12.
+struct BinaryCrossEntropy {
+  template <class T>
+  static FASTVAE_INLINE Point<T> at(T p, T t, T, T) {
+    const T log_p = bounded(log(p)), log_q = bounded(log1p_negative(-p));
+    const T spread = (T(1) - p) * p, denominator = spread < T(1e-12) ? T(1e-12) : spread;
+    return {(t - T(1)) * log_q - t * log_p, (p - t) / denominator, log_q - log_p, T(0)};
+  }
+  template <class T>
+  static FASTVAE_INLINE T bounded(T logarithm) {
+    return logarithm < T(-100) ? T(-100) : logarithm;
+  }
+};
+
+struct MseLoss {
+  template <class T>
+  static FASTVAE_INLINE Point<T> at(T x, T t, T, T) {
+    const T difference = x - t;
+    return {difference * difference, T(2) * difference, T(-2) * difference, T(0)};
+  }
+};
+
+struct L1Loss {
+  template <class T>
+  static FASTVAE_INLINE Point<T> at(T x, T t, T, T) {
+    const T difference = x - t;
+    const T signs = difference > T(0) ? T(1) : (difference < T(0) ? T(-1) : difference);  // 0 at a tie, NaN at NaN
+    return {magnitude(difference), signs, -signs, T(0)};
+  }
+};
+
+// 0.5 ((x - t) / sigma)^2 + log sigma + constant.
+struct GaussianNll {
+  template <class T>
+  static FASTVAE_INLINE Point<T> at(T x, T t, T log_sigma, T constant) {
+    const T precision = exp(-log_sigma), scaled = (x - t) * precision, gradient = scaled * precision;
+    return {T(0.5) * (scaled * scaled) + log_sigma + constant, gradient, -gradient, T(1) - scaled * scaled};
+  }
+};
+
+template <class Visit>
+void with_likelihood(Likelihood likelihood, const Visit& visit) {
+  switch (likelihood) {
+    case Likelihood::binary_cross_entropy_with_logits: return visit(BinaryCrossEntropyWithLogits{});
+    case Likelihood::binary_cross_entropy: return visit(BinaryCrossEntropy{});
+    case Likelihood::mse_loss: return visit(MseLoss{});
+    case Likelihood::l1_loss: return visit(L1Loss{});
+    case Likelihood::gaussian_nll: return visit(GaussianNll{});
+  }
+}
+
+template <class T>
+FASTVAE_INLINE void multiply(int64_t n, T* values, const T* factors) {
+  for (int64_t i = 0; i < n; ++i) values[i] *= factors[i];
+}
+
+template <class T, class Loss, bool Gradient>
+void evaluate(int64_t n, const T* x, const T* t, const T* log_scale, T constant, T factor, T* loss, T* grad) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const Point<T> p = Loss::at(x[i], t[i], log_scale ? log_scale[i] : T(0), constant);
+    loss[i] = p.loss;
+    if (Gradient) grad[i] = p.dinput * factor;
+  }
+}
+
+template <class T>
+void reconstruction(const Reconstruction& a) {
+  with_likelihood(a.likelihood, [&](auto likelihood) {
+    using Loss = decltype(likelihood);
+    for_each_block(a, [&](const Block& block) {
+      T x_buffer[kBlock], t_buffer[kBlock], w_buffer[kBlock], s_buffer[kBlock], loss_buffer[kBlock];
+      const int64_t begin = block.begin, n = block.size;
+      const T* x = load(a.input, a.space, begin, n, x_buffer);
+      const T* t = load(a.target, a.space, begin, n, t_buffer);
+      const T* w = load(a.weight, a.space, begin, n, w_buffer);
+      const T* s = load(a.log_scale, a.space, begin, n, s_buffer);
+      T* loss = destination(a.loss.elementwise, begin, loss_buffer);
+      T* grad = destination(a.grad, begin, x_buffer);
+      const T constant = static_cast<T>(a.constant), factor = static_cast<T>(a.loss.factor);
+      if (a.grad) {
+        evaluate<T, Loss, true>(n, x, t, s, constant, factor, loss, grad);
+        if (w) multiply(n, grad, w);
+        store(a.grad, a.space, begin, n, grad);
+      } else {
+        evaluate<T, Loss, false>(n, x, t, s, constant, factor, loss, grad);
+      }
+      if (w) multiply(n, loss, w);
+      put_loss(a.loss, a.space, block, loss);
+    });
+  });
+  finish_loss<T>(a.loss, a.space);
+}
+
+template <class T, class Loss>
+void differentiate(int64_t n, const T* x, const T* t, const T* log_scale, const T* upstream, T factor, T* dx, T* dt,
+                   T* ds) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const Point<T> p = Loss::at(x[i], t[i], log_scale ? log_scale[i] : T(0), T(0));
+    const T g = upstream[i] * factor;
+    dx[i] = p.dinput * g;
+    dt[i] = p.dtarget * g;
+    ds[i] = p.dlog_scale * g;
+  }
+}
+
+template <class T>
+void reconstruction_backward(const ReconstructionBackward& a) {
+  with_likelihood(a.likelihood, [&](auto likelihood) {
+    for_each_block(a, [&](const Block& block) {
+      T x_buffer[kBlock], t_buffer[kBlock], s_buffer[kBlock], g_buffer[kBlock], w_buffer[kBlock];
+      T outputs[3][kBlock];
+      const int64_t begin = block.begin, n = block.size;
+      const View* views[3] = {&a.grad_input, &a.grad_target, &a.grad_log_scale};
+      T* out[3];
+      for (int i = 0; i < 3; ++i) out[i] = destination(*views[i], begin, outputs[i]);
+      const T* x = load(a.input, a.space, begin, n, x_buffer);
+      const T* t = load(a.target, a.space, begin, n, t_buffer);
+      const T* s = load(a.log_scale, a.space, begin, n, s_buffer);
+      const T* g = load(a.grad_loss, a.space, begin, n, g_buffer);
+      const T* w = load(a.weight, a.space, begin, n, w_buffer);
+      differentiate<T, decltype(likelihood)>(n, x, t, s, g, static_cast<T>(a.factor), out[0], out[1], out[2]);
+      for (int i = 0; i < 3; ++i) {
+        if (w && *views[i]) multiply(n, out[i], w);
+        store(*views[i], a.space, begin, n, out[i]);
+      }
+    });
+  });
+}
+
+}  // namespace

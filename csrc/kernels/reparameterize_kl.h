@@ -1,0 +1,166 @@
+// z = mu + sigma eps (Kingma & Welling 2014, section 2.4) and KL(N(mu, sigma^2) || N(mu_p, sigma_p^2)) (appendix B):
+// 0.5 ((mu - mu_p)^2 / var_p + r - 1 - log r), r = var / var_p, in one pass over the inputs.
+#pragma once
+#include "kernels/blocks.h"
+#include "kernels/noise.h"
+#include "kernels/scale_forms.h"
+
+namespace {
+
+template <bool Present>
+struct Has {
+  static constexpr bool value = Present;
+};
+
+// Calls visit with compile-time answers: is there a prior, is there a KL at all.
+template <class Visit>
+void with_kl(bool wanted, bool prior, const Visit& visit) {
+  if (!wanted) return visit(Has<false>{}, Has<false>{});
+  if (prior) return visit(Has<true>{}, Has<true>{});
+  visit(Has<true>{}, Has<false>{});
+}
+
+// eps of sample k for one block: the caller's, or regenerated from the seed at its logical index.
+template <class T, class Arguments>
+const T* load_eps(const Arguments& a, const Block& block, int64_t k, T* buffer) {
+  if (a.eps) return load(a.eps, a.space, block.begin, block.size, buffer, k);
+  fill_normal(static_cast<uint64_t>(*a.seed), k * a.space.count + block.begin, block.size, buffer);
+  return buffer;
+}
+
+template <class T, class Form, bool Kl, bool Prior>
+void sigma_and_kl(int64_t n, const Floors<T>& f, const T* mu, const T* raw, const T* mu_p, const T* raw_p, T* sigma,
+                  T* kl) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const Scale<T> q = Form::at(clamped(raw[i], f), f);
+    sigma[i] = q.sigma;
+    if (Kl) {
+      T delta = mu[i];
+      Ratio<T> r;
+      if (Prior) {
+        delta -= mu_p[i];
+        r = Form::ratio(q, Form::at(clamped(raw_p[i], f), f), f);
+      } else {
+        r = Form::ratio(q, f);
+      }
+      kl[i] = T(0.5) * (delta * delta * r.precision + r.penalty);
+    }
+  }
+}
+
+template <class T>
+void reparameterize_kl(const ReparameterizeKl& a) {
+  const Floors<T> f = floors<T>(a.options);
+  with_form(a.options, [&](auto form) {
+    with_kl(a.kl_wanted, bool(a.prior_mu), [&](auto kl_wanted, auto prior) {
+      for_each_block(a, [&](const Block& block) {
+        T mu_buffer[kBlock], scale_buffer[kBlock], prior_buffer[2][kBlock], sigma[kBlock], kl_buffer[kBlock];
+        const int64_t begin = block.begin, n = block.size;
+        const T* mu = load(a.mu, a.space, begin, n, mu_buffer);
+        const T* raw = load(a.scale, a.space, begin, n, scale_buffer);
+        const T* mu_p = load(a.prior_mu, a.space, begin, n, prior_buffer[0]);
+        const T* raw_p = load(a.prior_scale, a.space, begin, n, prior_buffer[1]);
+        T* kl = destination(a.kl.elementwise, begin, kl_buffer);
+        sigma_and_kl<T, decltype(form), kl_wanted.value, prior.value>(n, f, mu, raw, mu_p, raw_p, sigma, kl);
+        if (kl_wanted.value) put_loss(a.kl, a.space, block, kl);
+        if (!a.z) return;
+        T* eps_buffer = scale_buffer;  // the raw scale is no longer needed
+        for (int64_t k = 0; k < a.num_samples; ++k) {
+          const T* eps = load_eps(a, block, k, eps_buffer);
+          T* z = destination(a.z, begin, kl_buffer, k);
+          for (int64_t i = 0; i < n; ++i) z[i] = mu[i] + sigma[i] * eps[i];
+          store(a.z, a.space, begin, n, z, k);
+        }
+      });
+    });
+  });
+  if (a.kl_wanted) finish_loss<T>(a.kl, a.space);
+}
+
+// One block of gradients. `grad_mu` holds sum_k dz_k and `weighted` sum_k dz_k eps_k where there are samples.
+template <class T>
+struct GradientBlock {
+  const T *mu, *raw, *mu_p, *raw_p, *weighted, *grad_kl;
+  T *grad_mu, *grad_raw, *grad_mu_p, *grad_raw_p;
+};
+
+template <class T, class Form, bool Sampled, bool Kl, bool Prior>
+void posterior_gradients(int64_t n, const Floors<T>& f, T factor, const GradientBlock<T>& b) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const T raw = b.raw[i];
+    const Scale<T> q = Form::at(clamped(raw, f), f);
+    T dmu = Sampled ? b.grad_mu[i] : T(0), draw = Sampled ? b.weighted[i] * q.dsigma : T(0);
+    if (Kl) {
+      const T g = b.grad_kl[i] * factor;
+      if (Prior) {
+        const T raw_p = b.raw_p[i], delta = b.mu[i] - b.mu_p[i];
+        const Scale<T> p = Form::at(clamped(raw_p, f), f);
+        const Ratio<T> r = Form::ratio(q, p, f);
+        const T pull = g * delta * r.precision;
+        dmu += pull;
+        draw += g * T(0.5) * r.excess * q.dlogvar;
+        b.grad_mu_p[i] = -pull;
+        b.grad_raw_p[i] = clamp_mask(raw_p, f, g * T(-0.5) * (r.excess + delta * delta * r.precision) * p.dlogvar);
+      } else {
+        dmu += g * b.mu[i];
+        draw += g * T(0.5) * Form::ratio(q, f).excess * q.dlogvar;
+      }
+    }
+    b.grad_mu[i] = dmu;
+    b.grad_raw[i] = clamp_mask(raw, f, draw);
+  }
+}
+
+// sum_k dz_k and sum_k dz_k eps_k of one block.
+template <class T>
+void accumulate_samples(const ReparameterizeKlBackward& a, const Block& block, T* plain, T* weighted) {
+  T grad_buffer[kBlock], eps_buffer[kBlock];
+  for (int64_t i = 0; i < block.size; ++i) plain[i] = weighted[i] = T(0);
+  for (int64_t k = 0; k < a.num_samples; ++k) {
+    const T* grad = load(a.grad_z, a.space, block.begin, block.size, grad_buffer, k);
+    const T* eps = load_eps(a, block, k, eps_buffer);
+    for (int64_t i = 0; i < block.size; ++i) {
+      plain[i] += grad[i];
+      weighted[i] += grad[i] * eps[i];
+    }
+  }
+}
+
+template <class T>
+void reparameterize_kl_backward(const ReparameterizeKlBackward& a) {
+  const Floors<T> f = floors<T>(a.options);
+  with_form(a.options, [&](auto form) {
+    with_kl(bool(a.grad_kl), bool(a.prior_mu), [&](auto kl, auto prior) {
+      for_each_block(a, [&](const Block& block) {
+        T mu_buffer[kBlock], scale_buffer[kBlock], prior_buffer[2][kBlock], kl_buffer[kBlock], weighted[kBlock];
+        T outputs[4][kBlock];
+        const int64_t begin = block.begin, n = block.size;
+        const View* views[4] = {&a.grad_mu, &a.grad_scale, &a.grad_prior_mu, &a.grad_prior_scale};
+        T* out[4];
+        for (int i = 0; i < 4; ++i) out[i] = destination(*views[i], begin, outputs[i]);
+        const GradientBlock<T> b = {load(a.mu, a.space, begin, n, mu_buffer),
+                                    load(a.scale, a.space, begin, n, scale_buffer),
+                                    load(a.prior_mu, a.space, begin, n, prior_buffer[0]),
+                                    load(a.prior_scale, a.space, begin, n, prior_buffer[1]),
+                                    weighted,
+                                    load(a.grad_kl, a.space, begin, n, kl_buffer),
+                                    out[0],
+                                    out[1],
+                                    out[2],
+                                    out[3]};
+        const T factor = static_cast<T>(a.factor);
+        if (a.grad_z) {
+          accumulate_samples(a, block, out[0], weighted);
+          posterior_gradients<T, decltype(form), true, kl.value, prior.value>(n, f, factor, b);
+        } else {
+          posterior_gradients<T, decltype(form), false, kl.value, prior.value>(n, f, factor, b);
+        }
+        for (int i = 0; i < 4; ++i) store(*views[i], a.space, begin, n, out[i]);
+      });
+    });
+  });
+}
+
+}  // namespace

@@ -1,0 +1,46 @@
+// One instruction-set unit. CMake compiles this file once a unit, with FASTVAE_UNIT naming it.
+#include "kernels/gradients.h"
+#include "kernels/importance_weighted_bound.h"
+#include "kernels/log_normal.h"
+#include "kernels/reconstruction.h"
+#include "kernels/reparameterize_kl.h"
+
+#define FASTVAE_STRING_(name) #name
+#define FASTVAE_STRING(name) FASTVAE_STRING_(name)
+#define FASTVAE_JOIN_(a, b) a##b
+#define FASTVAE_JOIN(a, b) FASTVAE_JOIN_(a, b)
+
+namespace {
+
+void normal(const Normal& a) {
+  constexpr int64_t kChunk = 8 * kBlock;
+  parallel_for((a.count + kChunk - 1) / kChunk, a.threads, 1, [&](int64_t first, int64_t last) {
+    const int64_t begin = first * kChunk, end = smaller(last * kChunk, a.count);
+    fill_normal(static_cast<uint64_t>(*a.seed), a.start + begin, end - begin, a.out + begin);
+  });
+}
+
+}  // namespace
+
+// The kernel of each op in the launch's compute type.
+#define FASTVAE_KERNEL(op) [](const auto& a) { a.f64 ? op<double>(a) : op<float>(a); }
+
+namespace fastvae {
+
+extern const Kernels FASTVAE_JOIN(kernels_, FASTVAE_UNIT);
+const Kernels FASTVAE_JOIN(kernels_, FASTVAE_UNIT) = {
+    FASTVAE_STRING(FASTVAE_UNIT),
+    FASTVAE_KERNEL(reparameterize_kl),
+    FASTVAE_KERNEL(reparameterize_kl_backward),
+    FASTVAE_KERNEL(reconstruction),
+    FASTVAE_KERNEL(reconstruction_backward),
+    FASTVAE_KERNEL(log_normal),
+    FASTVAE_KERNEL(log_normal_backward),
+    FASTVAE_KERNEL(importance_weighted_bound),
+    FASTVAE_KERNEL(importance_weighted_bound_backward),
+    FASTVAE_KERNEL(scale_gradient),
+    FASTVAE_KERNEL(sum_to),
+    normal,
+};
+
+}  // namespace fastvae

@@ -1,0 +1,171 @@
+// Moving a block of elements between a view of any dtype and layout and a contiguous buffer of the compute type.
+// Mathematics above this file sees contiguous float or double only; dense operands of that type are used in place.
+#pragma once
+#include "kernels/common.h"
+
+namespace {
+
+struct BFloat16 {
+  uint16_t bits;
+};
+struct Half {
+  uint16_t bits;
+};
+struct Byte {  // a pixel: value / 255
+  uint8_t value;
+};
+struct Boolean {
+  uint8_t value;
+};
+
+template <class T>
+FASTVAE_INLINE T decode(float value) {
+  return value;
+}
+template <class T>
+FASTVAE_INLINE T decode(double value) {
+  return static_cast<T>(value);
+}
+template <class T>
+FASTVAE_INLINE T decode(BFloat16 value) {
+  return from_bits(static_cast<int32_t>(static_cast<uint32_t>(value.bits) << 16));
+}
+template <class T>
+FASTVAE_INLINE T decode(Half value) {
+  const uint32_t sign = static_cast<uint32_t>(value.bits & 0x8000u) << 16;
+  const uint32_t magnitude = static_cast<uint32_t>(value.bits & 0x7FFFu) << 13;
+  const float finite = from_bits(static_cast<int32_t>(magnitude)) * 0x1p112f;
+  const int32_t special = static_cast<int32_t>(magnitude | 0x7F800000u);
+  const int32_t bits = magnitude >= 0x0F800000u ? special : to_bits(finite);
+  return from_bits(bits | static_cast<int32_t>(sign));
+}
+template <class T>
+FASTVAE_INLINE T decode(Byte value) {
+  return static_cast<T>(static_cast<int32_t>(value.value)) / T(255);
+}
+template <class T>
+FASTVAE_INLINE T decode(Boolean value) {
+  return value.value ? T(1) : T(0);
+}
+
+FASTVAE_INLINE void encode(float value, float& out) { out = value; }
+FASTVAE_INLINE void encode(double value, float& out) { out = static_cast<float>(value); }
+FASTVAE_INLINE void encode(float value, double& out) { out = value; }
+FASTVAE_INLINE void encode(double value, double& out) { out = value; }
+FASTVAE_INLINE void encode(float value, BFloat16& out) {
+  const uint32_t bits = static_cast<uint32_t>(to_bits(value));
+  const uint32_t rounded = (bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16;
+  out.bits = static_cast<uint16_t>(value == value ? rounded : 0x7FC0u);
+}
+// Round to nearest even: the addition of a power of two chosen by the exponent does the rounding.
+FASTVAE_INLINE void encode(float value, Half& out) {
+  const uint32_t bits = static_cast<uint32_t>(to_bits(value)), doubled = bits + bits;
+  uint32_t bias = doubled & 0xFF000000u;
+  bias = bias < 0x71000000u ? 0x71000000u : bias;
+  const float magnitude = __builtin_fabsf(value) * 0x1p112f * 0x1p-110f;
+  const uint32_t rounded =
+      static_cast<uint32_t>(to_bits(from_bits(static_cast<int32_t>((bias >> 1) + 0x07800000u)) + magnitude));
+  const uint32_t finite = ((rounded >> 13) & 0x7C00u) + (rounded & 0x0FFFu);
+  out.bits = static_cast<uint16_t>(((bits >> 16) & 0x8000u) | (doubled > 0xFF000000u ? 0x7E00u : finite));
+}
+FASTVAE_INLINE void encode(double value, BFloat16& out) { encode(static_cast<float>(value), out); }
+FASTVAE_INLINE void encode(double value, Half& out) { encode(static_cast<float>(value), out); }
+
+// Calls run(offset, stride, position, length) for each stretch of constant stride among elements begin .. begin + n.
+template <class Run>
+FASTVAE_INLINE void for_each_run(const Space& space, const View& view, int64_t begin, int64_t n, Run run) {
+  if (view.layout == Layout::dense) return run(begin, int64_t(1), int64_t(0), n);
+  if (view.layout == Layout::uniform) return run(int64_t(0), int64_t(0), int64_t(0), n);
+  const int last = space.rank - 1;
+  int64_t coordinate[kMaxRank], offset = 0, rest = begin;
+  for (int d = last; d >= 0; --d) {
+    coordinate[d] = rest % space.shape[d];
+    rest /= space.shape[d];
+    offset += coordinate[d] * view.strides[d];
+  }
+  for (int64_t position = 0; position < n;) {
+    const int64_t length = smaller(space.shape[last] - coordinate[last], n - position);
+    run(offset, view.strides[last], position, length);
+    position += length;
+    offset += length * view.strides[last];
+    coordinate[last] += length;
+    for (int d = last; d > 0 && coordinate[d] == space.shape[d]; --d) {
+      offset += view.strides[d - 1] - space.shape[d] * view.strides[d];
+      coordinate[d] = 0;
+      ++coordinate[d - 1];
+    }
+  }
+}
+
+template <class Source, class T>
+void gather(const View& view, const Space& space, int64_t begin, int64_t n, int64_t lead, T* buffer) {
+  const Source* data = static_cast<const Source*>(view.data) + lead * view.lead;
+  for_each_run(space, view, begin, n, [=](int64_t offset, int64_t stride, int64_t position, int64_t length) {
+    const Source* source = data + offset;
+    T* out = buffer + position;
+    if (stride == 1) {
+      for (int64_t i = 0; i < length; ++i) out[i] = decode<T>(source[i]);
+    } else {
+      for (int64_t i = 0; i < length; ++i) out[i] = decode<T>(source[i * stride]);
+    }
+  });
+}
+
+template <class Target, class T>
+void scatter(const View& view, const Space& space, int64_t begin, int64_t n, int64_t lead, const T* buffer) {
+  Target* data = static_cast<Target*>(view.data) + lead * view.lead;
+  for_each_run(space, view, begin, n, [=](int64_t offset, int64_t stride, int64_t position, int64_t length) {
+    Target* target = data + offset;
+    const T* source = buffer + position;
+    if (stride == 1) {
+      for (int64_t i = 0; i < length; ++i) encode(source[i], target[i]);
+    } else {
+      for (int64_t i = 0; i < length; ++i) encode(source[i], target[i * stride]);
+    }
+  });
+}
+
+template <class T>
+constexpr DType kCompute = sizeof(T) == 4 ? DType::f32 : DType::f64;
+
+template <class T>
+FASTVAE_INLINE bool in_place(const View& view) {
+  return view.dtype == kCompute<T> && view.layout == Layout::dense;
+}
+
+// The block as contiguous T: the view's own memory where it is that already, else `buffer`. Null if absent.
+template <class T>
+const T* load(const View& view, const Space& space, int64_t begin, int64_t n, T* buffer, int64_t lead = 0) {
+  if (!view) return nullptr;
+  if (in_place<T>(view)) return static_cast<const T*>(view.data) + lead * view.lead + begin;
+  switch (view.dtype) {
+    case DType::f32: gather<float>(view, space, begin, n, lead, buffer); break;
+    case DType::f64: gather<double>(view, space, begin, n, lead, buffer); break;
+    case DType::bf16: gather<BFloat16>(view, space, begin, n, lead, buffer); break;
+    case DType::f16: gather<Half>(view, space, begin, n, lead, buffer); break;
+    case DType::u8: gather<Byte>(view, space, begin, n, lead, buffer); break;
+    case DType::boolean: gather<Boolean>(view, space, begin, n, lead, buffer); break;
+  }
+  return buffer;
+}
+
+// Where to compute a block of an output: its own memory, or `buffer`, which `store` then moves. `buffer` if absent.
+template <class T>
+T* destination(const View& view, int64_t begin, T* buffer, int64_t lead = 0) {
+  return view && in_place<T>(view) ? static_cast<T*>(view.data) + lead * view.lead + begin : buffer;
+}
+
+template <class T>
+void store(const View& view, const Space& space, int64_t begin, int64_t n, const T* block, int64_t lead = 0) {
+  if (!view || in_place<T>(view)) return;
+  switch (view.dtype) {
+    case DType::f32: scatter<float>(view, space, begin, n, lead, block); break;
+    case DType::f64: scatter<double>(view, space, begin, n, lead, block); break;
+    case DType::bf16: scatter<BFloat16>(view, space, begin, n, lead, block); break;
+    case DType::f16: scatter<Half>(view, space, begin, n, lead, block); break;
+    case DType::u8:
+    case DType::boolean: __builtin_unreachable();  // never an output
+  }
+}
+
+}  // namespace

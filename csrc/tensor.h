@@ -1,0 +1,48 @@
+// What the kernels know of a tensor: pointer, dtype and strides over an iteration space shared by all operands.
+#pragma once
+#include <stdint.h>
+
+namespace fastvae {
+
+constexpr int kMaxRank = 16;
+
+// Losses are summed in blocks of this many elements: fixed, so that sums do not depend on the number of threads.
+constexpr int64_t kBlock = 2048;
+
+enum class DType : int { f32, f64, bf16, f16, u8, boolean };
+
+// How a view's elements lie: in row-major order without gaps, all at one address, or anyhow.
+enum class Layout : int { dense, uniform, strided };
+
+// One operand, broadcast to the iteration space by strides of 0. `lead` is the stride of a further, outermost
+// dimension that some kernels loop over (the samples of a posterior). A null pointer is an absent operand.
+struct View {
+  void* data = nullptr;
+  DType dtype = DType::f32;
+  Layout layout = Layout::dense;
+  int64_t strides[kMaxRank] = {};
+  int64_t lead = 0;
+
+  explicit operator bool() const { return data != nullptr; }
+};
+
+// A row-major index space after collapsing dimensions, cut into samples of equal size and samples into blocks.
+// A block lies within one sample, or holds whole samples where those are short.
+struct Space {
+  int rank = 0;
+  int64_t shape[kMaxRank] = {};
+  int64_t count = 0;
+  int64_t samples = 0;
+  int64_t sample_size = 0;
+
+  bool long_samples() const { return sample_size >= kBlock; }
+  int64_t blocks_per_sample() const { return (sample_size + kBlock - 1) / kBlock; }
+  int64_t samples_per_block() const { return kBlock / sample_size; }
+  int64_t blocks() const {
+    if (count == 0) return 0;
+    if (long_samples()) return samples * blocks_per_sample();
+    return (samples + samples_per_block() - 1) / samples_per_block();
+  }
+};
+
+}  // namespace fastvae
