@@ -153,12 +153,5 @@ def sigmoid(x):
 
 @triton.jit
 def softplus(x):
-    """ln(1 + e^x); x itself above 20, as torch has it."""
-    positive = tl.where(x > 0.0, x, 0.0)
-    return tl.where(x > 20.0, x, positive + log1p_unit(exp(-tl.abs(x))))
-
-
-@triton.jit
-def softplus_slope(x):
-    """The derivative of `softplus`."""
-    return tl.where(x > 20.0, 1.0, sigmoid(x))
+    """ln(1 + e^x); its derivative is `sigmoid`."""
+    return tl.where(x > 0.0, x, 0.0) + log1p_unit(exp(-tl.abs(x)))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import triton
 import triton.language as tl
 from torch import Tensor
 
 from fastvae import _outputs
-from fastvae._options import ScaleForm
+from fastvae._options import Posterior
 from fastvae._triton import _launch, _tile, noise, reduce, scale_forms
 
 _CONTRACT = {"enable_fp_fusion": False}
@@ -112,27 +112,6 @@ def _backward(
         _tile.store(grad_scale, tiling, at, scale_forms.through_clamp(to_scale, unclamped, form))
 
 
-class Posterior(NamedTuple):
-    """The arguments of the op behind mu and scale, in the order of its schema."""
-
-    prior_mu: Tensor | None
-    prior_scale: Tensor | None
-    eps: Tensor | None
-    seed: Tensor | None
-    num_samples: int | None
-    parameterization: str
-    low: float
-    high: float
-    min_std: float
-    min_var: float
-    reduction: str | None
-    batch_dims: int
-
-    @property
-    def form(self) -> scale_forms.Form:
-        return scale_forms.compile_time(ScaleForm(*self[5:10]))
-
-
 def _first_sample(value: Tensor | None, num_samples: int | None) -> tuple[Tensor | None, int]:
     """The first of K samples, and the elements from one to the next."""
     if value is None or num_samples is None:
@@ -144,15 +123,14 @@ def reparameterize_kl(mu: Tensor, scale: Tensor, *posterior: Any) -> tuple[Tenso
     """(z, kl); z is empty without noise, kl without a reduction. The arguments behind `scale` are `Posterior`'s."""
     options = Posterior(*posterior)
     reduction, batch_dims, num_samples = options.reduction, options.batch_dims, options.num_samples
-    noisy = options.eps is not None or options.seed is not None
-    z, kl = _outputs.reparameterize_kl(mu, noisy, num_samples, reduction, batch_dims)
+    z, kl = _outputs.reparameterize_kl(mu, options)
     summed = reduction is not None and reduction != "none"
     if mu.numel() == 0:
         if summed:
             reduce.of_nothing(kl, reduction or "", mu.shape[:batch_dims].numel())
         return z, kl
     eps, eps_step = _first_sample(options.eps, num_samples)
-    first_z, z_step = _first_sample(z if noisy else None, num_samples)
+    first_z, z_step = _first_sample(z if options.noisy else None, num_samples)
     elementwise = kl if reduction == "none" else None
     plan, operands = _launch.operands(
         (mu, scale, *_launch.expanded(options[:2], mu.shape), eps, first_z, elementwise),
@@ -173,7 +151,7 @@ def reparameterize_kl(mu: Tensor, scale: Tensor, *posterior: Any) -> tuple[Tenso
         num_samples or 1,
         eps_step,
         z_step,
-        options.form,
+        scale_forms.compile_time(options.form),
         dtype=_launch.kernel_dtype(mu),
         **_CONTRACT,
     )
@@ -222,7 +200,7 @@ def write_gradients(
         eps_step,
         z_step,
         _launch.divisor(reduction, mu.shape, options.batch_dims),
-        options.form,
+        scale_forms.compile_time(options.form),
         dtype=_launch.kernel_dtype(mu),
         **_CONTRACT,
     )

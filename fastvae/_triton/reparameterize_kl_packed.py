@@ -8,8 +8,9 @@ from torch import Tensor
 
 from fastvae import _outputs
 from fastvae._layout import unpack
+from fastvae._options import Posterior
 from fastvae._triton import _launch
-from fastvae._triton.reparameterize_kl import Posterior, reparameterize_kl, write_gradients
+from fastvae._triton.reparameterize_kl import reparameterize_kl, write_gradients
 
 
 def reparameterize_kl_packed(moments: Tensor, dim: int, interleaved: bool, *posterior: Any) -> tuple[Tensor, Tensor]:

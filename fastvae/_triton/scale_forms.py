@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 
 from fastvae._options import ScaleForm
-from fastvae._triton.elementary import exp, exp_remainder, log, log1p_deficit, softplus, softplus_slope, sqrt
+from fastvae._triton.elementary import exp, exp_remainder, log, log1p_deficit, sigmoid, softplus, sqrt
 
 
 class Form(NamedTuple):
@@ -117,7 +117,7 @@ def _unfloored_slope(raw, form):
     elif form.parameterization == "log_std":
         return _unfloored(raw, form)
     elif form.parameterization == "softplus":
-        return softplus_slope(raw)
+        return sigmoid(raw)
     elif form.parameterization == "variance":
         return 0.5 / sqrt(raw)
     else:
