@@ -86,7 +86,8 @@ def test_a_sample_is_the_stream(seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "shape", [(1,), (2,), (3,), (4,), (5,), (1, 1), (3, 1), (5, 7), (4, 20), (3, 21), (2, 3, 5), (2, 4, 8, 8), (1, 4099)]
+    "shape",
+    [(1,), (2,), (3,), (4,), (5,), (1, 1), (3, 1), (5, 7), (4, 20), (3, 21), (2, 3, 5), (2, 4, 8, 8), (1, 4099)],
 )
 @pytest.mark.parametrize("num_samples", [None, 1, 3])
 def test_every_shape_and_number_of_samples_is_the_stream(shape: tuple[int, ...], num_samples: int | None) -> None:

@@ -106,6 +106,9 @@ def full_gradient(gradient: Tensor | None, like: Tensor) -> Tensor | None:
 
 
 def narrow(written: Tensor | None, gradient: Tensor | None) -> None:
-    """Sum what a kernel wrote at the full shape into the operand's own `gradient`."""
+    """Sum what a kernel wrote at the full shape into the operand's own `gradient`, in float64."""
     if written is not None and gradient is not None and written is not gradient:
-        gradient.copy_(written.sum_to_size(gradient.shape))
+        lead = written.dim() - gradient.dim()
+        kept = (1,) * lead + tuple(gradient.shape)
+        summed = [dim for dim, (size, full) in enumerate(zip(kept, written.shape, strict=True)) if size != full]
+        gradient.copy_(written.sum(summed, keepdim=True, dtype=torch.float64).view(gradient.shape))

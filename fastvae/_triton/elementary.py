@@ -11,6 +11,12 @@ import triton.language as tl
 
 
 @triton.jit
+def constant_like(x, value: tl.constexpr):
+    """`value` in the shape and dtype of x, whatever x holds."""
+    return tl.full(x.shape, value, x.dtype)
+
+
+@triton.jit
 def sqrt(x):
     """The correctly rounded square root."""
     if x.dtype == tl.float64:
@@ -85,7 +91,7 @@ def exp(x):
 def exp_remainder(x):
     """e^x - 1 - x for |x| <= 1/2, by its series: the relative error stays that of one rounding."""
     terms: tl.constexpr = 15 if x.dtype == tl.float64 else 9
-    y = x * 0.0 + 1.0
+    y = constant_like(x, 1.0)
     for j in tl.static_range(terms, 2, -1):
         y = y * (x * (1.0 / j)) + 1.0
     return (0.5 * x) * x * y
@@ -113,7 +119,7 @@ def log1p_unit(x):
 @triton.jit
 def _atanh_tail(square, terms: tl.constexpr):
     """1/3 + s/5 + s^2/7 + ..., so that atanh w = w + w s tail(s) with s = w^2."""
-    y = square * 0.0 + 1.0 / (2 * terms + 1)
+    y = constant_like(square, 1.0 / (2 * terms + 1))
     for j in tl.static_range(terms - 1, 0, -1):
         y = y * square + 1.0 / (2 * j + 1)
     return y

@@ -62,7 +62,7 @@ def input_slope(x, t, log_sigma, name: tl.constexpr):
     elif name == "mse_loss":
         return 2.0 * (x - t)
     elif name == "l1_loss":
-        return tl.where(x > t, 1.0, tl.where(x < t, -1.0, (x - t) * 0.0))
+        return tl.where(x > t, 1.0, tl.where(x < t, -1.0, x - t))  # 0 at a tie, NaN at NaN
     else:
         inverse = exp(-log_sigma)
         return ((x - t) * inverse) * inverse

@@ -11,13 +11,14 @@ from torch import Tensor
 from fastvae import _outputs
 from fastvae._options import ScaleForm
 from fastvae._triton import _launch, _tile, reduce, scale_forms
+from fastvae._triton.elementary import constant_like
 
 
 @triton.jit
 def _forward(z, mu, scale, log_prob, partials, tiling, form, dtype: tl.constexpr):
     at = _tile.locate(tiling)
     r = _tile.load(z, tiling, at, dtype)
-    value = r * 0.0 - 0.91893853320467274178
+    value = constant_like(r, -0.91893853320467274178)
     if scale is not None:
         raw = scale_forms.clamp(_tile.load(scale, tiling, at, dtype), form)
         r = (r - _tile.load(mu, tiling, at, dtype)) * scale_forms.inverse_sigma(raw, form)

@@ -11,6 +11,7 @@ from torch import Tensor
 from fastvae import _outputs
 from fastvae._options import Posterior
 from fastvae._triton import _launch, _tile, noise, reduce, scale_forms
+from fastvae._triton.elementary import constant_like
 
 _CONTRACT = {"enable_fp_fusion": False}
 """Every kernel that expands a seed launches without contraction."""
@@ -29,7 +30,7 @@ def _draw(eps, eps_step, seed, logical, count, k, tiling, at, dtype: tl.constexp
 def _distance(mean, mu_p, raw_p, form, tiling, at, dtype: tl.constexpr):
     """((mu - mu_p) / sigma_p, 1 / sigma_p)."""
     if mu_p is None:
-        return mean, mean * 0.0 + 1.0
+        return mean, constant_like(mean, 1.0)
     else:
         inverse = scale_forms.inverse_sigma(raw_p, form)
         return (mean - _tile.load(mu_p, tiling, at, dtype)) * inverse, inverse
@@ -76,10 +77,10 @@ def _backward(
     at = _tile.locate(tiling)
     unclamped = _tile.load(scale, tiling, at, dtype)
     raw = scale_forms.clamp(unclamped, form)
-    to_mu = unclamped * 0.0
-    to_scale = unclamped * 0.0
+    to_mu = constant_like(unclamped, 0.0)
+    to_scale = constant_like(unclamped, 0.0)
     if grad_z is not None:
-        along_eps = unclamped * 0.0
+        along_eps = constant_like(unclamped, 0.0)
         k = tl.full((), 0, tl.int64)
         while k < samples:
             gradient = _tile.load_at(grad_z, k * z_step, tiling, at, dtype)

@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 
 from fastvae._options import ScaleForm
-from fastvae._triton.elementary import exp, exp_remainder, log, log1p_deficit, sigmoid, softplus, sqrt
+from fastvae._triton.elementary import constant_like, exp, exp_remainder, log, log1p_deficit, sigmoid, softplus, sqrt
 
 
 class Form(NamedTuple):
@@ -77,6 +77,17 @@ def _unfloored(raw, form):
 
 
 @triton.jit
+def _unfloored_variance(raw, form):
+    if form.parameterization == "variance":
+        return raw
+    elif form.parameterization == "logvar" or form.parameterization == "log_std":
+        return exp(2.0 * log_sigma(raw, form))
+    else:
+        value = _unfloored(raw, form)
+        return value * value
+
+
+@triton.jit
 def variance_less_one(raw, form):
     """sigma^2 - 1 of a "variance" kind."""
     if form.parameterization == "variance":
@@ -92,11 +103,7 @@ def variance_less_one(raw, form):
 @triton.jit
 def variance(raw, form):
     """sigma^2 of a "variance" kind."""
-    if form.parameterization == "variance":
-        return raw + form.min_var
-    else:
-        value = _unfloored(raw, form)
-        return value * value + form.min_var
+    return _unfloored_variance(raw, form) + form.min_var
 
 
 @triton.jit
@@ -121,13 +128,17 @@ def _unfloored_slope(raw, form):
     elif form.parameterization == "variance":
         return 0.5 / sqrt(raw)
     else:
-        return raw * 0.0 + 1.0
+        return constant_like(raw, 1.0)
 
 
 @triton.jit
 def _variance_slope(raw, form):
     if form.parameterization == "variance":
-        return raw * 0.0 + 1.0
+        return constant_like(raw, 1.0)
+    elif form.parameterization == "logvar":
+        return _unfloored_variance(raw, form)
+    elif form.parameterization == "log_std":
+        return 2.0 * _unfloored_variance(raw, form)
     else:
         return 2.0 * _unfloored(raw, form) * _unfloored_slope(raw, form)
 
@@ -145,7 +156,7 @@ def sigma_slope(raw, form):
 def log_variance_slope(raw, form):
     """d log sigma^2 / d raw."""
     if form.kind == "logarithm":
-        return raw * 0.0 + (1.0 if form.parameterization == "logvar" else 2.0)
+        return constant_like(raw, 1.0 if form.parameterization == "logvar" else 2.0)
     elif form.kind == "variance":
         return _variance_slope(raw, form) / variance(raw, form)
     else:
@@ -195,7 +206,7 @@ def variance_ratio(raw, raw_p, form):
             return d, _deficit(d, 2.0 * log(tl.abs(a)))
         else:
             b = sigma(raw_p, form)
-            d = ((a - b) / b) * ((a + b) / b)
+            d = ((a - b) * (a + b)) / (b * b)
             return d, _deficit(d, 2.0 * log(tl.abs(a / b)))
 
 
