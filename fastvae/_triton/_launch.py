@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from fastvae._options import reduction_scale
 from fastvae._outputs import compute_dtype
 from fastvae._triton import _layout
 from fastvae._triton._layout import LANES, Operand, Plan, Steps
@@ -83,9 +85,15 @@ def upstream(gradient: Tensor, shape: torch.Size, reduction: str, batch_dims: in
     return gradient.expand(shape)
 
 
-def divisor(reduction: str, shape: torch.Size, batch_dims: int) -> int:
-    """What a sum over everything is divided by."""
-    return {"mean": shape.numel(), "batchmean": shape[:batch_dims].numel()}.get(reduction, 1)
+def factor(reduction: str, shape: torch.Size, batch_dims: int) -> int:
+    """What a sum over everything is multiplied by, as `float_bits`."""
+    return float_bits(reduction_scale(reduction, shape.numel(), shape[:batch_dims].numel()))
+
+
+def float_bits(value: float) -> int:
+    """The bits of a float64: Triton would pass a Python float as a float32."""
+    bits: int = struct.unpack("<q", struct.pack("<d", value))[0]
+    return bits
 
 
 def expanded(operands: Iterable[Tensor | None], shape: torch.Size) -> list[Tensor | None]:

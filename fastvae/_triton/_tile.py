@@ -64,6 +64,12 @@ def convert(value, dtype: tl.constexpr):
 
 
 @triton.jit
+def from_bits(bits, dtype: tl.constexpr):
+    """The float64 whose bits are an int64, as `dtype`."""
+    return bits.to(tl.float64, bitcast=True).to(dtype)
+
+
+@triton.jit
 def load_at(operand, further, tiling, at, dtype: tl.constexpr):
     """The operand's elements, `further` elements on, as `dtype`; 0 outside the tile's mask."""
     if operand.steps.unit == 0:

@@ -30,22 +30,22 @@ def _forward(z, mu, scale, log_prob, partials, tiling, form, dtype: tl.constexpr
         _tile.store_sums(partials, tiling, at, value)
 
 
-@triton.jit(do_not_specialize=["divisor"])
-def _backward(z, mu, scale, upstream, grad_z, grad_mu, grad_scale, tiling, divisor, form, dtype: tl.constexpr):
+@triton.jit(do_not_specialize=["factor"])
+def _backward(z, mu, scale, upstream, grad_z, grad_mu, grad_scale, tiling, factor, form, dtype: tl.constexpr):
     at = _tile.locate(tiling)
-    factor = _tile.load(upstream, tiling, at, dtype) * (1.0 / divisor.to(tl.float64)).to(dtype)
+    gradient = _tile.load(upstream, tiling, at, dtype) * _tile.from_bits(factor, dtype)
     r = _tile.load(z, tiling, at, dtype)
-    along_z = -factor * r
+    along_z = -gradient * r
     if scale is not None:
         unclamped = _tile.load(scale, tiling, at, dtype)
         raw = scale_forms.clamp(unclamped, form)
         inverse = scale_forms.inverse_sigma(raw, form)
         r = (r - _tile.load(mu, tiling, at, dtype)) * inverse
-        along_z = -factor * r * inverse
+        along_z = -gradient * r * inverse
         if grad_mu is not None:
             _tile.store(grad_mu, tiling, at, -along_z)
         if grad_scale is not None:
-            along_scale = factor * (0.5 * (r * r - 1.0)) * scale_forms.log_variance_slope(raw, form)
+            along_scale = gradient * (0.5 * (r * r - 1.0)) * scale_forms.log_variance_slope(raw, form)
             _tile.store(grad_scale, tiling, at, scale_forms.through_clamp(along_scale, unclamped, form))
     if grad_z is not None:
         _tile.store(grad_z, tiling, at, along_z)
@@ -118,7 +118,7 @@ def log_normal_backward(grad_log_prob: Tensor, *density: Any) -> tuple[Tensor, .
         z,
         *operands,
         plan.tiling,
-        _launch.divisor(options.reduction, z.shape, options.batch_dims),
+        _launch.factor(options.reduction, z.shape, options.batch_dims),
         options.form,
         dtype=_launch.kernel_dtype(z),
     )

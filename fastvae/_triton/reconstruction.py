@@ -24,9 +24,9 @@ def _load_pair(input, target, log_scale, tiling, at, is_byte: tl.constexpr, dtyp
         return x, t, _tile.load(log_scale, tiling, at, dtype)
 
 
-@triton.jit(do_not_specialize=["divisor"])
+@triton.jit(do_not_specialize=["factor"])
 def _forward(
-    input, target, weight, log_scale, loss, grad, partials, tiling, divisor, name: tl.constexpr, full: tl.constexpr,
+    input, target, weight, log_scale, loss, grad, partials, tiling, factor, name: tl.constexpr, full: tl.constexpr,
     is_byte: tl.constexpr, dtype: tl.constexpr,
 ):  # fmt: skip
     at = _tile.locate(tiling)
@@ -43,27 +43,27 @@ def _forward(
         slope = likelihoods.input_slope(x, t, log_sigma, name)
         if weight is not None:
             slope = slope * w
-        _tile.store(grad, tiling, at, slope * (1.0 / divisor.to(tl.float64)).to(dtype))
+        _tile.store(grad, tiling, at, slope * _tile.from_bits(factor, dtype))
 
 
-@triton.jit(do_not_specialize=["divisor"])
+@triton.jit(do_not_specialize=["factor"])
 def _backward(
-    input, target, weight, log_scale, upstream, grad_input, grad_target, grad_log_scale, partials, tiling, divisor,
+    input, target, weight, log_scale, upstream, grad_input, grad_target, grad_log_scale, partials, tiling, factor,
     name: tl.constexpr, is_byte: tl.constexpr, dtype: tl.constexpr,
 ):  # fmt: skip
     at = _tile.locate(tiling)
     x, t, log_sigma = _load_pair(input, target, log_scale, tiling, at, is_byte, dtype)
-    factor = _tile.load(upstream, tiling, at, dtype) * (1.0 / divisor.to(tl.float64)).to(dtype)
+    gradient = _tile.load(upstream, tiling, at, dtype) * _tile.from_bits(factor, dtype)
     if weight is not None:
-        factor = factor * _tile.load(weight, tiling, at, dtype)
+        gradient = gradient * _tile.load(weight, tiling, at, dtype)
     if grad_input is not None:
-        _tile.store(grad_input, tiling, at, factor * likelihoods.input_slope(x, t, log_sigma, name))
+        _tile.store(grad_input, tiling, at, gradient * likelihoods.input_slope(x, t, log_sigma, name))
     if grad_target is not None:
-        _tile.store(grad_target, tiling, at, factor * likelihoods.target_slope(x, t, log_sigma, name))
+        _tile.store(grad_target, tiling, at, gradient * likelihoods.target_slope(x, t, log_sigma, name))
     if grad_log_scale is not None:
-        _tile.store(grad_log_scale, tiling, at, factor * likelihoods.log_sigma_slope(x, t, log_sigma))
+        _tile.store(grad_log_scale, tiling, at, gradient * likelihoods.log_sigma_slope(x, t, log_sigma))
     if partials is not None:
-        _tile.store_sums(partials, tiling, at, factor * likelihoods.log_sigma_slope(x, t, log_sigma))
+        _tile.store_sums(partials, tiling, at, gradient * likelihoods.log_sigma_slope(x, t, log_sigma))
 
 
 @triton.jit
@@ -97,8 +97,8 @@ class Pair(NamedTuple):
         return self.input, _bytes(self.target), *_launch.expanded((weight, self.log_scale), self.input.shape)
 
     @property
-    def divisor(self) -> int:
-        return _launch.divisor(self.reduction, self.input.shape, self.batch_dims)
+    def factor(self) -> int:
+        return _launch.factor(self.reduction, self.input.shape, self.batch_dims)
 
     @property
     def is_byte(self) -> bool:
@@ -129,7 +129,7 @@ def _run(name: str, pair: Pair, loss: Tensor, per_sample: Tensor | None, grad: T
         *operands,
         partials,
         plan.tiling,
-        pair.divisor,
+        pair.factor,
         name=name,
         full=pair.full,
         is_byte=pair.is_byte,
@@ -138,7 +138,7 @@ def _run(name: str, pair: Pair, loss: Tensor, per_sample: Tensor | None, grad: T
     if partials is not None and samples is not None:
         reduce.samples(partials, samples)
     if partials is not None and reduction not in ("none", "sample"):
-        reduce.total(partials, loss, pair.divisor)
+        reduce.total(partials, loss, pair.factor)
     if per_sample is not None and reduction == "sample":
         per_sample.copy_(loss)
 
@@ -187,13 +187,13 @@ def reconstruction_backward(name: str, grad_loss: Tensor, *arguments: Any) -> tu
         *operands,
         partials,
         plan.tiling,
-        pair.divisor,
+        pair.factor,
         name=name,
         is_byte=pair.is_byte,
         dtype=_launch.kernel_dtype(input),
     )
     if partials is not None:
-        reduce.total(partials, gradients[2], 1)
+        reduce.total(partials, gradients[2], reduce.ONE)
     _launch.narrow(written, to_log_scale)
     return gradients
 

@@ -15,12 +15,14 @@ from fastvae._outputs import compute_dtype
 from fastvae._triton import _launch, _tile
 from fastvae._triton._layout import Plan
 
+ONE: Final = _launch.float_bits(1.0)
+
 _SEGMENT: Final = 8192
 _WIDTH: Final = 1024
 
 
-@triton.jit(do_not_specialize=["divisor"])
-def _add_segments(partials, sums, count, length, divisor, width: tl.constexpr):
+@triton.jit(do_not_specialize=["factor"])
+def _add_segments(partials, sums, count, length, factor, width: tl.constexpr):
     segment = tl.program_id(0).to(tl.int64)
     start = segment * length
     end = start + length
@@ -30,13 +32,13 @@ def _add_segments(partials, sums, count, length, divisor, width: tl.constexpr):
         index = start + tl.arange(0, width)
         total += tl.load(partials + index, mask=index < end, other=0.0).to(tl.float64)
         start += width
-    result = tl.sum(total, axis=0) / divisor.to(tl.float64)
+    result = tl.sum(total, axis=0) * _tile.from_bits(factor, tl.float64)
     tl.store(sums + segment, _tile.convert(result, sums.dtype.element_ty))
 
 
-def _add(partials: Tensor, sums: Tensor, length: int, divisor: int) -> None:
+def _add(partials: Tensor, sums: Tensor, length: int, factor: int) -> None:
     width = min(_WIDTH, triton.next_power_of_2(length))
-    _launch.run(_add_segments, sums.numel(), partials, partials, sums, partials.numel(), length, divisor, width=width)
+    _launch.run(_add_segments, sums.numel(), partials, partials, sums, partials.numel(), length, factor, width=width)
 
 
 def partial_sums(plan: Plan, out: Tensor, reduction: str) -> Tensor:
@@ -49,16 +51,16 @@ def partial_sums(plan: Plan, out: Tensor, reduction: str) -> Tensor:
 def samples(partials: Tensor, out: Tensor) -> None:
     """Sum `partials [rows, chunks]` over chunks into the contiguous `out`, one a row."""
     if partials.data_ptr() != out.data_ptr():
-        _add(partials, out, partials.shape[1], 1)
+        _add(partials, out, partials.shape[1], ONE)
 
 
-def total(partials: Tensor, out: Tensor, divisor: int) -> None:
-    """Sum all of `partials` into the scalar `out`, divided by `divisor`."""
+def total(partials: Tensor, out: Tensor, factor: int) -> None:
+    """Sum all of `partials` into the scalar `out`, times the bits `factor`."""
     while partials.numel() > _SEGMENT:
         sums = partials.new_empty(math.ceil(partials.numel() / _SEGMENT), dtype=torch.float64)
-        _add(partials, sums, _SEGMENT, 1)
+        _add(partials, sums, _SEGMENT, ONE)
         partials = sums
-    _add(partials, out, partials.numel(), divisor)
+    _add(partials, out, partials.numel(), factor)
 
 
 def finish(partials: Tensor, out: Tensor, reduction: str, shape: torch.Size, batch_dims: int) -> None:
@@ -66,7 +68,7 @@ def finish(partials: Tensor, out: Tensor, reduction: str, shape: torch.Size, bat
     if reduction == "sample":
         samples(partials, out)
     else:
-        total(partials, out, _launch.divisor(reduction, shape, batch_dims))
+        total(partials, out, _launch.factor(reduction, shape, batch_dims))
 
 
 def of_nothing(out: Tensor, reduction: str, batch: int) -> None:

@@ -69,10 +69,10 @@ def _forward(
             _tile.store_sums(partials, tiling, at, value)
 
 
-@triton.jit(do_not_specialize=["divisor"])
+@triton.jit(do_not_specialize=["factor"])
 def _backward(
     mu, scale, mu_p, scale_p, eps, grad_z, grad_kl, grad_mu, grad_scale, grad_mu_p, grad_scale_p, seed, tiling,
-    logical, count, samples, eps_step, z_step, divisor, form, dtype: tl.constexpr,
+    logical, count, samples, eps_step, z_step, factor, form, dtype: tl.constexpr,
 ):  # fmt: skip
     at = _tile.locate(tiling)
     unclamped = _tile.load(scale, tiling, at, dtype)
@@ -91,7 +91,7 @@ def _backward(
         if grad_scale is not None:
             to_scale = along_eps * scale_forms.sigma_slope(raw, form)
     if grad_kl is not None:
-        gradient = _tile.load(grad_kl, tiling, at, dtype) * (1.0 / divisor.to(tl.float64)).to(dtype)
+        gradient = _tile.load(grad_kl, tiling, at, dtype) * _tile.from_bits(factor, dtype)
         raw_p = None
         if scale_p is not None:
             raw_p = _clamped(scale_p, form, tiling, at, dtype)
@@ -200,7 +200,7 @@ def write_gradients(
         options.num_samples or 1,
         eps_step,
         z_step,
-        _launch.divisor(reduction, mu.shape, options.batch_dims),
+        _launch.factor(reduction, mu.shape, options.batch_dims),
         scale_forms.compile_time(options.form),
         dtype=_launch.kernel_dtype(mu),
         **_CONTRACT,
