@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -114,6 +115,27 @@ def test_results_do_not_depend_on_the_block(block: int, layout: str, monkeypatch
         other_z, other_kl = _ops.reparameterize_kl(*arguments)
     assert torch.equal(z, other_z)
     torch.testing.assert_close(kl, other_kl, rtol=3e-7, atol=0)
+
+
+@pytest.fixture
+def wide(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every tensor counts as one of 2^31 elements."""
+    monkeypatch.setattr(_layout, "_INT32_ELEMENTS", 0)
+    _layout.plan.cache_clear()
+    yield
+    _layout.plan.cache_clear()
+
+
+@pytest.mark.parametrize("op", OPS)
+@pytest.mark.parametrize("layout", ["contiguous", "packed"])
+def test_results_do_not_depend_on_the_width_of_an_index(op: str, layout: str, request: pytest.FixtureRequest) -> None:
+    arguments = cases(layout)[op]
+    with interpreted():
+        narrow = getattr(_ops, op)(*arguments)
+        request.getfixturevalue("wide")
+        result = getattr(_ops, op)(*arguments)
+    narrow, result = ([value] if isinstance(value, Tensor) else value for value in (narrow, result))
+    assert all(map(torch.equal, narrow, result))
 
 
 def _run(code: str) -> str:

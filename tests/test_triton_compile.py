@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parent
 CASES = ("latent-float32", "latent-bfloat16", "latent-odd", "latent-prior", "latent-float64", "logits", "logits-bytes",
-         "probabilities", "nll", "log_normal", "bound")  # fmt: skip
+         "probabilities", "nll", "log_normal", "bound", "wide")  # fmt: skip
 EXACT = {"add.rn.f32", "sub.rn.f32", "mul.rn.f32", "sqrt.rn.f32"}
 
 

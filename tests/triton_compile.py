@@ -24,7 +24,7 @@ from triton.runtime.jit import JITFunction
 
 import fastvae
 import fastvae.functional as F
-from fastvae._triton import _launch
+from fastvae._triton import _launch, _layout
 
 _TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 
@@ -73,6 +73,16 @@ def leaf(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
     return torch.zeros(shape, dtype=dtype, requires_grad=True)
 
 
+def wide() -> None:
+    """Indices as in a tensor of 2^31 elements."""
+    limit, _layout._INT32_ELEMENTS = _layout._INT32_ELEMENTS, 0
+    _layout.plan.cache_clear()
+    latent(torch.float32, 20, reduction="sample")
+    F.mse_loss(leaf(128, 784), torch.zeros(128, 784)).backward()
+    _layout._INT32_ELEMENTS = limit
+    _layout.plan.cache_clear()
+
+
 CASES = {
     "latent-float32": lambda: latent(torch.float32, 20),
     "latent-bfloat16": lambda: latent(torch.bfloat16, 20),
@@ -91,6 +101,7 @@ CASES = {
     "nll": lambda: F.gaussian_nll(leaf(128, 784), torch.zeros(128, 784), leaf()).backward(),
     "log_normal": lambda: F.log_normal(leaf(50, 128, 20), leaf(128, 20), leaf(128, 20)).sum().backward(),
     "bound": lambda: F.importance_weighted_bound(leaf(50, 128)).sum().backward(),
+    "wide": wide,
 }  # fmt: skip
 
 

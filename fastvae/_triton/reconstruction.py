@@ -12,6 +12,9 @@ from torch import Tensor
 from fastvae import _outputs
 from fastvae._triton import _launch, _tile, likelihoods, reduce
 
+_SCALE_PROGRAMS = 2048
+"""Enough to fill a device. Most upstream gradients are 1, where each program only costs its launch."""
+
 
 @triton.jit
 def _load_pair(input, target, log_scale, tiling, at, is_byte: tl.constexpr, dtype: tl.constexpr):
@@ -67,11 +70,14 @@ def _backward(
 
 
 @triton.jit
-def _scale(grad, upstream, tiling, dtype: tl.constexpr):
+def _scale(grad, upstream, tiling, tiles, dtype: tl.constexpr):
     factor = _tile.convert(tl.load(upstream), dtype)
     if factor != 1.0:
-        at = _tile.locate(tiling)
-        _tile.store(grad, tiling, at, _tile.load(grad, tiling, at, dtype) * factor)
+        tile = tl.program_id(0)
+        while tile < tiles:
+            at = _tile.locate_at(tiling, tile.to(tl.int64) // tiling.chunks, tile.to(tl.int64) % tiling.chunks)
+            _tile.store(grad, tiling, at, _tile.load(grad, tiling, at, dtype) * factor)
+            tile += tl.num_programs(0)
 
 
 def _bytes(value: Tensor) -> Tensor:
@@ -202,4 +208,5 @@ def scale_gradient(grad: Tensor, upstream: Tensor) -> None:
     """Multiply `grad` by the scalar `upstream`, read on the device; an upstream of 1 touches no memory."""
     if grad.numel():
         plan, (operand,) = _launch.operands((grad,), 0)
-        _launch.run(_scale, plan.programs, grad, operand, upstream, plan.tiling, dtype=_launch.kernel_dtype(grad))
+        programs, dtype = min(plan.programs, _SCALE_PROGRAMS), _launch.kernel_dtype(grad)
+        _launch.run(_scale, programs, grad, operand, upstream, plan.tiling, plan.programs, dtype=dtype)

@@ -92,9 +92,10 @@ def _backward(
             to_scale = along_eps * scale_forms.sigma_slope(raw, form)
     if grad_kl is not None:
         gradient = _tile.load(grad_kl, tiling, at, dtype) * _tile.from_bits(factor, dtype)
-        raw_p = None
+        unclamped_p, raw_p = None, None
         if scale_p is not None:
-            raw_p = _clamped(scale_p, form, tiling, at, dtype)
+            unclamped_p = _tile.load(scale_p, tiling, at, dtype)
+            raw_p = scale_forms.clamp(unclamped_p, form)
         mean = _tile.load(mu, tiling, at, dtype)
         distance, inverse = _distance(mean, mu_p, raw_p, form, tiling, at, dtype)
         excess, _ = scale_forms.variance_ratio(raw, raw_p, form)
@@ -105,8 +106,8 @@ def _backward(
             _tile.store(grad_mu_p, tiling, at, -along_mu)
         if grad_scale_p is not None:
             along_p = -0.5 * (distance * distance + excess) * scale_forms.log_variance_slope(raw_p, form)
-            along_p = scale_forms.through_clamp(gradient * along_p, _tile.load(scale_p, tiling, at, dtype), form)
-            _tile.store(grad_scale_p, tiling, at, along_p)
+            along_p = gradient * along_p
+            _tile.store(grad_scale_p, tiling, at, scale_forms.through_clamp(along_p, unclamped_p, form))
     if grad_mu is not None:
         _tile.store(grad_mu, tiling, at, to_mu)
     if grad_scale is not None:
