@@ -1,6 +1,30 @@
 """fastvae: fused kernels for training variational autoencoders, and the modules built on them."""
 
+import importlib
+from types import ModuleType
+
 from fastvae import functional
 from fastvae._backend import use_backend
+from fastvae.distributions import DiagonalGaussian
+from fastvae.losses import CyclicalWarmup, ELBOLoss, ELBOOutput, LinearWarmup
+from fastvae.modules import CVAE, VAE, BetaVAE, VAEOutput
 
-__all__ = ["functional", "use_backend"]
+__all__ = [
+    "CVAE",
+    "VAE",
+    "BetaVAE",
+    "CyclicalWarmup",
+    "DiagonalGaussian",
+    "ELBOLoss",
+    "ELBOOutput",
+    "LinearWarmup",
+    "VAEOutput",
+    "functional",
+    "use_backend",
+]
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name == "reference":
+        return importlib.import_module("fastvae.reference")
+    raise AttributeError(f"module 'fastvae' has no attribute {name!r}")

@@ -19,6 +19,11 @@ def _names(dtypes: Sequence[torch.dtype]) -> str:
     return ", ".join(str(dtype).removeprefix("torch.") for dtype in dtypes)
 
 
+def _whole(value: object) -> bool:
+    """An int; a bool is none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def tensor(name: str, value: object, dtypes: Sequence[torch.dtype] = FLOATS) -> None:
     """`value` is a tensor of rank >= 1 with one of `dtypes`."""
     if not isinstance(value, Tensor):
@@ -68,7 +73,7 @@ def reduction(value: str) -> None:
 
 
 def batch_dims(value: int, like: Tensor) -> None:
-    if not 1 <= value <= like.dim():
+    if not _whole(value) or not 1 <= value <= like.dim():
         raise ValueError(f"batch_dims: got {value!r}; takes 1 to the rank of the input, {like.dim()}")
 
 
@@ -103,7 +108,7 @@ def packed(moments: Tensor, dim: int) -> int:
         raise ValueError(
             f"moments: got shape {list(moments.shape)}; takes rank 2 or more, mu and scale packed along dim"
         )
-    if not -moments.dim() <= dim < moments.dim() or dim % moments.dim() == 0:
+    if not _whole(dim) or not -moments.dim() <= dim < moments.dim() or dim % moments.dim() == 0:
         raise ValueError(f"dim: got {dim!r}; takes a dimension of moments, {list(moments.shape)}, other than the batch")
     if moments.shape[dim] % 2:
         raise ValueError(
@@ -113,7 +118,7 @@ def packed(moments: Tensor, dim: int) -> int:
 
 
 def num_samples(value: int | None) -> None:
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+    if value is not None and (not _whole(value) or value < 1):
         raise ValueError(f"num_samples: got {value!r}; takes None or an int of at least 1")
 
 
@@ -127,7 +132,7 @@ def fused_device(name: str, value: Tensor) -> None:
 
 
 def dim(name: str, value: int, other: str, like: Tensor) -> None:
-    if not isinstance(value, int) or not -like.dim() <= value < like.dim():
+    if not _whole(value) or not -like.dim() <= value < like.dim():
         raise ValueError(f"{name}: got {value!r}; takes a dimension of {other}, {list(like.shape)}")
     if like.shape[value] == 0:
         raise ValueError(f"{other}: got size 0 along {name} {value}; takes at least one sample")

@@ -57,6 +57,8 @@ def noise(
     if seed is not None:
         return Noise(None, _seed_tensor(seed, mu))
     if generator is not None:
+        if not isinstance(generator, torch.Generator):
+            raise TypeError(f"generator: got {type(generator).__name__}; takes None or a torch.Generator")
         if generator.device.type != mu.device.type:
             raise ValueError(
                 f"generator: got device {generator.device}; takes a generator on the device of mu, {mu.device}"

@@ -55,6 +55,10 @@ class Posterior(NamedTuple):
         return self.eps is not None or self.seed is not None
 
 
+def _real(*values: object) -> bool:
+    return all(isinstance(value, (int, float)) for value in values)
+
+
 def scale_form(
     parameterization: str,
     clamp: tuple[float, float] | None,
@@ -72,11 +76,11 @@ def scale_form(
     if clamp is None:
         low, high = -math.inf, math.inf
     else:
-        if len(clamp) != 2 or not clamp[0] <= clamp[1]:
+        if not (isinstance(clamp, (tuple, list)) and len(clamp) == 2 and _real(*clamp) and clamp[0] <= clamp[1]):
             raise ValueError(f"clamp: got {clamp!r}; takes None or a pair (low, high) with low <= high")
         low, high = float(clamp[0]), float(clamp[1])
     for name, floor in (("min_std", min_std), ("min_var", min_var)):
-        if not 0.0 <= floor < math.inf:
+        if not _real(floor) or not 0.0 <= floor < math.inf:
             raise ValueError(f"{name}: got {floor!r}; takes a finite number of at least 0")
     if min_std and min_var:
         raise ValueError(f"min_std, min_var: got {min_std!r} and {min_var!r}; takes at most one floor")

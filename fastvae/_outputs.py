@@ -54,9 +54,10 @@ def reparameterize_kl(mu: Tensor, posterior: Posterior) -> tuple[Tensor, Tensor]
 def reconstruction(
     input: Tensor, reduction: str, batch_dims: int, per_sample: bool, grad: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
+    beside = per_sample and reduction != "sample"
     return (
         loss(input, reduction, batch_dims),
-        loss(input, "sample", batch_dims) if per_sample else absent(input),
+        loss(input, "sample", batch_dims) if beside else absent(input),
         torch.empty_like(input) if grad else absent(input),
     )
 

@@ -86,6 +86,15 @@ def test_every_dtype_and_reduction(dtype: torch.dtype, reduction: str, batch_dim
     check(f, normal(3, 4, 5, dtype=dtype), normal(3, 4, 5, dtype=dtype, seed=1))
 
 
+@pytest.mark.parametrize("shape", [(1, 5), (1, 1, 5), (3, 1), (1,)])
+def test_a_prior_that_only_lacks_dimensions_of_one(shape: tuple[int, ...]) -> None:
+    prior_shape = tuple(size for size in shape if size > 1) or ()
+    prior = normal(*prior_shape, seed=2), normal(*prior_shape, seed=3)
+    if shape == (3, 1):
+        prior = normal(1, seed=2), normal(1, 1, seed=3)
+    check(lambda *t: F.gaussian_kl(*t[:2], t[2:]), normal(*shape), normal(*shape, seed=1), *prior)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("prior_dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_a_prior_of_another_dtype(dtype: torch.dtype, prior_dtype: torch.dtype) -> None:

@@ -1,4 +1,5 @@
 // log (1/K) sum_k exp(log_w_k) (Burda et al. 2016, equation 8): two passes over the K samples, which lie along `lead`.
+// K may be thousands: the weights are summed in double.
 #pragma once
 #include "kernels/blocks.h"
 #include "kernels/math.h"
@@ -13,9 +14,10 @@ FASTVAE_INLINE T finite_or_zero(T value) {
 template <class T>
 void importance_weighted_bound(const ImportanceWeightedBound& a) {
   for_each_block(a, [&](const Block& block) {
-    T buffer[kBlock], out_buffer[kBlock], largest[kBlock], total[kBlock];
+    T buffer[kBlock], out_buffer[kBlock], largest[kBlock];
+    double total[kBlock];
     const int64_t begin = block.begin, n = block.size;
-    for (int64_t i = 0; i < n; ++i) largest[i] = T(-__builtin_inf()), total[i] = T(0);
+    for (int64_t i = 0; i < n; ++i) largest[i] = T(-__builtin_inf()), total[i] = 0;
     for (int64_t k = 0; k < a.num_samples; ++k) {
       const T* log_w = load(a.log_w, a.space, begin, n, buffer, k);
       for (int64_t i = 0; i < n; ++i) largest[i] = log_w[i] > largest[i] ? log_w[i] : largest[i];
@@ -27,27 +29,31 @@ void importance_weighted_bound(const ImportanceWeightedBound& a) {
     }
     T* bound = destination(a.bound, begin, out_buffer);
     const T log_k = static_cast<T>(__builtin_log(static_cast<double>(a.num_samples)));
-    for (int64_t i = 0; i < n; ++i) bound[i] = largest[i] + (log(total[i]) - log_k);
+    for (int64_t i = 0; i < n; ++i) bound[i] = largest[i] + (log(static_cast<T>(total[i])) - log_k);
     store(a.bound, a.space, begin, n, bound);
   });
 }
 
+// Normalizes by the sum of exp(log_w_k - bound) itself, near K: the bound is rounded to its own size, the weights are not.
+// Where the bound is infinite there is no sum: with all weights 0 every gradient is 0.
 template <class T>
 void importance_weighted_bound_backward(const ImportanceWeightedBoundBackward& a) {
   for_each_block(a, [&](const Block& block) {
-    T buffer[kBlock], bound_buffer[kBlock], grad_buffer[kBlock], out_buffer[kBlock], normalizer[kBlock];
+    T buffer[kBlock], bound_buffer[kBlock], grad_buffer[kBlock], out_buffer[kBlock], shift[kBlock];
+    double total[kBlock];
     const int64_t begin = block.begin, n = block.size;
     const T* bound = load(a.bound, a.space, begin, n, bound_buffer);
     const T* g = load(a.grad_bound, a.space, begin, n, grad_buffer);
-    const T log_k = static_cast<T>(__builtin_log(static_cast<double>(a.num_samples)));
-    for (int64_t i = 0; i < n; ++i) {  // with all weights 0 the bound is -inf, and every gradient 0
-      const T value = bound[i] + log_k;
-      normalizer[i] = value == T(-__builtin_inf()) ? T(0) : value;
+    for (int64_t i = 0; i < n; ++i) shift[i] = bound[i] == T(-__builtin_inf()) ? T(0) : bound[i], total[i] = 0;
+    for (int64_t k = 0; k < a.num_samples; ++k) {
+      const T* log_w = load(a.log_w, a.space, begin, n, buffer, k);
+      for (int64_t i = 0; i < n; ++i) total[i] += exp(log_w[i] - shift[i]);
     }
+    for (int64_t i = 0; i < n; ++i) total[i] = magnitude(bound[i]) < T(__builtin_inf()) ? total[i] : 1;
     for (int64_t k = 0; k < a.num_samples; ++k) {
       const T* log_w = load(a.log_w, a.space, begin, n, buffer, k);
       T* grad = destination(a.grad_log_w, begin, out_buffer, k);
-      for (int64_t i = 0; i < n; ++i) grad[i] = g[i] * exp(log_w[i] - normalizer[i]);
+      for (int64_t i = 0; i < n; ++i) grad[i] = g[i] * (exp(log_w[i] - shift[i]) / static_cast<T>(total[i]));
       store(a.grad_log_w, a.space, begin, n, grad, k);
     }
   });

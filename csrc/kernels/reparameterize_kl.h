@@ -157,6 +157,9 @@ void reparameterize_kl_backward(const ReparameterizeKlBackward& a) {
         } else {
           posterior_gradients<T, decltype(form), false, kl.value, prior.value>(n, f, factor, b);
         }
+        if (!kl.value && (a.grad_prior_mu || a.grad_prior_scale)) {  // z knows no prior
+          for (int64_t i = 0; i < n; ++i) out[2][i] = out[3][i] = T(0);
+        }
         for (int i = 0; i < 4; ++i) store(*views[i], a.space, begin, n, out[i]);
       });
     });

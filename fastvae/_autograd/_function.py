@@ -48,19 +48,19 @@ def differentiable(
         name: the op's public name, for error messages.
         run: the forward computation, ``run(*args) -> outputs``.
         save: keeps on ``ctx`` what backward needs, ``save(ctx, args, outputs)``.
-        backward: ``backward(ctx, *grad_outputs) -> grad_inputs``, one an argument.
+        backward: ``backward(ctx, saved_tensors, *grad_outputs) -> grad_inputs``, one an argument.
 
     Two autograd.Functions come of it: the fast one, and the one functorch transforms need (`setup_context` style,
     10 us slower). Differentiating the gradient raises, naming the reference backend.
     """
 
     def backward_once(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
+        saved = ctx.saved_tensors  # once: checkpointing recomputes them for a single reading
         sources: list[Tensor] = []
         if torch.is_grad_enabled() and not torch.compiler.is_compiling():
-            candidates = (*grad_outputs, *ctx.saved_tensors)
-            sources = [tensor for tensor in candidates if tensor is not None and tensor.requires_grad]
+            sources = [tensor for tensor in (*grad_outputs, *saved) if tensor is not None and tensor.requires_grad]
         with torch.no_grad():
-            gradients = backward(ctx, *grad_outputs)
+            gradients = backward(ctx, saved, *grad_outputs)
         if not sources:
             return gradients
         once: Callable[..., Tensor] = _NoSecondDerivative.apply

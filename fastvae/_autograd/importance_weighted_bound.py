@@ -15,8 +15,8 @@ def _save(ctx: Any, args: tuple[Tensor, int], bound: Tensor) -> None:
     ctx.save_for_backward(log_w, bound)
 
 
-def _backward(ctx: Any, grad_bound: Tensor) -> tuple[Tensor | None, ...]:
-    return _ops.importance_weighted_bound_backward(grad_bound, *ctx.saved_tensors, ctx.dim), None
+def _backward(ctx: Any, saved: tuple[Tensor, ...], grad_bound: Tensor) -> tuple[Tensor | None, ...]:
+    return _ops.importance_weighted_bound_backward(grad_bound, *saved, ctx.dim), None
 
 
 _apply = differentiable("importance_weighted_bound", _ops.importance_weighted_bound, _save, _backward)

@@ -17,9 +17,9 @@ def _save(ctx: Any, args: tuple[Any, ...], output: Tensor) -> None:
     ctx.options = args[3:]
 
 
-def _backward(ctx: Any, grad_log_prob: Tensor) -> tuple[Tensor | None, ...]:
+def _backward(ctx: Any, saved: tuple[Tensor, ...], grad_log_prob: Tensor) -> tuple[Tensor | None, ...]:
     wanted = ctx.needs_input_grad[:3]
-    gradients = _ops.log_normal_backward(grad_log_prob, *ctx.saved_tensors, *ctx.options, wanted)
+    gradients = _ops.log_normal_backward(grad_log_prob, *saved, *ctx.options, wanted)
     return (*map(optional, gradients, wanted), *(None,) * len(ctx.options))
 
 

@@ -35,7 +35,9 @@ def _save(ctx: Any, args: tuple[Any, ...], outputs: tuple[Tensor, Tensor, Tensor
     ctx.mark_non_differentiable(*outputs[1:])
 
 
-def _backward(ctx: Any, grad_loss: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
+def _backward(
+    ctx: Any, saved: tuple[Tensor, ...], grad_loss: Tensor | None, *_: Tensor | None
+) -> tuple[Tensor | None, ...]:
     wanted = (ctx.needs_input_grad[2], ctx.needs_input_grad[3], ctx.needs_input_grad[5])
     gradients: tuple[Tensor | None, ...]
     written, ctx.grad = ctx.grad, None
@@ -49,7 +51,7 @@ def _backward(ctx: Any, grad_loss: Tensor | None, *_: Tensor | None) -> tuple[Te
             f"{ctx.name}: second backward with inplace=True, whose first one used up the input; takes inplace=False"
         )
     else:
-        results = _ops.reconstruction_backward(ctx.name, grad_loss, *ctx.saved_tensors, *ctx.options, wanted)
+        results = _ops.reconstruction_backward(ctx.name, grad_loss, *saved, *ctx.options, wanted)
         gradients = tuple(map(optional, results, wanted))
     grad_input, grad_target, grad_log_scale = gradients
     return (None, None, grad_input, grad_target, None, grad_log_scale, None, None, None, None, None)
@@ -88,7 +90,7 @@ def reconstruction_with_samples(
     inplace: bool,
     per_sample: bool = True,
 ) -> tuple[Tensor, Tensor]:
-    """The loss and, at no cost, its per-sample sums without gradient."""
+    """The loss and, at no cost, its per-sample sums without gradient; these are empty where the loss is they."""
     _checks.fused_device("input", input)
     needed = torch.is_grad_enabled() and input.requires_grad
     alone = not (target.requires_grad or (log_scale is not None and log_scale.requires_grad))
@@ -96,8 +98,11 @@ def reconstruction_with_samples(
     if inplace:
         _checks.overwritable("input", input, reduction, scalar, alone)
     early = needed and alone and scalar and not _transformed()
+    overwrite = inplace and early
+    # A float16 gradient written before a loss scale reaches it has lost its small values.
+    early = overwrite or (early and input.dtype != torch.float16)
     loss, samples, _ = _apply(
-        inplace and needed, name, input, target, weight, log_scale, full, reduction, batch_dims, per_sample, early
+        overwrite, name, input, target, weight, log_scale, full, reduction, batch_dims, per_sample, early
     )
     return loss, samples
 

@@ -25,11 +25,16 @@ def _used(noise: tuple[Any, ...], reduction: str | None) -> tuple[bool, bool]:
     return any(source is not None for source in noise), reduction is not None
 
 
-def _backward(ctx: Any, grad_z: Tensor | None, grad_kl: Tensor | None) -> tuple[Tensor | None, ...]:
+def _backward(
+    ctx: Any, saved: tuple[Tensor, ...], grad_z: Tensor | None, grad_kl: Tensor | None
+) -> tuple[Tensor | None, ...]:
     wanted = ctx.needs_input_grad[:4]
+    # AOTAutograd fills in zeros for the gradient of an output that has none.
+    used_z, used_kl = _used(saved[4:6], ctx.options[-2])
+    grad_z, grad_kl = grad_z if used_z else None, grad_kl if used_kl else None
     if grad_z is None and grad_kl is None:
         return (None,) * (6 + len(ctx.options))
-    gradients = _ops.reparameterize_kl_backward(grad_z, grad_kl, *ctx.saved_tensors, *ctx.options, wanted)
+    gradients = _ops.reparameterize_kl_backward(grad_z, grad_kl, *saved, *ctx.options, wanted)
     return (*map(optional, gradients, wanted), *(None,) * (2 + len(ctx.options)))
 
 
@@ -61,11 +66,13 @@ def _save_packed(ctx: Any, args: tuple[Any, ...], outputs: tuple[Tensor, Tensor]
     ctx.set_materialize_grads(False)
 
 
-def _backward_packed(ctx: Any, grad_z: Tensor | None, grad_kl: Tensor | None) -> tuple[Tensor | None, ...]:
+def _backward_packed(
+    ctx: Any, saved: tuple[Tensor, ...], grad_z: Tensor | None, grad_kl: Tensor | None
+) -> tuple[Tensor | None, ...]:
     wanted = (ctx.needs_input_grad[0], *ctx.needs_input_grad[3:5])
     if grad_z is None and grad_kl is None:
         return (None,) * (7 + len(ctx.options))
-    moments, *rest = ctx.saved_tensors
+    moments, *rest = saved
     gradients = _ops.reparameterize_kl_packed_backward(
         grad_z, grad_kl, moments, *ctx.packing, *rest, *ctx.options, wanted
     )

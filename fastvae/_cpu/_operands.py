@@ -63,7 +63,7 @@ def loss(out: Tensor, like: Tensor, reduction: str, batch_dims: int, per_sample:
     if reduction == "none":
         return operand(out, like.shape), beside, 0, 1.0
     if reduction == "sample":
-        return None, out.data_ptr(), 0, 1.0
+        return None, out.data_ptr(), 0, 1.0  # beside it there is nothing: the loss is the per-sample sums
     return None, beside, out.data_ptr(), factor(like, reduction, batch_dims)
 
 

@@ -119,4 +119,6 @@ def narrow(written: Tensor | None, gradient: Tensor | None) -> None:
         lead = written.dim() - gradient.dim()
         kept = (1,) * lead + tuple(gradient.shape)
         summed = [dim for dim, (size, full) in enumerate(zip(kept, written.shape, strict=True)) if size != full]
-        gradient.copy_(written.sum(summed, keepdim=True, dtype=torch.float64).view(gradient.shape))
+        if summed:
+            written = written.sum(summed, keepdim=True, dtype=torch.float64)
+        gradient.copy_(written.reshape(gradient.shape))

@@ -28,6 +28,7 @@ from fastvae.functional.reparameterize_kl import (
     reparameterize_kl,
     reparameterize_kl_packed,
 )
+from fastvae.functional.vae_loss import vae_loss
 
 __all__ = [
     "binary_cross_entropy",
@@ -41,4 +42,5 @@ __all__ = [
     "reparameterize",
     "reparameterize_kl",
     "reparameterize_kl_packed",
+    "vae_loss",
 ]

@@ -15,6 +15,7 @@ from fastvae.reference.reparameterize_kl import (
     reparameterize_kl,
     reparameterize_kl_packed,
 )
+from fastvae.reference.vae_loss import vae_loss
 
 __all__ = [
     "binary_cross_entropy",
@@ -28,4 +29,5 @@ __all__ = [
     "reparameterize",
     "reparameterize_kl",
     "reparameterize_kl_packed",
+    "vae_loss",
 ]

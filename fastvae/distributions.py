@@ -1,0 +1,219 @@
+"""The diagonal Gaussian an encoder parameterizes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastvae import _checks
+from fastvae import functional as F
+from fastvae._layout import unpack
+from fastvae._options import scale_form
+
+
+class DiagonalGaussian:
+    """N(mu, diag(sigma^2)) over tensors ``[batch, ...]``: the posterior, or a learned prior.
+
+    Equivalent to ``torch.distributions.Normal(mu, sigma)`` with per-sample sums, over fused kernels.
+
+    Args:
+        mu: means.
+        scale: raw scales, the shape and dtype of `mu`.
+        parameterization, clamp, min_std, min_var: what `scale` means, see `fastvae.functional.reparameterize`.
+
+    Attributes:
+        mu, scale: the tensors given, views of the moments after `from_moments`.
+    """
+
+    def __init__(
+        self,
+        mu: Tensor,
+        scale: Tensor,
+        *,
+        parameterization: str = "logvar",
+        clamp: tuple[float, float] | None = None,
+        min_std: float = 0.0,
+        min_var: float = 0.0,
+    ) -> None:
+        _checks.posterior(mu, scale)
+        self.mu = mu
+        self.scale = scale
+        self._form = scale_form(parameterization, clamp, min_std, min_var)
+        self._options: dict[str, Any] = {
+            "parameterization": parameterization, "clamp": clamp, "min_std": min_std, "min_var": min_var
+        }  # fmt: skip
+        self._packed: tuple[Tensor, int, bool] | None = None
+
+    @classmethod
+    def from_moments(
+        cls,
+        moments: Tensor,
+        *,
+        dim: int = 1,
+        interleaved: bool = False,
+        parameterization: str = "logvar",
+        clamp: tuple[float, float] | None = None,
+        min_std: float = 0.0,
+        min_var: float = 0.0,
+    ) -> DiagonalGaussian:
+        """The Gaussian whose mu and scale are packed along `dim`; `rsample_kl` writes the gradient packed.
+
+        Args:
+            moments: an encoder's single output.
+            dim: the packed dimension, never the batch.
+            interleaved: mu and scale alternate along `dim` instead of being its two halves.
+        """
+        axis = _checks.packed(moments, dim)
+        mu, scale = unpack(moments, axis, interleaved)
+        posterior = cls(
+            mu, scale, parameterization=parameterization, clamp=clamp, min_std=min_std, min_var=min_var
+        )  # fmt: skip
+        posterior._packed = (moments, axis, interleaved)
+        return posterior
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(shape={list(self.mu.shape)}, {self._options['parameterization']})"
+
+    @property
+    def mean(self) -> Tensor:
+        """mu."""
+        return self.mu
+
+    def mode(self) -> Tensor:
+        """mu: the deterministic latent."""
+        return self.mu
+
+    @property
+    def std(self) -> Tensor:
+        """sigma, positive, clamp and floor applied; differentiable, in the dtype of `mu`."""
+        zero, one = self.mu.new_zeros(()), self.mu.new_ones(())
+        shape = self.mu.shape
+        sigma = F.reparameterize(zero.expand(shape), self.scale, eps=one.expand(shape), **self._options)
+        return sigma.abs() if self._form.parameterization == "std" else sigma
+
+    @property
+    def stddev(self) -> Tensor:
+        """`std`, under the name of `torch.distributions`."""
+        return self.std
+
+    @property
+    def variance(self) -> Tensor:
+        """sigma^2."""
+        return self.std.square()
+
+    @property
+    def var(self) -> Tensor:
+        """`variance`, under the name of diffusers."""
+        return self.variance
+
+    @property
+    def logvar(self) -> Tensor:
+        """log sigma^2, read off the raw scale where the parameterization gives it without a logarithm."""
+        form = self._form
+        factor = {"logvar": 1, "log_std": 2}.get(form.parameterization)
+        if factor is None or form.min_std or form.min_var:
+            return 2 * torch.log(self.std)
+        raw = self.scale.clamp(form.low, form.high) if form.clamped else self.scale
+        return factor * raw
+
+    def rsample(
+        self,
+        num_samples: int | None = None,
+        *,
+        eps: Tensor | None = None,
+        seed: int | Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """A sample with gradient, ``[batch, ...]`` or ``[num_samples, batch, ...]``, of `functional.reparameterize`."""
+        return F.reparameterize(
+            self.mu, self.scale, **self._options, eps=eps, seed=seed, generator=generator, num_samples=num_samples
+        )
+
+    @torch.no_grad()
+    def sample(
+        self,
+        num_samples: int | None = None,
+        *,
+        eps: Tensor | None = None,
+        seed: int | Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """`rsample` without gradient."""
+        return self.rsample(num_samples, eps=eps, seed=seed, generator=generator)
+
+    def kl(self, prior: Prior = None, *, reduction: str = "sample") -> Tensor:
+        """KL(self || prior) in nats, ``[batch]``; see `functional.gaussian_kl`.
+
+        Args:
+            prior: None for N(0, I); a pair ``(mu_p, scale_p)`` under this distribution's parameterization; or a
+                DiagonalGaussian, whose own parameterization counts.
+        """
+        scale, pair, options = self._against(prior)
+        return F.gaussian_kl(self.mu, scale, pair, **options, reduction=reduction)
+
+    def rsample_kl(
+        self,
+        prior: Prior = None,
+        *,
+        reduction: str = "sample",
+        num_samples: int | None = None,
+        eps: Tensor | None = None,
+        seed: int | Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """``(rsample(), kl())`` in one pass over the parameters."""
+        scale, pair, options = self._against(prior)
+        draw: dict[str, Any] = {"num_samples": num_samples, "eps": eps, "seed": seed, "generator": generator}
+        if scale is not self.scale:
+            return self.rsample(**draw), F.gaussian_kl(self.mu, scale, pair, **options, reduction=reduction)
+        if self._packed is None:
+            return F.reparameterize_kl(self.mu, scale, pair, **options, **draw, reduction=reduction)
+        moments, dim, interleaved = self._packed
+        return F.reparameterize_kl_packed(
+            moments, pair, dim=dim, interleaved=interleaved, **options, **draw, reduction=reduction
+        )
+
+    def _against(self, prior: Prior) -> tuple[Tensor, tuple[Tensor, Tensor] | None, dict[str, Any]]:
+        """This scale and the prior's pair under common options; log variances where theirs differ."""
+        if not isinstance(prior, DiagonalGaussian):
+            return self.scale, prior, self._options
+        if prior._form == self._form:
+            return self.scale, (prior.mu, prior.scale), self._options
+        return self.logvar, (prior.mu, prior.logvar), {}
+
+    def log_prob(self, z: Tensor, *, reduction: str = "sample") -> Tensor:
+        """log N(z; mu, sigma^2) in nats, ``[batch]``, or ``[num_samples, batch]`` where z has several samples."""
+        return F.log_normal(
+            z, self.mu, self.scale, **self._options, reduction=reduction, batch_dims=self._batch_dims(z)
+        )
+
+    def _batch_dims(self, z: Tensor) -> int:
+        return max(1, 1 + z.dim() - self.mu.dim())
+
+    def log_prior(self, z: Tensor, prior: Prior = None, *, reduction: str = "sample") -> Tensor:
+        """log p(z) in nats under `prior`, given as in `kl`."""
+        batch_dims = self._batch_dims(z)
+        if prior is None:
+            return F.log_normal(z, reduction=reduction, batch_dims=batch_dims)
+        mu, scale = (prior.mu, prior.scale) if isinstance(prior, DiagonalGaussian) else prior
+        options = prior._options if isinstance(prior, DiagonalGaussian) else self._options
+        return F.log_normal(z, mu, scale, **options, reduction=reduction, batch_dims=batch_dims)
+
+    def log_ratio(self, z: Tensor, prior: Prior = None, *, reduction: str = "sample") -> Tensor:
+        """log q(z) - log p(z): the Monte-Carlo estimate of `kl` where z is a sample."""
+        return self.log_prob(z, reduction=reduction) - self.log_prior(z, prior, reduction=reduction)
+
+    def nll(self, z: Tensor, *, reduction: str = "sample") -> Tensor:
+        """-log_prob(z)."""
+        return -self.log_prob(z, reduction=reduction)
+
+    def entropy(self) -> Tensor:
+        """0.5 log(2 pi e sigma^2) in nats, summed per sample: ``[batch]``."""
+        mu = self.mu.detach()
+        at_mode = F.log_normal(mu, mu, self.scale, **self._options)
+        return 0.5 * self.mu.shape[1:].numel() - at_mode
+
+
+Prior = DiagonalGaussian | tuple[Tensor, Tensor] | None

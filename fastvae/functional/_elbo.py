@@ -1,0 +1,167 @@
+"""The two terms of the ELBO, reduced and weighted: what `vae_loss` and `fastvae.ELBOLoss` share."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastvae import _backend, _checks
+from fastvae._autograd import reconstruction as fused
+from fastvae._likelihoods import Likelihood
+from fastvae._outputs import compute_dtype
+from fastvae.functional import reconstruction
+from fastvae.presets import Preset
+
+
+def with_samples(
+    name: str,
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    log_scale: Tensor | None,
+    reduction: str,
+    batch_dims: int,
+) -> tuple[Tensor, Tensor]:
+    """The reconstruction loss `name`, and its per-sample sums without gradient.
+
+    The kernel writes the gradient during forward, exact for an upstream of 1: whatever follows should only add to it.
+    """
+    scale = () if log_scale is None else (log_scale,)
+    loss_of = getattr(reconstruction, name)
+    options: dict[str, Any] = {"weight": weight, "batch_dims": batch_dims}
+    if reduction == "sample":
+        loss = loss_of(input, target, *scale, **options, reduction="sample")
+        return loss, loss.detach()
+    if _backend.requested() == "reference":
+        with torch.no_grad():
+            samples = loss_of(input, target, *scale, **options, reduction="sample")
+        return loss_of(input, target, *scale, **options, reduction=reduction), samples
+    if log_scale is not None:
+        _checks.log_scale(log_scale, input)
+    _checks.reconstruction(input, target, weight, reduction, batch_dims)
+    return fused.reconstruction_with_samples(
+        name, input, target, weight, log_scale, False, reduction, batch_dims, False
+    )
+
+
+def _scaled_weight(weight: Tensor | None, factor: float, like: Tensor) -> Tensor | None:
+    """A constant factor rides in the weight, because one outside would change the upstream gradient."""
+    if factor == 1.0:
+        return weight
+    if weight is None:
+        return like.new_full((), factor, dtype=compute_dtype(like))
+    return weight.to(compute_dtype(like)) * factor
+
+
+def reconstruction_term(
+    likelihood: Likelihood,
+    prediction: Tensor,
+    target: Tensor,
+    *,
+    factor: float = 1.0,
+    weight: Tensor | None = None,
+    log_scale: Tensor | None = None,
+    reduction: str = "batchmean",
+    per_sample: bool = False,
+    batch_dims: int = 1,
+) -> tuple[Tensor, Tensor]:
+    """The reconstruction term and its per-sample values without gradient.
+
+    Args:
+        reduction: as `Preset.reconstruction` says. Leading dimensions before the batch are averaged over.
+        per_sample: keep the term one value a sample; `reduction` then says what is divided out of each.
+    """
+    factor *= likelihood.factor
+    features = prediction.shape[batch_dims:]
+    if reduction == "channelmean":
+        factor /= features[0] if len(features) > 1 else 1
+        reduction = "batchmean"
+    elif reduction == "sum":
+        factor /= math.prod(prediction.shape[: batch_dims - 1])
+    elif reduction == "mean" and per_sample:
+        factor /= features.numel()
+    final = "sample" if per_sample else reduction
+    fused_scale = log_scale if likelihood.loss == "gaussian_nll" else None
+    scaled = _scaled_weight(weight, factor, prediction)
+    loss, samples = with_samples(likelihood.loss, prediction, target, scaled, fused_scale, final, batch_dims)
+    if final == "mean":
+        samples = samples / features.numel()
+    if likelihood.learned_scale and fused_scale is None:
+        assert log_scale is not None
+        loss, samples = _learned_laplace(loss, samples, log_scale, prediction, scaled, final, batch_dims)
+    return loss, samples
+
+
+def _learned_laplace(
+    loss: Tensor,
+    samples: Tensor,
+    log_scale: Tensor,
+    prediction: Tensor,
+    weight: Tensor | None,
+    reduction: str,
+    batch_dims: int,
+) -> tuple[Tensor, Tensor]:
+    """weight * (abs(error) * exp(-s) + s), reduced. The learned factor costs one pass over the written gradient."""
+    lead, features = prediction.shape[:batch_dims], prediction.shape[batch_dims:]
+    if weight is None:
+        count = prediction.new_full(lead, float(features.numel()), dtype=loss.dtype)
+    else:
+        count = weight.to(loss.dtype).expand(prediction.shape).flatten(batch_dims).sum(-1).reshape(lead)
+    if reduction == "mean":
+        count = count / features.numel()
+    total = {"sample": count, "sum": count.sum()}.get(reduction, count.mean())
+    shrink = torch.exp(-log_scale)
+    return loss * shrink + log_scale * total, (samples * shrink + log_scale * count).detach()
+
+
+def times(term: Tensor, factor: float | Tensor) -> Tensor:
+    """term * factor in the dtype of `term`; a tensor factor stays on its device."""
+    if isinstance(factor, Tensor):
+        return term * factor.to(term.dtype)
+    return term if factor == 1.0 else term * factor
+
+
+def kl_term(
+    preset: Preset,
+    kl: Tensor,
+    latent_shape: torch.Size,
+    *,
+    beta: float | Tensor,
+    capacity: float | Tensor | None = None,
+    per_sample: bool = False,
+) -> Tensor:
+    """The KL as `preset` reduces, bounds and weights it.
+
+    Args:
+        kl: per sample, ``[..., batch]``, or ``[..., batch, *latent_shape]`` where free bits are per dimension.
+        latent_shape: the shape of one sample's latent.
+    """
+    if preset.free_bits:
+        kl = _free_bits(preset, kl, latent_shape)
+    if capacity is not None and preset.capacity_per == "sample":
+        kl = (kl - capacity).abs()
+    weight = preset.kl_weight
+    if preset.kl == "mean":
+        weight /= latent_shape.numel()
+    elif preset.kl == "positionmean":
+        weight /= latent_shape[1:].numel()
+    if not per_sample and kl.dim():
+        kl = kl.sum(-1).mean() if preset.kl == "sum" else kl.mean()
+    if capacity is not None and preset.capacity_per == "batch":
+        kl = (kl - capacity).abs()
+    return times(times(kl, weight), beta)
+
+
+def _free_bits(preset: Preset, kl: Tensor, latent_shape: torch.Size) -> Tensor:
+    """Bounds the KL from below; no gradient where the bound is active."""
+    if preset.free_bits_per == "sample":
+        return kl.clamp(min=preset.free_bits)
+    if preset.free_bits_per == "latent_size":
+        return kl.clamp(min=preset.free_bits * latent_shape.numel())
+    elements = kl.flatten(kl.dim() - len(latent_shape)) if latent_shape else kl.unsqueeze(-1)
+    if preset.free_bits_per == "batch_dimension":
+        return elements.flatten(0, -2).mean(0).clamp(min=preset.free_bits).sum()
+    return elements.clamp(min=preset.free_bits).sum(-1)

@@ -1,0 +1,55 @@
+"""The loss under the signature everyone copies, written as any of the known projects writes it."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from fastvae._likelihoods import LIKELIHOODS
+from fastvae.functional._dispatch import with_reference
+from fastvae.functional._elbo import kl_term, reconstruction_term
+from fastvae.functional.reparameterize_kl import gaussian_kl
+from fastvae.presets import check_four_arguments
+
+
+@with_reference
+def vae_loss(
+    recon_x: Tensor | None,
+    x: Tensor | None,
+    mu: Tensor,
+    logvar: Tensor,
+    *,
+    preset: str = "pytorch-examples",
+    beta: float | Tensor = 1.0,
+) -> Tensor:
+    """Reconstruction term plus beta times the KL term, each reduced and weighted as `preset` says.
+
+    Equivalent, with the default preset, to
+    ``binary_cross_entropy(recon_x, x, reduction="sum") + gaussian_kl(mu, logvar, reduction="sum")``.
+
+    Args:
+        recon_x, x: prediction and data, ``[batch, ...]``; both None for a preset without a reconstruction term.
+        mu, logvar: the posterior, ``[batch, ...]``. `logvar` is the raw scale the preset's project uses: log variance
+            in all but ``"oobleck"``, where std = softplus(raw) + 1e-4.
+        preset: a row of `fastvae.presets`, with the project's default likelihood and a capacity of 0.
+        beta: a float or 0-dim tensor that multiplies the KL term, besides the preset's own weight.
+
+    Returns:
+        A scalar.
+
+    Raises:
+        ValueError: an unknown preset, or one that needs more than these four tensors: those take
+            ``fastvae.ELBOLoss(preset=...)``.
+    """
+    rule = check_four_arguments(preset, recon_x, x)
+    kl = gaussian_kl(
+        mu, logvar, parameterization=rule.parameterization, clamp=rule.clamp, min_std=rule.min_std,
+        min_var=rule.min_var, reduction="sample",
+    )  # fmt: skip
+    loss = kl_term(rule, kl, mu.shape[1:], beta=beta)
+    if not rule.likelihoods:
+        return loss
+    assert recon_x is not None
+    assert x is not None
+    name, factor = rule.likelihoods[0]
+    reconstruction, _ = reconstruction_term(LIKELIHOODS[name], recon_x, x, factor=factor, reduction=rule.reconstruction)
+    return reconstruction + loss

@@ -1,0 +1,252 @@
+"""The negative ELBO as a module."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from fastvae.distributions import DiagonalGaussian, Prior
+from fastvae.functional._elbo import kl_term, times
+from fastvae.losses._options import (
+    CustomLikelihood,
+    Weight,
+    choose_likelihood,
+    current,
+    non_negative,
+    one_of,
+    preset_rule,
+    weight,
+)
+from fastvae.losses.reconstruction import Reconstruction
+from fastvae.presets import Preset
+
+_FREE_BITS_PER: Final = ("sample", "dimension", "batch_dimension")
+_CAPACITY_PER: Final = ("batch", "sample")
+_ESTIMATORS: Final = ("analytic", "monte_carlo")
+_REDUCTIONS: Final = ("batchmean", "sample")
+
+
+class ELBOOutput(NamedTuple):
+    """What `ELBOLoss` returns.
+
+    Attributes:
+        loss: the negative ELBO, differentiable: a scalar, or ``[batch]`` with ``reduction="sample"``.
+        reconstruction: the reconstruction term of each sample as it enters `loss`, detached.
+        kl: the KL of each sample in nats, before free bits, capacity and beta, detached.
+    """
+
+    loss: Tensor
+    reconstruction: Tensor
+    kl: Tensor
+
+
+class ELBOLoss(nn.Module):
+    """Negative ELBO: reconstruction + beta * KL (Kingma & Welling 2014; beta: Higgins et al. 2017).
+
+    Args:
+        likelihood: ``"bernoulli"`` (logits, the default), ``"bernoulli_probs"``, ``"gaussian"`` (unit variance),
+            ``"squared_error"`` (no factor 0.5), ``"laplace"``, ``"gaussian_learned"`` or ``"laplace_learned"`` (one
+            learned log-scale), each summed over features per sample; or a callable
+            ``(prediction, target) -> negative log-likelihood [batch]``, such as an nn.Module.
+        beta: multiplies the KL: a float, a 0-dim tensor (yours to change in place, never read on the host) or a
+            schedule, which you `step`.
+        free_bits: nats of KL that cost nothing (Kingma et al. 2016): max(KL, free_bits).
+        free_bits_per: ``"sample"``, ``"dimension"`` (of each sample) or ``"batch_dimension"`` (each dimension's mean
+            over the batch, as in the paper). The last two need the KL elementwise, or a DiagonalGaussian.
+        capacity: C of abs(KL - C) (Burgess et al. 2018), given as `beta` may be; None for the KL itself.
+        capacity_per: take it of the ``"batch"`` mean (the default), or of each ``"sample"``.
+        kl_estimator: ``"analytic"`` (the default), or ``"monte_carlo"``: log q(z|x) - log p(z) at `z`.
+        preset: a row of `fastvae.presets`. It decides everything above but `beta`, which multiplies its own weight,
+            `capacity`, where the project has one, and `likelihood`, where the project offers several.
+        reduction: ``"batchmean"`` (a preset's own reduction in its place) or ``"sample"``, a differentiable vector.
+
+    Raises:
+        ValueError, TypeError: an unknown name, a value out of range, an option that contradicts the preset.
+    """
+
+    def __init__(
+        self,
+        likelihood: str | CustomLikelihood | None = None,
+        *,
+        beta: Weight = 1.0,
+        free_bits: float = 0.0,
+        free_bits_per: str = "sample",
+        capacity: Weight | None = None,
+        capacity_per: str | None = None,
+        kl_estimator: str | None = None,
+        preset: str | None = None,
+        reduction: str = "batchmean",
+    ) -> None:
+        super().__init__()
+        one_of("free_bits_per", free_bits_per, _FREE_BITS_PER)
+        one_of("capacity_per", capacity_per, (None, *_CAPACITY_PER))
+        one_of("kl_estimator", kl_estimator, (None, *_ESTIMATORS))
+        one_of("reduction", reduction, _REDUCTIONS)
+        self.beta = weight("beta", beta)
+        self.capacity = None if capacity is None else weight("capacity", capacity)
+        self.preset = preset
+        self.per_sample = reduction == "sample"
+        if preset is None:
+            self.rule = Preset(
+                kl_estimator=kl_estimator or "analytic",
+                free_bits=non_negative("free_bits", free_bits),
+                free_bits_per=free_bits_per,
+                capacity_per=capacity_per or "batch",
+            )
+        else:
+            self.rule = preset_rule(
+                preset,
+                free_bits=free_bits,
+                capacity=capacity,
+                capacity_per=capacity_per,
+                kl_estimator=kl_estimator,
+            )
+        chosen, factor = choose_likelihood(likelihood, preset, self.rule)
+        self.reconstruction = None if chosen is None else Reconstruction(chosen, factor, self.rule.reconstruction)
+        if self.per_sample:
+            self._check_separable()
+
+    def _check_separable(self) -> None:
+        rule = self.rule
+        across = {
+            "free_bits_per='batch_dimension'": bool(rule.free_bits) and rule.free_bits_per == "batch_dimension",
+            "capacity_per='batch'": self.capacity is not None and rule.capacity_per == "batch",
+            f"preset={self.preset!r}": rule.kl_estimator == "masked",
+        }
+        for cause, present in across.items():
+            if present:
+                raise ValueError(f"reduction: got 'sample' with {cause}, which mixes samples; takes 'batchmean'")
+
+    @property
+    def needs_z(self) -> bool:
+        """The KL is estimated at z: call with a DiagonalGaussian and `z`."""
+        return self.rule.kl_estimator != "analytic"
+
+    @property
+    def kl_reduction(self) -> str:
+        """How `combine` takes the KL: ``"sample"``, or ``"none"`` (elementwise)."""
+        per_dimension = self.rule.free_bits and self.rule.free_bits_per in ("dimension", "batch_dimension")
+        return "none" if per_dimension else "sample"
+
+    def forward(
+        self,
+        prediction: Any,
+        target: Tensor | None,
+        kl: Tensor | DiagonalGaussian,
+        *,
+        z: Tensor | None = None,
+        prior: Prior = None,
+        weight: Tensor | None = None,
+        mask: Tensor | None = None,
+        batch_dims: int = 1,
+    ) -> ELBOOutput:
+        """The loss of one batch.
+
+        Args:
+            prediction: the decoder's output, ``[batch, ...]``, or ``[num_samples, batch, ...]`` with ``batch_dims=2``.
+            target: the data in the shape of `prediction`, an expanded view for several samples. Both are None for a
+                preset without a reconstruction term.
+            kl: the posterior; or its KL, ``[batch]`` or elementwise ``[batch, ...]`` (of more than `batch_dims`
+                dimensions).
+            z: the sample, where the KL is estimated at it; ignored otherwise.
+            prior: with a posterior as `kl`: None for N(0, I), a DiagonalGaussian or a pair ``(mu, scale)``.
+            weight: of the reconstruction's elements, broadcastable to `prediction`; a mask is a weight of 0 and 1.
+            mask: of the latent's elements, for ``preset="vits"``.
+        """
+        if mask is not None and self.rule.kl_estimator != "masked":
+            raise ValueError(f"mask: got a tensor with preset={self.preset!r}; takes None (a mask of x is a weight)")
+        if not isinstance(kl, DiagonalGaussian):
+            values, latent_shape = self._given(kl, prior, batch_dims)
+            return self.combine(prediction, target, values, latent_shape, weight=weight, batch_dims=batch_dims)
+        if self.needs_z and z is None:
+            raise ValueError(f"z: got None with kl_estimator={self.rule.kl_estimator!r}; takes the posterior's sample")
+        if self.rule.kl_estimator == "masked":
+            self._check_no_reconstruction(prediction, target)
+            return self._masked(kl, z, prior, mask)
+        if z is not None and self.needs_z:
+            values = kl.log_ratio(z, prior, reduction=self.kl_reduction)
+        else:
+            values = kl.kl(prior, reduction=self.kl_reduction)
+        return self.combine(prediction, target, values, kl.mu.shape[1:], weight=weight, batch_dims=batch_dims)
+
+    def _given(self, kl: Tensor, prior: object, batch_dims: int) -> tuple[Tensor, torch.Size | None]:
+        """A KL computed by the caller, and the latent's shape where the tensor shows it."""
+        if self.needs_z:
+            raise TypeError(f"kl: got a tensor with kl_estimator={self.rule.kl_estimator!r}; takes a DiagonalGaussian")
+        if prior is not None:
+            raise ValueError("prior: got a value with kl as a tensor; takes None, the KL to the prior being kl itself")
+        if kl.dim() > batch_dims:
+            values = kl if self.kl_reduction == "none" else kl.flatten(batch_dims).sum(-1)
+            return values, kl.shape[batch_dims:]
+        rule = self.rule
+        by_size = rule.free_bits_per == "latent_size" or rule.kl in ("mean", "positionmean")
+        if by_size or self.kl_reduction == "none":
+            raise ValueError(
+                f"kl: got shape {list(kl.shape)}, one value a sample, with preset={self.preset!r}, free_bits_per="
+                f"{rule.free_bits_per!r}; takes a DiagonalGaussian, or the KL elementwise"
+            )
+        return kl, None
+
+    def combine(
+        self,
+        prediction: Any,
+        target: Tensor | None,
+        kl: Tensor,
+        latent_shape: torch.Size | None,
+        *,
+        weight: Tensor | None = None,
+        batch_dims: int = 1,
+    ) -> ELBOOutput:
+        """`forward` for a KL at hand, reduced as `kl_reduction` says, of latents of `latent_shape` a sample."""
+        shape = torch.Size() if latent_shape is None else latent_shape
+        divergence = kl_term(
+            self.rule,
+            kl,
+            shape,
+            beta=current(self.beta),
+            capacity=None if self.capacity is None else current(self.capacity),
+            per_sample=self.per_sample,
+        )
+        plain = kl.detach()
+        if self.kl_reduction == "none" and shape:
+            plain = plain.flatten(-len(shape)).sum(-1)
+        if self.reconstruction is None:
+            self._check_no_reconstruction(prediction, target)
+            return ELBOOutput(divergence, torch.zeros_like(plain), plain)
+        if target is None:
+            raise TypeError("target: got None; takes a torch.Tensor")
+        reconstruction, samples = self.reconstruction(
+            prediction, target, weight=weight, per_sample=self.per_sample, batch_dims=batch_dims
+        )
+        return ELBOOutput(reconstruction + divergence, samples, plain)
+
+    def log_prob(self, prediction: Any, target: Tensor, *, batch_dims: int = 1) -> Tensor:
+        """log p(target | z) in nats of each sample, normalized, without the factors of a preset."""
+        if self.reconstruction is None:
+            raise ValueError(f"preset: got {self.preset!r}, which has no likelihood; takes one that has")
+        return self.reconstruction.log_prob(prediction, target, batch_dims=batch_dims)
+
+    def mean(self, prediction: Any) -> Any:
+        """The prediction in data space: the sigmoid of logits, anything else as it is."""
+        return prediction if self.reconstruction is None else self.reconstruction.mean(prediction)
+
+    def _check_no_reconstruction(self, prediction: object, target: object) -> None:
+        for name, value in (("prediction", prediction), ("target", target)):
+            if value is not None:
+                raise ValueError(f"{name}: got a value with preset={self.preset!r}, which has no reconstruction")
+
+    def _masked(self, posterior: DiagonalGaussian, z: Tensor | None, prior: Prior, mask: Tensor | None) -> ELBOOutput:
+        """VITS (Kim et al. 2021): log sigma_p - log sigma_q - 0.5 + 0.5 ((z - mu_p) / sigma_p)^2, over the mask."""
+        for name, value in (("prior", prior), ("mask", mask)):
+            if value is None:
+                raise ValueError(f"{name}: got None with preset={self.preset!r}; takes the flowed sample's")
+        assert z is not None
+        assert mask is not None
+        surprise = -posterior.log_prior(z, prior, reduction="none")
+        elements = surprise - 0.5 * posterior.logvar - 0.5 * (1 + math.log(2 * math.pi))
+        samples = (elements * mask).flatten(1).sum(1)
+        loss = times(samples.sum() / mask.sum(), current(self.beta))
+        return ELBOOutput(loss, torch.zeros_like(samples.detach()), samples.detach())

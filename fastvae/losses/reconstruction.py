@@ -1,0 +1,108 @@
+"""The reconstruction term: the negative log-likelihood of the data given the latent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fastvae._likelihoods import LIKELIHOODS
+from fastvae.functional._elbo import reconstruction_term
+from fastvae.losses._options import CustomLikelihood
+
+
+class Reconstruction(nn.Module):
+    """-log p(x | z) under a named likelihood or a callable, as an objective weights and reduces it.
+
+    Args:
+        likelihood: a name, or ``(prediction, target) -> negative log-likelihood [batch]``.
+        factor: multiplies a named likelihood in the loss, not in `log_prob`.
+        reduction: see `fastvae.presets.Preset.reconstruction`.
+
+    Attributes:
+        log_scale: the learned log-scale (0-dim) of the likelihoods that have one, else None.
+    """
+
+    def __init__(self, likelihood: str | CustomLikelihood, factor: float = 1.0, reduction: str = "batchmean") -> None:
+        super().__init__()
+        self.likelihood = likelihood
+        self.factor = factor
+        self.reduction = reduction
+        learned = isinstance(likelihood, str) and LIKELIHOODS[likelihood].learned_scale
+        self.log_scale = nn.Parameter(torch.zeros(())) if learned else None
+
+    def forward(
+        self,
+        prediction: Any,
+        target: Tensor,
+        *,
+        weight: Tensor | None = None,
+        per_sample: bool = False,
+        batch_dims: int = 1,
+    ) -> tuple[Tensor, Tensor]:
+        """The term, reduced or per sample, and its per-sample values, detached."""
+        if isinstance(self.likelihood, str):
+            return self._named(
+                self.likelihood, prediction, target, weight, self.factor, self.reduction, per_sample, batch_dims
+            )
+        if weight is not None:
+            raise ValueError("weight: got a tensor with a callable likelihood; takes None (weigh inside the callable)")
+        nll = _custom(self.likelihood, prediction, target, batch_dims)
+        return (nll if per_sample else nll.mean()), nll.detach()
+
+    def log_prob(self, prediction: Any, target: Tensor, *, batch_dims: int = 1) -> Tensor:
+        """log p(target | z) in nats of each sample, with the constants the loss leaves out; a callable has none."""
+        if not isinstance(self.likelihood, str):
+            return -_custom(self.likelihood, prediction, target, batch_dims)
+        nll, _ = self._named(self.likelihood, prediction, target, None, 1.0, "batchmean", True, batch_dims)
+        return -nll - LIKELIHOODS[self.likelihood].log_normalizer * target.shape[batch_dims:].numel()
+
+    def mean(self, prediction: Any) -> Any:
+        """The prediction in data space: the sigmoid of logits, anything else as it is."""
+        return LIKELIHOODS[self.likelihood].mean(prediction) if isinstance(self.likelihood, str) else prediction
+
+    def _named(
+        self,
+        name: str,
+        prediction: Any,
+        target: Tensor,
+        weight: Tensor | None,
+        factor: float,
+        reduction: str,
+        per_sample: bool,
+        batch_dims: int,
+    ) -> tuple[Tensor, Tensor]:
+        if not isinstance(prediction, Tensor):
+            raise TypeError(f"prediction: got {type(prediction).__name__}; likelihood {name!r} takes a torch.Tensor")
+        if prediction.shape != target.shape:
+            raise ValueError(
+                f"prediction: got shape {list(prediction.shape)}; takes the shape of target, {list(target.shape)}"
+            )
+        return reconstruction_term(
+            LIKELIHOODS[name],
+            prediction,
+            target,
+            factor=factor,
+            weight=weight,
+            log_scale=self.log_scale,
+            reduction=reduction,
+            per_sample=per_sample,
+            batch_dims=batch_dims,
+        )
+
+
+def _custom(likelihood: CustomLikelihood, prediction: Any, target: Tensor, batch_dims: int) -> Tensor:
+    """A callable sees one batch dimension, so several samples are folded into it (which copies the target)."""
+    lead = target.shape[:batch_dims]
+    if batch_dims > 1:
+        target = target.flatten(0, batch_dims - 1)
+        prediction = prediction.flatten(0, batch_dims - 1) if isinstance(prediction, Tensor) else prediction
+    nll = likelihood(prediction, target)
+    if not isinstance(nll, Tensor) or nll.shape != target.shape[:1]:
+        returned = f"shape {list(nll.shape)}" if isinstance(nll, Tensor) else type(nll).__name__
+        raise ValueError(
+            f"likelihood: returned {returned}; takes a callable that returns one value a sample, "
+            f"{list(target.shape[:1])}"
+        )
+    return nll.reshape(lead)

@@ -1,0 +1,221 @@
+"""The conditional variational autoencoder (Sohn, Lee & Yan 2015)."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Unpack
+
+import torch
+from torch import Tensor, nn
+
+from fastvae.distributions import DiagonalGaussian
+from fastvae.modules._latent import LatentVariableModel, ModelOptions, chunks, folded, log_mean_exp, repeated, seeded
+from fastvae.modules.output import VAEOutput
+
+OBJECTIVES: Final = ("cvae", "gsnn", "hybrid")
+METHODS: Final = ("importance", "monte_carlo")
+
+
+class CVAE(LatentVariableModel):
+    """A model of p(target | condition) with a latent z (Sohn et al. 2015).
+
+    Args:
+        recognition: ``recognition(target, condition)``, q(z | condition, target).
+        generation: ``generation(z, condition)``, the likelihood's parameters, in the shape of the target.
+        prior: ``prior(condition)``, p(z | condition); None for N(0, I). Both distributions share the options of scale
+            and packing below.
+        objective: ``"cvae"`` (equation 5); ``"gsnn"``, z from the prior and no KL, so that training draws as
+            prediction does (equation 7); ``"hybrid"``, alpha * cvae + (1 - alpha) * gsnn (equation 8).
+        alpha: the share of the CVAE objective in ``"hybrid"``, from 0 to 1.
+        likelihood, beta, ... latent_shape: as in `fastvae.VAE`. A write-up's KL weight of 1 + b is ``beta=1 + b``.
+
+    A network returns a pair ``(mu, scale)`` or one tensor packed along `packed_dim`.
+    """
+
+    def __init__(
+        self,
+        recognition: nn.Module,
+        generation: nn.Module,
+        prior: nn.Module | None = None,
+        *,
+        objective: str = "cvae",
+        alpha: float = 1.0,
+        **options: Unpack[ModelOptions],
+    ) -> None:
+        if objective not in OBJECTIVES:
+            raise ValueError(f"objective: got {objective!r}; takes one of {OBJECTIVES}")
+        if not 0.0 <= alpha <= 1.0:
+            raise ValueError(f"alpha: got {alpha!r}; takes a number from 0 to 1")
+        super().__init__(**options)
+        if self.elbo.reconstruction is None:
+            raise ValueError(f"preset: got {self.elbo.preset!r}, which has no reconstruction; takes one that has")
+        self.recognition = recognition
+        self.generation = generation
+        self.prior = prior
+        self.objective = objective
+        self.alpha = float(alpha)
+
+    def encode(self, target: Tensor, condition: Tensor) -> DiagonalGaussian:
+        """q(z | condition, target)."""
+        return self._gaussian("recognition", self.recognition(target, condition))
+
+    def encode_prior(self, condition: Tensor) -> DiagonalGaussian:
+        """p(z | condition)."""
+        if self.prior is None:
+            return self._standard(condition.shape[0])
+        return self._gaussian("prior", self.prior(condition))
+
+    def decode(self, z: Tensor, condition: Tensor) -> Any:
+        """The generation network's own output, for z of ``[batch, ...]``."""
+        return self.generation(z, condition)
+
+    def forward(
+        self,
+        condition: Tensor,
+        target: Tensor,
+        *,
+        sample: bool = True,
+        num_samples: int | None = None,
+        eps: Tensor | None = None,
+        seed: int | Tensor | None = None,
+        generator: torch.Generator | None = None,
+        weight: Tensor | None = None,
+    ) -> VAEOutput:
+        """The objective for one batch, averaged over `num_samples` latents; arguments as in `VAE.forward`.
+
+        With ``"hybrid"`` the vectors and the latent are those of the CVAE part, with ``"gsnn"`` mu and scale are the
+        prior's. The two parts of ``"hybrid"`` draw separately unless `eps` or `seed` fixes the noise of both.
+        """
+        noise = {"num_samples": num_samples, "eps": eps, "seed": seed, "generator": generator}
+        prior = None if self.prior is None and self.objective == "cvae" else self.encode_prior(condition)
+        if self.objective == "gsnn":
+            assert prior is not None
+            return self._stochastic(prior, condition, target, sample, noise, weight)
+        posterior = self.encode(target, condition)
+        z, kl = self._latent(posterior, None if self.prior is None else prior, sample, noise)
+        prediction = folded(self.generation, z, condition, folds=num_samples is not None)
+        elbo = self.elbo.combine(
+            prediction,
+            repeated(target, num_samples),
+            kl,
+            posterior.mu.shape[1:],
+            weight=weight,
+            batch_dims=1 if num_samples is None else 2,
+        )
+        output = VAEOutput(*elbo, z, posterior.mu, posterior.scale, prediction)
+        if self.objective == "cvae":
+            return output
+        assert prior is not None
+        stochastic = self._stochastic(prior, condition, target, sample, noise, weight)
+        # Two decoder passes, so that batch statistics stay those of one; alpha costs a pass over each written gradient.
+        return output._replace(loss=self.alpha * output.loss + (1 - self.alpha) * stochastic.loss)
+
+    def _stochastic(
+        self,
+        prior: DiagonalGaussian,
+        condition: Tensor,
+        target: Tensor,
+        sample: bool,
+        noise: dict[str, Any],
+        weight: Tensor | None,
+    ) -> VAEOutput:
+        """The Gaussian stochastic network: recognition equals prior, so that there is no KL term."""
+        z = self._draw(prior, sample, noise)
+        num_samples = noise["num_samples"]
+        prediction = folded(self.generation, z, condition, folds=num_samples is not None)
+        assert self.elbo.reconstruction is not None
+        loss, samples = self.elbo.reconstruction(
+            prediction,
+            repeated(target, num_samples),
+            weight=weight,
+            batch_dims=1 if num_samples is None else 2,
+        )
+        kl = samples.new_zeros(target.shape[:1])
+        return VAEOutput(loss, samples, kl, z, prior.mu, prior.scale, prediction)
+
+    @torch.no_grad()
+    def predict(
+        self,
+        condition: Tensor,
+        num_samples: int | None = None,
+        *,
+        chunk_size: int = 50,
+        seed: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """The expected target in data space, in the shape of the target.
+
+        Args:
+            num_samples: None for the prediction at the prior's mean (deterministic); K for the average over K latents
+                from the prior, `chunk_size` of them decoded at once.
+        """
+        prior = self.encode_prior(condition)
+        if num_samples is None:
+            mean: Tensor = self.elbo.mean(self.generation(prior.mode(), condition))
+            return mean
+        source = seeded(seed, generator, prior.mu.device)
+        sums = [
+            self._means(prior, condition, count, generator=source).sum(0) for count in chunks(num_samples, chunk_size)
+        ]
+        return torch.stack(sums).sum(0) / num_samples
+
+    @torch.no_grad()
+    def sample(
+        self,
+        condition: Tensor,
+        n: int,
+        *,
+        seed: int | Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Means in data space for `n` latents from the prior of each condition, ``[n, batch, ...]``."""
+        return self._means(self.encode_prior(condition), condition, n, seed=seed, generator=generator)
+
+    def _means(self, prior: DiagonalGaussian, condition: Tensor, num_samples: int, **noise: Any) -> Tensor:
+        mean: Tensor = self.elbo.mean(
+            folded(self.generation, prior.rsample(num_samples, **noise), condition, folds=True)
+        )
+        return mean
+
+    @torch.no_grad()
+    def log_likelihood(
+        self,
+        condition: Tensor,
+        target: Tensor,
+        *,
+        num_samples: int = 100,
+        method: str = "importance",
+        chunk_size: int = 50,
+        seed: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """log p(target | condition) in nats of each sample: ``[batch]``, float64 (Sohn et al. 2015, section 4.3).
+
+        Args:
+            num_samples: latents drawn for each sample, `chunk_size` of them decoded at once.
+            method: ``"importance"`` draws from the recognition network and weights by p(z | x) / q(z | x, y);
+                ``"monte_carlo"`` draws from the prior.
+        """
+        if method not in METHODS:
+            raise ValueError(f"method: got {method!r}; takes one of {METHODS}")
+        prior = self.encode_prior(condition)
+        posterior = prior if method == "monte_carlo" else self.encode(target, condition)
+        source = seeded(seed, generator, prior.mu.device)
+        pieces = (
+            self._log_weights(posterior, prior, condition, target, count, source)
+            for count in chunks(num_samples, chunk_size)
+        )
+        return log_mean_exp(pieces, num_samples)
+
+    def _log_weights(
+        self,
+        posterior: DiagonalGaussian,
+        prior: DiagonalGaussian,
+        condition: Tensor,
+        target: Tensor,
+        num_samples: int,
+        generator: torch.Generator | None,
+    ) -> Tensor:
+        z = posterior.rsample(num_samples, generator=generator)
+        prediction = folded(self.generation, z, condition, folds=True)
+        log_p = self.elbo.log_prob(prediction, repeated(target, num_samples), batch_dims=2)
+        return log_p if posterior is prior else log_p - posterior.log_ratio(z, prior)

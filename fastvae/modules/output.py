@@ -1,0 +1,28 @@
+"""What a model's forward pass returns."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+
+class VAEOutput(NamedTuple):
+    """One forward pass of `VAE`, `BetaVAE` or `CVAE`.
+
+    Attributes:
+        loss: the scalar to minimize.
+        reconstruction_loss: the reconstruction term of each sample, ``[batch]`` or ``[num_samples, batch]``, detached.
+        kl: the KL of each sample in nats, before beta, free bits and capacity, detached.
+        z: the latent, ``[batch, ...]`` or ``[num_samples, batch, ...]``.
+        mu, scale: the posterior's mean and raw scale.
+        prediction: the decoder's output (logits for ``"bernoulli"``), with the leading dimensions of `z`.
+    """
+
+    loss: Tensor
+    reconstruction_loss: Tensor
+    kl: Tensor
+    z: Tensor
+    mu: Tensor
+    scale: Tensor
+    prediction: Any

@@ -1,0 +1,185 @@
+"""The commands: options in, one function call each, results out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+
+from fastvae import VAE
+from fastvae.train import atomic, data, drawing, evaluation, model, run_folder, settings
+from fastvae.train import info as machine
+from fastvae.train.config import AMP, DATA, DEVICES, LIKELIHOODS, MODELS, Config
+from fastvae.train.errors import InterruptedRunError, UserError
+from fastvae.train.presets import BY_DATA, COMMON, PRESETS
+from fastvae.train.run_folder import RunFolder
+from fastvae.train.sampling import save_samples
+from fastvae.train.trainer import Trainer
+
+
+class _Widths(click.ParamType[tuple[int, ...]]):
+    name = "widths"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            return () if value == "none" else tuple(int(width) for width in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a list of whole numbers such as 512,256, nor none", param, ctx)
+
+
+def _default(field: str) -> str:
+    if field in COMMON:
+        return f"[default: {COMMON[field]}]"
+    values = ((name, row[field]) for name, row in BY_DATA.items())
+    shown = (f"{','.join(map(str, v)) if isinstance(v, tuple) else v} ({name})" for name, v in values)
+    return f"[default: {', '.join(shown)}]"
+
+
+_run_argument = click.argument("run", type=click.Path(path_type=Path))
+_data_dir_option = click.option("--data-dir", metavar="DIR", help="Folder of the four MNIST files, gzipped or not.")
+_device_option = click.option("--device", type=click.Choice(DEVICES), help="[default: auto]")
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(run_folder.versions()["fastvae"], message="%(prog)s %(version)s")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Train, evaluate and look at variational autoencoders on fused kernels."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+@cli.command()
+@click.option("--preset", type=click.Choice(tuple(PRESETS)), help="A published write-up; other options override it.")
+@click.option("--data", type=click.Choice(DATA), help=_default("data"))
+@_data_dir_option
+@click.option("--model", type=click.Choice(MODELS), help=_default("model"))
+@click.option("--hidden", type=_Widths(), help=f"Widths of the dense layers, or none. {_default('hidden')}")
+@click.option("--latent-dim", type=int, help=_default("latent_dim"))
+@click.option("--likelihood", type=click.Choice(LIKELIHOODS), help=_default("likelihood"))
+@click.option("--beta", type=float, help=f"Weight of the KL. {_default('beta')}")
+@click.option("--batch-size", type=int, help=_default("batch_size"))
+@click.option("--epochs", type=int, help=_default("epochs"))
+@click.option("--lr", type=float, help=f"Learning rate of Adam. {_default('lr')}")
+@_device_option
+@click.option("--amp", type=click.Choice(AMP), help=f"Mixed precision in training. {_default('amp')}")
+@click.option("--compile/--no-compile", default=None, help="Train through torch.compile. [default: no]")
+@click.option("--seed", type=int, help=_default("seed"))
+@click.option("--threads", type=int, help="CPU threads. [default: 1 (digits), torch's (mnist)]")
+@click.option("--out", metavar="DIR", help="A new folder for the run. [default: runs/DATA-TIME]")
+@click.option("--resume", metavar="RUN", help="Continue a run; with a larger --epochs, go further.")
+def train(out: str | None, resume: str | None, **values: Any) -> None:
+    """Train a VAE; with no options, a small one on the bundled digits."""
+    given = {name: value for name, value in values.items() if value is not None}
+    if resume is not None and out is not None:
+        raise UserError("--out: got a folder with --resume, which continues in the run's own; takes one of the two")
+    folder = None if resume is None else RunFolder(Path(resume))
+    config = settings.new(given) if folder is None else settings.resumed(folder, given)
+    dataset = data.load(config.data, config.data_dir)
+    torch.set_num_threads(config.threads)
+    if folder is None:
+        folder = run_folder.create(out, config.data)
+        folder.write_config(config)
+    trainer = Trainer(config, dataset, folder)
+    done = len(trainer.history)
+    if config.epochs < done:
+        raise UserError(f"--epochs: got {config.epochs}; takes at least the {done} that {folder.path} has trained")
+    folder.write_config(config)
+    click.echo(_headline(config, dataset, trainer, done))
+    try:
+        trainer.fit()
+        trainer.save()
+        names = drawing.draw(folder, config, trainer.model, trainer.data.test, trainer.history)
+    except KeyboardInterrupt:
+        raise InterruptedRunError(
+            f"interrupted after epoch {len(trainer.history)}; continue with: fastvae train --resume {folder.path}"
+        ) from None
+    click.echo(f"test {trainer.history[-1].test}")
+    files = (folder.config_file, folder.metrics_file, folder.weights_file, folder.checkpoint_file)
+    click.echo(f"{folder.path}: {', '.join([*(file.name for file in files), *names])}")
+
+
+def _headline(config: Config, dataset: data.Data, trainer: Trainer, done: int) -> str:
+    parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
+    beginning = f"resuming after epoch {done}: " if done else ""
+    return (
+        f"{beginning}{config.data}, {len(dataset.train.labels)} training and {len(dataset.test.labels)} test images; "
+        f"{config.model}, {parameters} parameters, latent dimension {config.latent_dim}, {config.likelihood}; "
+        f"{config.device}, {config.threads} thread{'s' * (config.threads > 1)}"
+    )
+
+
+def _open(run: Path, device: str | None) -> tuple[RunFolder, Config, VAE]:
+    """A trained run and its model on `device`."""
+    folder = RunFolder(run)
+    config = folder.read_config()
+    where = torch.device(settings.device(device or "auto"))
+    vae = model.create(config)
+    model.load_weights(vae, folder)
+    return folder, config, vae.to(where)
+
+
+def _test_part(config: Config, data_dir: str | None, vae: VAE) -> data.Split:
+    """The test images of a run, from where its data is now, on the device of its model."""
+    if data_dir is not None:
+        config = settings.changed(config, {"data_dir": data_dir})
+    return data.load_part(config.data, config.data_dir, "test").to(next(vae.parameters()).device)
+
+
+@cli.command()
+@_run_argument
+@click.option("--num-samples", type=click.IntRange(min=1), help="Also log p(x), by this many importance samples.")
+@_data_dir_option
+@_device_option
+def evaluate(run: Path, num_samples: int | None, data_dir: str | None, device: str | None) -> None:
+    """Evaluate RUN on its test images."""
+    folder, config, vae = _open(run, device)
+    test = _test_part(config, data_dir, vae)
+    means = evaluation.elbo(vae, test, config.seed, model.log_normalizer(config))
+    click.echo(f"test {means}")
+    result = {"images": len(test.labels), **means._asdict()}
+    if num_samples is not None:
+        found = evaluation.log_likelihood(vae, test, config.seed, num_samples)
+        click.echo(
+            f"test log-likelihood {found['log_likelihood']:.2f} nats/image (standard error over images "
+            f"{found['log_likelihood_standard_error']:.2f}, {num_samples} importance samples)"
+        )
+        result |= found
+    atomic.write_json(folder.evaluation_file, result)
+    click.echo(str(folder.evaluation_file))
+
+
+@cli.command()
+@_run_argument
+@click.option("-n", "--number", type=click.IntRange(min=1), default=64, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0, max=2**63 - 1), default=0, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="A .png, .npy or .npz file. [default: RUN/generated.png]")
+@_device_option
+def sample(run: Path, number: int, seed: int, out: Path | None, device: str | None) -> None:
+    """Draw images from the model of RUN."""
+    path = RunFolder(run).path / "generated.png" if out is None else out
+    _, _, vae = _open(run, device)
+    save_samples(vae, number, seed, path)
+    click.echo(str(path))
+
+
+@cli.command()
+@_run_argument
+@_data_dir_option
+@_device_option
+def plot(run: Path, data_dir: str | None, device: str | None) -> None:
+    """Draw the pictures of RUN again."""
+    folder, config, vae = _open(run, device)
+    for name in drawing.draw(folder, config, vae, _test_part(config, data_dir, vae), folder.read_metrics()):
+        click.echo(str(folder.path / name))
+
+
+@cli.command()
+def info() -> None:
+    """Show versions, devices and kernels."""
+    for line in machine.lines():
+        click.echo(line)

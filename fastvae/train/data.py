@@ -1,0 +1,84 @@
+"""The data sets: grey images as uint8, which the losses read as value / 255, and their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fastvae.train import idx
+from fastvae.train.errors import UserError
+
+# Height and width of the images.
+SIZES: Final = {"digits": (8, 8), "mnist": (28, 28)}
+
+_DIGITS: Final = Path(__file__).parent / "assets" / "digits.npz"
+_DIGITS_MAX: Final = 16
+# The images come in the order of their writers: held out are writers that training never saw.
+_DIGITS_TRAIN: Final = 1500
+
+
+class Split(NamedTuple):
+    """`images`: ``[count, 1, height, width]`` uint8; `labels`: ``[count]`` int64."""
+
+    images: Tensor
+    labels: Tensor
+
+    def to(self, device: torch.device) -> Split:
+        """The same data on `device`, where it stays for the whole run."""
+        return Split(self.images.to(device), self.labels.to(device))
+
+
+class Data(NamedTuple):
+    """The two parts of a data set, always the same ones."""
+
+    train: Split
+    test: Split
+
+
+def _split(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Split:
+    # astype copies, so that torch owns writable memory.
+    return Split(torch.from_numpy(images[:, None].astype(np.uint8)), torch.from_numpy(labels.astype(np.int64)))
+
+
+def _digits(folder: None, part: str) -> Split:
+    with np.load(_DIGITS) as file:
+        images, labels = file["images"], file["labels"]
+    chosen = slice(_DIGITS_TRAIN) if part == "train" else slice(_DIGITS_TRAIN, None)
+    return _split(np.rint(images[chosen] * (255 / _DIGITS_MAX)).astype(np.uint8), labels[chosen])
+
+
+def _mnist(folder: Path, part: str) -> Split:
+    if not folder.is_dir():
+        raise UserError(f"{folder}: {'not a folder' if folder.exists() else 'no such folder'}")
+    prefix = "train" if part == "train" else "t10k"
+    images = idx.read(folder, f"{prefix}-images-idx3-ubyte", 3)
+    labels = idx.read(folder, f"{prefix}-labels-idx1-ubyte", 1)
+    if len(images) != len(labels) or not len(images):
+        raise UserError(f"{folder}: {len(images)} {prefix} images for {len(labels)} labels")
+    height, width = images.shape[1:]
+    if (height, width) != SIZES["mnist"]:
+        raise UserError(f"{folder}: {prefix} images of {height} x {width} pixels; takes 28 x 28")
+    return _split(images, labels)
+
+
+_LOADERS: Final[dict[str, Callable[..., Split]]] = {"digits": _digits, "mnist": _mnist}
+
+
+def load_part(name: str, folder: str | None, part: str) -> Split:
+    """The ``"train"`` or ``"test"`` part of the data set `name`, read from `folder` where it is not bundled.
+
+    Raises:
+        UserError: a file is missing, damaged or not what its name says.
+    """
+    return _LOADERS[name](None if folder is None else Path(folder), part)
+
+
+def load(name: str, folder: str | None) -> Data:
+    """Both parts, see `load_part`."""
+    return Data(load_part(name, folder, "train"), load_part(name, folder, "test"))

@@ -1,0 +1,64 @@
+"""What is measured: sums on the device, read now and then, and one row per epoch."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Means(NamedTuple):
+    """Averages over images, in nats per image.
+
+    Attributes:
+        elbo: -(reconstruction + kl), whatever the run's beta.
+        reconstruction: -log p(x|z), with the normalizer that the training objective leaves out.
+        kl: KL(q(z|x) || p(z)).
+    """
+
+    elbo: float
+    reconstruction: float
+    kl: float
+
+    def __str__(self) -> str:
+        return f"ELBO {self.elbo:.2f} nats/image (reconstruction {self.reconstruction:.2f}, KL {self.kl:.2f})"
+
+
+class Epoch(NamedTuple):
+    """A row of metrics.csv: nats per image, and the seconds that training took since the run began."""
+
+    epoch: int
+    train_elbo: float
+    train_reconstruction: float
+    train_kl: float
+    test_elbo: float
+    test_reconstruction: float
+    test_kl: float
+    seconds: float
+
+    @property
+    def test(self) -> Means:
+        """The averages over the test images."""
+        return Means(self.test_elbo, self.test_reconstruction, self.test_kl)
+
+
+class Sums:
+    """Running sums of reconstruction and KL, on the device: a step never waits for it."""
+
+    def __init__(self, device: torch.device, log_normalizer: float) -> None:
+        # float64: a sum over 60,000 images keeps the digits that are printed.
+        self._sums = torch.zeros(2, dtype=torch.float64, device=device)
+        self._log_normalizer = log_normalizer
+        self._count = 0
+
+    def add(self, reconstruction: Tensor, kl: Tensor) -> None:
+        """Add a batch of per-image values, each ``[batch]``."""
+        self._sums += torch.stack((reconstruction.sum(), kl.sum()))
+        self._count += len(kl)
+
+    def means(self) -> Means:
+        """Read the averages so far, which waits for the device."""
+        reconstruction, kl = (self._sums / self._count).tolist()
+        reconstruction += self._log_normalizer
+        return Means(-(reconstruction + kl), reconstruction, kl)

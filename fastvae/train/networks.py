@@ -1,0 +1,96 @@
+"""The encoders and decoders that the command line offers, for grey images of a size divisible by 4.
+
+Weights start Glorot-uniform (Glorot & Bengio 2010) and biases at zero: activations and gradients keep their variance
+through the layers, and a fresh posterior has a log-variance near zero, so its KL starts small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+_CHANNELS: Final = (32, 64)
+
+
+class Pixels(nn.Module):
+    """uint8 images in, float32 pixels in [0, 1] out: the data stays uint8 until a network needs it."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``[batch, ...]`` uint8 to the same shape in float32."""
+        return images.to(torch.float32) / 255
+
+
+def _dense(widths: Sequence[int]) -> list[nn.Module]:
+    """Linear layers through `widths`, a ReLU after each but the last."""
+    layers: list[nn.Module] = []
+    for width_in, width_out in pairwise(widths):
+        layers += [nn.Linear(width_in, width_out), nn.ReLU()]
+    return layers[:-1]
+
+
+def _mlp(size: tuple[int, int], hidden: tuple[int, ...], latent_dim: int) -> tuple[list[nn.Module], list[nn.Module]]:
+    height, width = size
+    pixels = height * width
+    encoder = [nn.Flatten(), *_dense((pixels, *hidden, 2 * latent_dim))]
+    decoder = [*_dense((latent_dim, *reversed(hidden), pixels)), nn.Unflatten(1, (1, height, width))]
+    return encoder, decoder
+
+
+def _conv(size: tuple[int, int], hidden: tuple[int, ...], latent_dim: int) -> tuple[list[nn.Module], list[nn.Module]]:
+    """Two strided convolutions each way (Higgins et al. 2017, scaled to small images), `hidden` between them."""
+    narrow, wide = _CHANNELS
+    grid = (wide, size[0] // 4, size[1] // 4)
+    features = grid[0] * grid[1] * grid[2]
+    encoder = [
+        nn.Conv2d(1, narrow, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(narrow, wide, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        *_dense((features, *hidden, 2 * latent_dim)),
+    ]
+    decoder = [
+        *_dense((latent_dim, *reversed(hidden), features)),
+        nn.ReLU(),
+        nn.Unflatten(1, grid),
+        nn.ConvTranspose2d(wide, wide, 3, stride=2, padding=1, output_padding=1),
+        nn.ReLU(),
+        nn.ConvTranspose2d(wide, narrow, 3, stride=2, padding=1, output_padding=1),
+        nn.ReLU(),
+        nn.ConvTranspose2d(narrow, 1, 3, padding=1),
+    ]
+    return encoder, decoder
+
+
+_Builder = Callable[[tuple[int, int], tuple[int, ...], int], tuple[list[nn.Module], list[nn.Module]]]
+_MODELS: Final[dict[str, _Builder]] = {"mlp": _mlp, "conv": _conv}
+
+
+def _initialise(layer: nn.Module) -> None:
+    if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
+        nn.init.xavier_uniform_(layer.weight)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+
+
+def build(
+    model: str, size: tuple[int, int], hidden: tuple[int, ...], latent_dim: int, *, logits: bool
+) -> tuple[nn.Module, nn.Module]:
+    """An encoder of uint8 images to packed moments, and a decoder of latents to images.
+
+    Args:
+        model: ``"mlp"`` or ``"conv"``.
+        size: height and width of the images, divisible by 4 for ``"conv"``.
+        hidden: widths of the dense layers, from the image to the latent; the decoder takes them in reverse.
+        latent_dim: the size of the latent; the encoder's output is twice as wide.
+        logits: the decoder ends without an activation (its output is logits); otherwise with a sigmoid.
+    """
+    encoder, decoder = _MODELS[model](size, hidden, latent_dim)
+    networks = nn.Sequential(Pixels(), *encoder), nn.Sequential(*decoder, *([] if logits else [nn.Sigmoid()]))
+    for network in networks:
+        network.apply(_initialise)
+    return networks

@@ -1,0 +1,123 @@
+"""The folder a run leaves behind: what is in it, how it is made, and how it is read back."""
+
+from __future__ import annotations
+
+import csv
+import io
+import platform
+from collections.abc import Sequence
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from fastvae.train import atomic
+from fastvae.train.config import Config
+from fastvae.train.errors import UserError
+from fastvae.train.metrics import Epoch
+
+
+def versions() -> dict[str, str]:
+    """The versions that decide a run's numbers."""
+    try:
+        fastvae = version("fastvae")
+    except PackageNotFoundError:
+        fastvae = "not installed (run from its source)"
+    return {
+        "fastvae": fastvae,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+class RunFolder:
+    """Where everything about one run is.
+
+    Attributes:
+        config_file: the settings, resolved, and the versions.
+        metrics_file: one row per epoch.
+        weights_file: the model after the last epoch.
+        checkpoint_file: all that resuming needs.
+        evaluation_file: what `fastvae evaluate` found.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config_file = path / "config.json"
+        self.metrics_file = path / "metrics.csv"
+        self.weights_file = path / "weights.safetensors"
+        self.checkpoint_file = path / "checkpoint.pt"
+        self.evaluation_file = path / "evaluation.json"
+
+    def write_config(self, config: Config) -> None:
+        """Write `config.json`."""
+        atomic.write_json(self.config_file, {"config": config.to_json(), "versions": versions()})
+
+    def read_config(self) -> Config:
+        """The settings of the run.
+
+        Raises:
+            UserError: this is not a run folder, or its config is damaged.
+        """
+        if not self.path.is_dir():
+            raise UserError(f"{self.path}: {'not a folder' if self.path.exists() else 'no such run folder'}")
+        if not self.config_file.exists():
+            raise UserError(f"{self.path}: not a run folder, it has no {self.config_file.name}")
+        content: Any = atomic.read_json(self.config_file)
+        if not isinstance(content, dict) or "config" not in content:
+            raise UserError(f"{self.config_file}: damaged, it has no entry 'config'")
+        try:
+            return Config.from_json(content["config"])
+        except UserError as error:
+            raise UserError(f"{self.config_file}: {error}") from error
+
+    def write_metrics(self, history: Sequence[Epoch]) -> None:
+        """Write `metrics.csv`: the whole of it, so that no row is there twice after a resume."""
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(Epoch._fields)
+        table.writerows(history)
+        atomic.write_text(self.metrics_file, text.getvalue())
+
+    def read_metrics(self) -> list[Epoch]:
+        """The rows of `metrics.csv`.
+
+        Raises:
+            UserError: the file is missing or damaged.
+        """
+        try:
+            with self.metrics_file.open(encoding="utf-8", newline="") as file:
+                header, *rows = csv.reader(file)
+            if tuple(header) != Epoch._fields:
+                raise ValueError(f"columns {', '.join(header)}")
+            return [Epoch(int(first), *map(float, rest)) for first, *rest in rows]
+        except OSError as error:
+            raise UserError(f"{self.metrics_file}: {error.strerror}") from error
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{self.metrics_file}: damaged ({error})") from error
+
+
+def create(out: str | None, data: str) -> RunFolder:
+    """A new, empty run folder: `out`, or one under ``runs/`` named after the data and the time.
+
+    Raises:
+        UserError: `out` exists and is not an empty folder, or cannot be made.
+    """
+    path = Path(out) if out is not None else _unused(Path("runs") / f"{data}-{datetime.now():%Y%m%d-%H%M%S}")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        occupied = any(path.iterdir())
+    except OSError as error:
+        raise UserError(f"--out: {path}: {error.strerror}") from error
+    if occupied:
+        raise UserError(f"--out: {path} exists and is not empty; takes a new folder (--resume continues a run)")
+    return RunFolder(path)
+
+
+def _unused(path: Path) -> Path:
+    candidates = (path if number == 1 else path.with_name(f"{path.name}-{number}") for number in range(1, 1000))
+    return next(candidate for candidate in candidates if not candidate.exists())

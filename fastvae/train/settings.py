@@ -1,0 +1,88 @@
+"""From the options a user gave to a run's config, for a new run and for one that is resumed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any, Final
+
+import torch
+
+from fastvae.train.config import Config, absolute
+from fastvae.train.errors import InvalidSettingError, UserError
+from fastvae.train.presets import resolve
+from fastvae.train.run_folder import RunFolder
+
+# What a resumed run may change: how far it goes, and where its data has moved to.
+_CHANGEABLE: Final[tuple[str, ...]] = ("epochs", "data_dir")
+
+
+def option(field: str) -> str:
+    """A field's name on the command line."""
+    return f"--{field.replace('_', '-')}"
+
+
+def device(name: str) -> str:
+    """The device that ``auto`` stands for, or `name` where it is there.
+
+    Raises:
+        UserError: there is no such device.
+    """
+    available = torch.cuda.is_available()
+    if name == "auto":
+        return "cuda" if available else "cpu"
+    if name == "cuda" and not available:
+        raise UserError("--device: got cuda, but torch finds no CUDA device here; takes cpu or auto")
+    return name
+
+
+def new(given: dict[str, Any]) -> Config:
+    """The config of a new run from the options `given`.
+
+    Raises:
+        UserError: an option out of its range, or a missing device.
+    """
+    settings = {"threads": torch.get_num_threads(), **resolve(given)}
+    settings["device"] = device(settings["device"])
+    return _validated(settings)
+
+
+def resumed(folder: RunFolder, given: dict[str, Any]) -> Config:
+    """The config of the run in `folder`, with what `given` may change of it.
+
+    Raises:
+        UserError: `given` contradicts the run, or the run's device is missing.
+    """
+    config = folder.read_config()
+    if given.get("device") == "auto":
+        del given["device"]
+    contradictions = [
+        f"{option(name)} {_shown(value)} (the run has {_shown(getattr(config, name))})"
+        for name, value in given.items()
+        if name not in _CHANGEABLE and value != getattr(config, name)
+    ]
+    if contradictions:
+        raise UserError(f"--resume: {folder.path} contradicts {', '.join(contradictions)}")
+    device(config.device)
+    return changed(config, {name: given[name] for name in _CHANGEABLE if name in given})
+
+
+def changed(config: Config, changes: dict[str, Any]) -> Config:
+    """`config` with other values in some fields.
+
+    Raises:
+        UserError: a value out of its range.
+    """
+    fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    return _validated({**fields, **changes})
+
+
+def _shown(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, Iterable) and not isinstance(value, str) else str(value)
+
+
+def _validated(settings: dict[str, Any]) -> Config:
+    try:
+        return Config(**{**settings, "data_dir": absolute(settings["data_dir"])})
+    except InvalidSettingError as error:
+        raise UserError(f"{option(error.field)}: {error.problem}") from error

@@ -1,0 +1,51 @@
+"""The command line inside the test's process, on runs of a second or less."""
+
+import gzip
+import io
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from fastvae.train import cli
+
+TINY = ("--hidden", "16", "--latent-dim", "2", "--batch-size", "500", "--threads", "1")
+
+
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+def fastvae(*arguments: object) -> Result:
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = cli.run([str(argument) for argument in arguments])
+    return Result(code, out.getvalue(), err.getvalue())
+
+
+def fails(*arguments: object) -> str:
+    """The one line that a user's mistake is answered with."""
+    result = fastvae(*arguments)
+    assert result.code == 2, result
+    assert result.err.startswith("fastvae: error: "), result
+    assert result.err.count("\n") == 1, result
+    return result.err
+
+
+def idx(array: np.ndarray) -> bytes:
+    return bytes((0, 0, 8, array.ndim)) + np.array(array.shape, ">u4").tobytes() + array.tobytes()
+
+
+def mnist(folder: Path, train: int = 40, test: int = 20) -> Path:
+    """A folder like MNIST's, of random images."""
+    folder.mkdir(exist_ok=True)
+    random = np.random.RandomState(0)
+    for prefix, count in (("train", train), ("t10k", test)):
+        images = random.randint(0, 256, (count, 28, 28)).astype(np.uint8)
+        labels = (np.arange(count) % 10).astype(np.uint8)
+        (folder / f"{prefix}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(images)))
+        (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(idx(labels))
+    return folder

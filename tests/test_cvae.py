@@ -1,0 +1,321 @@
+"""CVAE: its three objectives, prediction and conditional likelihoods, against plain PyTorch."""
+
+import copy
+import io
+import math
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as T
+from torch import Tensor, nn
+
+import fastvae
+from fastvae import CVAE
+
+# A few hundred float64 terms and two small matrix products, a few roundings of 2.2e-16 each.
+EXACT = {"rtol": 1e-11, "atol": 1e-12}
+BATCH, CONDITION, TARGET, LATENT = 6, 4, 5, 3
+
+
+class Recognition(nn.Module):
+    def __init__(self, packed: bool) -> None:
+        super().__init__()
+        self.linear = nn.Linear(TARGET + CONDITION, 2 * LATENT)
+        self.packed = packed
+
+    def forward(self, target: Tensor, condition: Tensor) -> Any:
+        moments = self.linear(torch.cat([target, condition], 1))
+        return moments if self.packed else moments.chunk(2, 1)
+
+
+class Generation(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(LATENT + CONDITION, TARGET)
+
+    def forward(self, z: Tensor, condition: Tensor) -> Tensor:
+        return self.linear(torch.cat([z, condition], 1))
+
+
+def model(prior: bool = True, packed: bool = True, **options: Any) -> CVAE:
+    torch.manual_seed(0)
+    recognition, generation, network = Recognition(packed), Generation(), nn.Linear(CONDITION, 2 * LATENT)
+    return CVAE(recognition, generation, network if prior else None, latent_shape=LATENT, **options).double()
+
+
+def data() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    condition = torch.randn(BATCH, CONDITION, dtype=torch.float64, generator=generator)
+    return condition, torch.rand(BATCH, TARGET, dtype=torch.float64, generator=generator)
+
+
+def normal(moments: Any) -> torch.distributions.Normal:
+    mu, logvar = moments.chunk(2, 1) if isinstance(moments, Tensor) else moments
+    return torch.distributions.Normal(mu, (0.5 * logvar).exp())
+
+
+def prior_of(cvae: CVAE, condition: Tensor) -> torch.distributions.Normal:
+    if cvae.prior is None:
+        zeros = torch.zeros(BATCH, LATENT, dtype=torch.float64)
+        return torch.distributions.Normal(zeros, 1.0)
+    return normal(cvae.prior(condition))
+
+
+def nll(cvae: CVAE, z: Tensor, condition: Tensor, target: Tensor) -> Tensor:
+    lead = z.shape[:-2]
+    flat = cvae.generation(z.reshape(-1, LATENT), condition.expand(*lead, *condition.shape).reshape(-1, CONDITION))
+    logits = flat.reshape(*lead, BATCH, TARGET)
+    return T.binary_cross_entropy_with_logits(logits, target.expand_as(logits), reduction="none").sum(-1)
+
+
+def assert_same(ours: Tensor, theirs: Tensor, cvae: CVAE) -> None:
+    torch.testing.assert_close(ours, theirs, **EXACT)
+    got, expected = (
+        torch.autograd.grad(loss, list(cvae.parameters()), allow_unused=True, materialize_grads=True)
+        for loss in (ours, theirs)
+    )
+    for one, other in zip(got, expected, strict=True):
+        torch.testing.assert_close(one, other, **EXACT)
+
+
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+@pytest.mark.parametrize("samples", [(), (3,)])
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("prior", [False, True])
+@pytest.mark.parametrize("objective", ["cvae", "gsnn", "hybrid"])
+def test_objectives(objective: str, prior: bool, packed: bool, samples: tuple[int, ...], backend: str) -> None:
+    cvae = model(prior, packed, objective=objective, alpha=0.3, beta=1.5)
+    condition, target = data()
+    eps = torch.randn(*samples, BATCH, LATENT, dtype=torch.float64)
+    with fastvae.use_backend(backend):
+        output = cvae(condition, target, eps=eps, num_samples=samples[0] if samples else None)
+    q, p = normal(cvae.recognition(target, condition)), prior_of(cvae, condition)
+    kl = torch.distributions.kl_divergence(q, p).sum(1)
+    conditional = nll(cvae, q.mean + q.stddev * eps, condition, target)
+    stochastic = nll(cvae, p.mean + p.stddev * eps, condition, target)
+    bound = conditional.mean() + 1.5 * kl.mean()
+    expected = {"cvae": bound, "gsnn": stochastic.mean(), "hybrid": 0.3 * bound + 0.7 * stochastic.mean()}
+    assert_same(output.loss, expected[objective], cvae)
+    gsnn = objective == "gsnn"
+    torch.testing.assert_close(output.reconstruction_loss, (stochastic if gsnn else conditional).detach(), **EXACT)
+    torch.testing.assert_close(output.kl, (torch.zeros_like(kl) if gsnn else kl).detach(), **EXACT)
+    torch.testing.assert_close(output.mu, (p if gsnn else q).mean, **EXACT)
+
+
+@pytest.mark.parametrize("objective", ["cvae", "gsnn", "hybrid"])
+def test_gradients_reach_the_networks_of_the_objective(objective: str) -> None:
+    cvae = model(objective=objective, alpha=0.5, likelihood="gaussian_learned")
+    cvae(*data()).loss.backward()
+    for name, parameter in cvae.named_parameters():
+        unused = objective == "gsnn" and name.startswith("recognition")
+        assert (parameter.grad is None) == unused, name
+        assert unused or (parameter.grad != 0).any(), name
+
+
+def test_the_mean_latent_only_where_asked() -> None:
+    condition, target = data()
+    for training in (True, False):
+        cvae = model().train(training)
+        mu = cvae.encode(target, condition).mu
+        assert not torch.equal(cvae(condition, target).z, mu)
+        assert torch.equal(cvae(condition, target, sample=False).z, mu)
+        gsnn = model(objective="gsnn").train(training)
+        assert torch.equal(gsnn(condition, target, sample=False).z, gsnn.encode_prior(condition).mu)
+
+
+def test_the_monte_carlo_kl_against_a_learned_prior() -> None:
+    cvae, (condition, target) = model(kl_estimator="monte_carlo"), data()
+    output = cvae(condition, target, seed=1)
+    q, p = normal(cvae.recognition(target, condition)), prior_of(cvae, condition)
+    z = q.mean + q.stddev * ((output.z - q.mean) / q.stddev).detach()
+    expected = nll(cvae, z, condition, target) + (q.log_prob(z) - p.log_prob(z)).sum(1)
+    assert_same(output.loss, expected.mean(), cvae)
+
+
+def test_a_weighted_target() -> None:
+    cvae, (condition, target) = model(likelihood="laplace"), data()
+    weight = torch.rand(BATCH, 1, dtype=torch.float64)
+    output = cvae(condition, target, sample=False, weight=weight)
+    q, p = normal(cvae.recognition(target, condition)), prior_of(cvae, condition)
+    error = (cvae.generation(q.mean, condition) - target).abs() * weight
+    kl = torch.distributions.kl_divergence(q, p).sum(1).mean()
+    assert_same(output.loss, error.sum(1).mean() + kl, cvae)
+
+
+def test_prediction() -> None:
+    cvae, (condition, _) = model(), data()
+    mu = cvae.encode_prior(condition).mu
+    deterministic = cvae.predict(condition)
+    torch.testing.assert_close(deterministic, cvae.generation(mu, condition).sigmoid(), **EXACT)
+    assert torch.equal(deterministic, cvae.predict(condition))
+    samples = cvae.sample(condition, 4, seed=2)
+    assert samples.shape == (4, BATCH, TARGET)
+    z = cvae.encode_prior(condition).sample(4, seed=2)
+    torch.testing.assert_close(samples, torch.stack([cvae.generation(one, condition).sigmoid() for one in z]), **EXACT)
+    generator = torch.Generator().manual_seed(3)
+    expected = torch.cat([cvae.sample(condition, n, generator=generator) for n in (4, 4, 2)]).mean(0)
+    torch.testing.assert_close(cvae.predict(condition, num_samples=10, chunk_size=4, seed=3), expected, **EXACT)
+    for result in (deterministic, samples):
+        assert not result.requires_grad
+
+
+def test_prediction_from_the_standard_prior() -> None:
+    cvae, (condition, _) = model(prior=False), data()
+    zeros = torch.zeros(BATCH, LATENT, dtype=torch.float64)
+    torch.testing.assert_close(cvae.predict(condition), cvae.generation(zeros, condition).sigmoid(), **EXACT)
+    unseen = CVAE(cvae.recognition, cvae.generation)
+    with pytest.raises(RuntimeError, match="latent_shape: got None and no input so far"):
+        unseen.predict(condition)
+    unseen(*data())
+    assert torch.equal(unseen.predict(condition), cvae.predict(condition))
+
+
+def test_image_conditions_and_label_conditions() -> None:
+    class Label(nn.Module):
+        def __init__(self, size: int, out: int) -> None:
+            super().__init__()
+            self.embedding, self.linear = nn.Embedding(10, 2), nn.Linear(size + 2, out)
+
+        def forward(self, value: Tensor, label: Tensor) -> Tensor:
+            return self.linear(torch.cat([value, self.embedding(label)], 1))
+
+    cvae = CVAE(Label(TARGET, 2 * LATENT), Label(LATENT, TARGET))
+    label, target = torch.arange(BATCH), torch.rand(BATCH, TARGET)
+    assert cvae(label, target, num_samples=3).z.shape == (3, BATCH, LATENT)
+    assert cvae.sample(label, 2).shape == (2, BATCH, TARGET)
+    assert cvae.log_likelihood(label, target, num_samples=4).shape == (BATCH,)
+
+
+# A conditional linear-Gaussian model: y = W z + V x + b + noise, z ~ N(m(x), s(x)^2), with a known p(y | x)
+
+
+class Exact(nn.Module):
+    """The exact q(z | x, y), its sigma times `widen`."""
+
+    def __init__(self, generation: nn.Linear, prior: nn.Linear, widen: float) -> None:
+        super().__init__()
+        self.networks = (generation, prior)
+        self.widen = widen
+
+    def forward(self, target: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        generation, prior = self.networks
+        weight = generation.weight[:, :LATENT]
+        mu, logvar = prior(condition).chunk(2, 1)
+        variance = 1 / ((-logvar).exp() + weight.square().sum(0))
+        residual = target - condition @ generation.weight[:, LATENT:].T - generation.bias
+        return variance * (residual @ weight + mu * (-logvar).exp()), (self.widen**2 * variance).log()
+
+
+def linear_gaussian(widen: float) -> tuple[CVAE, Tensor, Tensor, Tensor]:
+    torch.manual_seed(0)
+    generation, prior = Generation().double(), nn.Linear(CONDITION, 2 * LATENT).double()
+    condition, _ = data()
+    with torch.no_grad():
+        orthogonal, _ = torch.linalg.qr(torch.randn(TARGET, LATENT, dtype=torch.float64))
+        weight = orthogonal * torch.tensor([0.5, 1.0, 1.5], dtype=torch.float64)
+        generation.linear.weight[:, :LATENT] = weight
+        mu, logvar = prior(condition).chunk(2, 1)
+        covariance = weight * logvar.exp().unsqueeze(1) @ weight.T + torch.eye(TARGET, dtype=torch.float64)
+        marginal = torch.distributions.MultivariateNormal(generation(mu, condition), covariance)
+        target = marginal.sample()
+        log_p = marginal.log_prob(target)
+    cvae = CVAE(Exact(generation.linear, prior, widen), generation, prior, likelihood="gaussian")
+    return cvae, condition, target, log_p
+
+
+@pytest.mark.parametrize(("num_samples", "chunk_size"), [(1, 50), (7, 3)])
+def test_importance_sampling_is_exact_under_the_exact_posterior(num_samples: int, chunk_size: int) -> None:
+    cvae, condition, target, log_p = linear_gaussian(1.0)
+    ours = cvae.log_likelihood(condition, target, num_samples=num_samples, chunk_size=chunk_size)
+    torch.testing.assert_close(ours, log_p, **EXACT)
+
+
+@pytest.mark.parametrize("method", ["importance", "monte_carlo"])
+def test_both_estimators_converge(method: str) -> None:
+    cvae, condition, target, log_p = linear_gaussian(1.4)
+    # Sixteen independent estimates of 2,000 samples: their spread gives the standard error of their mean.
+    estimates = torch.stack(
+        [
+            cvae.log_likelihood(condition, target, num_samples=2000, method=method, chunk_size=2000, seed=seed)
+            for seed in range(16)
+        ]
+    )
+    error = estimates.std(0) / math.sqrt(16)
+    # 5 standard errors of a t-distribution with 15 degrees: 2e-4 a sample; and log's own bias, -error^2 * 16 / 2.
+    assert (error < 0.02).all()
+    assert ((estimates.mean(0) - log_p).abs() < 5 * error + 8 * error**2).all()
+
+
+def test_importance_sampling_has_less_spread_than_monte_carlo() -> None:
+    cvae, condition, target, _ = linear_gaussian(1.4)
+    spread = {
+        method: torch.stack(
+            [cvae.log_likelihood(condition, target, num_samples=50, method=method, seed=seed) for seed in range(20)]
+        )
+        .std(0)
+        .mean()
+        for method in ("importance", "monte_carlo")
+    }
+    assert spread["importance"] < spread["monte_carlo"]
+
+
+@pytest.mark.parametrize("objective", ["cvae", "hybrid"])
+def test_saved_loaded_copied_and_pickled(objective: str) -> None:
+    cvae, (condition, target) = model(objective=objective, alpha=0.4), data()
+    file = io.BytesIO()
+    torch.save(cvae.state_dict(), file)
+    file.seek(0)
+    fresh = model(objective=objective, alpha=0.4)
+    with torch.no_grad():
+        for parameter in fresh.parameters():
+            parameter.zero_()
+    fresh.load_state_dict(torch.load(file, weights_only=True))
+    expected = cvae(condition, target, seed=1).loss
+    for twin in (fresh, copy.deepcopy(cvae), pickle.loads(pickle.dumps(cvae))):
+        assert torch.equal(twin(condition, target, seed=1).loss, expected)
+
+
+# Dynamo instantiates torch.autograd.Function itself, which torch deprecates.
+@pytest.mark.filterwarnings("ignore:.*Function'> should not be instantiated:DeprecationWarning")
+@pytest.mark.parametrize("num_samples", [None, 2])
+@pytest.mark.parametrize("prior", [False, True])
+@pytest.mark.parametrize("objective", ["cvae", "gsnn", "hybrid"])
+def test_compiled_without_graph_breaks(objective: str, prior: bool, num_samples: int | None) -> None:
+    torch.compiler.reset()
+    cvae, (condition, target) = model(prior, objective=objective, alpha=0.4), data()
+    compiled = torch.compile(cvae, fullgraph=True, backend="aot_eager")
+    eager = cvae(condition, target, seed=1, num_samples=num_samples)
+    ours = compiled(condition, target, seed=1, num_samples=num_samples)
+    assert_same(ours.loss, eager.loss, cvae)
+
+
+@pytest.mark.parametrize(
+    ("build", "error", "message"),
+    [
+        (lambda: model(objective="elbo"), ValueError, "objective: got 'elbo'; takes one of"),
+        (lambda: model(alpha=1.5), ValueError, "alpha: got 1.5"),
+        (lambda: model(alpha=math.nan), ValueError, "alpha: got nan"),
+        (lambda: model(preset="oobleck"), ValueError, "preset: got 'oobleck'"),
+        (lambda: model(preset="vits"), ValueError, "preset: got 'vits'"),
+        (lambda: model().log_likelihood(*data(), method="exact"), ValueError, "method: got 'exact'"),
+        (lambda: model().log_likelihood(*data(), num_samples=0), ValueError, "num_samples: got 0"),
+        (lambda: model().predict(data()[0], num_samples=0), ValueError, "num_samples: got 0"),
+        (lambda: model()(*data(), sample=False, seed=1), ValueError, "seed: got a value with sample=False"),
+        (
+            lambda: model(objective="gsnn")(*data(), sample=False, num_samples=1),
+            ValueError,
+            "num_samples: got a value with sample=False",
+        ),
+        (
+            lambda: CVAE(Recognition(True), Generation(), nn.Linear(CONDITION, 8)).double()(*data()),
+            ValueError,
+            r"prior\[0\]: got shape",
+        ),
+    ],
+)
+def test_mistakes_are_named(build: Callable[[], Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        build()

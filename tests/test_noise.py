@@ -1,0 +1,290 @@
+"""The noise contract: the same seed gives the same eps, bit for bit, on every implementation."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.checkpoint import checkpoint
+
+import fastvae
+import fastvae.functional as F
+from fastvae import _C
+from fastvae.reference import noise
+
+SEEDS = (0, 1, -1, 2**63 - 1, -(2**63), 2**32, -(2**32), 0x243F6A8885A308D3 - 2**63, 123456789012345678)
+LARGEST = 5.77
+
+
+def cpp_normal(seed, count, start=0, threads=1):
+    seeds, out = torch.tensor([seed]), torch.empty(count)
+    _C.normal(seeds.data_ptr(), start, count, out.data_ptr(), threads)
+    return out.numpy()
+
+
+def eps(shape, seed, dtype=torch.float32, **options):
+    """The noise the sampler itself uses: z where mu is 0 and sigma 1."""
+    zeros = torch.zeros(shape, dtype=dtype)
+    return F.reparameterize(zeros, zeros, seed=seed, **options)
+
+
+def same_bits(a, b):
+    return np.array_equal(np.asarray(a).view(np.uint32), np.asarray(b).view(np.uint32))
+
+
+KNOWN = [
+    ((0, 0, 0, 0), (0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
+    ((0xFFFFFFFF,) * 4, (0xFFFFFFFF,) * 2, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
+    (
+        (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
+        (0xA4093822, 0x299F31D0),
+        (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
+    ),
+]
+
+
+@pytest.mark.parametrize(("counter", "key", "words"), KNOWN)
+def test_philox_known_answers(counter, key, words):
+    assert tuple(int(word) for word in noise.philox(counter, key)) == words
+
+
+def test_the_contract_in_plain_arithmetic():
+    """Philox's words become normals by Box-Muller, here with libm in float64: close, in the order of the contract."""
+    seed, count = -987654321, 4096
+    group = np.arange(count // 4)
+    words = noise.philox((group, 0, noise.STREAM, 0), (seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF))
+    expected = []
+    for radius, angle in (words[:2], words[2:]):
+        r = np.sqrt(-2 * np.log((2 * (radius >> 9).astype(np.float64) + 1) * 2.0**-24))
+        turn = 2 * np.pi * angle.astype(np.float64) / 2**32
+        expected += [r * np.cos(turn), r * np.sin(turn)]
+    np.testing.assert_allclose(cpp_normal(seed, count), np.stack(expected, -1).reshape(-1), rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_cpp_is_numpy_bit_for_bit(seed):
+    assert same_bits(cpp_normal(seed, 70_001), noise.normal(seed, 70_001))
+
+
+@pytest.mark.parametrize("start", [0, 1, 2, 3, 4, 63, 64, 2047, 2**31 - 2, 2**34 - 3, 2**34, 2**40 + 5, 2**62 + 1])
+@pytest.mark.parametrize("count", [1, 3, 130])
+def test_any_stretch_of_the_stream(start, count):
+    assert same_bits(cpp_normal(-5, count, start), noise.normal(-5, count, start))
+
+
+@pytest.mark.parametrize("threads", [2, 3, 7])
+def test_threads_change_nothing(threads):
+    assert same_bits(cpp_normal(9, 100_003, threads=threads), noise.normal(9, 100_003))
+
+
+@pytest.mark.parametrize(
+    "shape", [(1,), (5,), (2047,), (2048,), (2049,), (3, 2047), (2, 2049), (5, 3, 7, 2), (70, 50), (4, 4100), (2048, 1)]
+)
+@pytest.mark.parametrize("num_samples", [None, 1, 3])
+def test_the_sampler_uses_the_logical_index(shape, num_samples):
+    z = eps(shape, 77, num_samples=num_samples)
+    assert same_bits(z.reshape(-1), noise.normal(77, z.numel()))
+
+
+@pytest.mark.parametrize("parameterization", ["logvar", "log_std", "std", "softplus", "variance"])
+def test_backward_regenerates_the_same_noise(parameterization):
+    """With z = mu + sigma eps and a linear sigma, the gradient of z by the scale is eps itself."""
+    mu = torch.zeros(33, 70)
+    one = {"logvar": 0.0, "log_std": 0.0, "std": 1.0, "softplus": 60.0, "variance": 1.0}[parameterization]
+    slope = {"logvar": 0.5, "log_std": 1.0, "std": 1.0, "softplus": 1.0, "variance": 0.5}[parameterization]
+    raw = torch.full_like(mu, one).requires_grad_()
+    F.reparameterize(mu, raw, parameterization=parameterization, seed=3).sum().backward()
+    assert same_bits(raw.grad.reshape(-1), noise.normal(3, mu.numel()) * np.float32(slope))
+
+
+def test_gradients_of_several_samples_sum_their_noise():
+    raw = torch.ones(50, 41, dtype=torch.float64).requires_grad_()
+    z = F.reparameterize(torch.zeros_like(raw), raw, parameterization="std", seed=3, num_samples=4)
+    z.sum().backward()
+    expected = noise.normal(3, 4 * raw.numel()).astype(np.float64).reshape(4, *raw.shape).sum(0)
+    np.testing.assert_allclose(raw.grad.numpy(), expected, rtol=0, atol=1e-14)
+
+
+LAYOUTS = {
+    "transposed": lambda: torch.zeros(40, 30).t(),
+    "sliced": lambda: torch.zeros(60, 50)[::2, 3:43],
+    "expanded": lambda: torch.zeros(1, 40).expand(30, 40),
+    "channels_last": lambda: torch.zeros(2, 3, 20, 10).contiguous(memory_format=torch.channels_last),
+    "permuted": lambda: torch.zeros(4, 5, 6, 7).permute(2, 0, 3, 1),
+}
+
+
+@pytest.mark.parametrize("num_samples", [None, 2])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_strides_change_no_noise(layout, num_samples):
+    mu = LAYOUTS[layout]()
+    z = F.reparameterize(mu, mu, seed=5, num_samples=num_samples)
+    assert same_bits(z.contiguous().reshape(-1), noise.normal(5, z.numel()))
+
+
+def test_float64_gets_the_float32_noise_exactly():
+    z = eps((9, 500), 21, torch.float64)
+    assert np.array_equal(z.numpy().reshape(-1), noise.normal(21, 4500).astype(np.float64))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_half_precision_rounds_the_same_noise_once(dtype):
+    expected = torch.from_numpy(noise.normal(21, 4500)).to(dtype)
+    assert torch.equal(eps((9, 500), 21, dtype).flatten(), expected)
+
+
+def test_chunks_of_a_batch_are_not_the_batch():
+    """The index is that of the call: equal shapes under one seed repeat, longer ones continue."""
+    assert torch.equal(eps((10, 8), 1)[:4], eps((4, 8), 1))
+
+
+@pytest.mark.parametrize("parameterization", ["logvar", "std"])
+def test_reference_and_fused_draw_the_same_samples(parameterization):
+    mu, scale = torch.randn(2, 40, 50, generator=torch.Generator().manual_seed(2))
+    samples, states = [], []
+    for backend in ("auto", "reference"):
+        torch.manual_seed(11)
+        with fastvae.use_backend(backend):
+            samples.append(F.reparameterize(mu, scale, parameterization=parameterization))
+            F.reparameterize_kl(mu, scale)
+        states.append(torch.get_rng_state())
+    torch.testing.assert_close(*samples, rtol=3e-7, atol=3e-7)
+    assert torch.equal(*states)
+
+
+def test_manual_seed_reproduces_and_calls_differ():
+    zeros = torch.zeros(4, 5)
+    torch.manual_seed(1)
+    first, second = F.reparameterize(zeros, zeros), F.reparameterize(zeros, zeros)
+    torch.manual_seed(1)
+    assert torch.equal(first, F.reparameterize(zeros, zeros))
+    assert torch.equal(second, F.reparameterize_kl(zeros, zeros)[0])
+    assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+def test_a_generator_of_ones_own(backend):
+    zeros, generator = torch.zeros(4, 5), torch.Generator()
+    state = torch.get_rng_state()
+    with fastvae.use_backend(backend):
+        draws = [F.reparameterize(zeros, zeros, generator=generator.manual_seed(6)) for _ in range(2)]
+        third = F.reparameterize(zeros, zeros, generator=generator)
+    assert torch.equal(*draws)
+    assert not torch.equal(draws[0], third)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+@pytest.mark.parametrize("options", [{"seed": 3}, {"eps": torch.ones(4, 5)}], ids=["seed", "eps"])
+def test_a_given_source_leaves_the_generator_alone(options, backend):
+    state, zeros = torch.get_rng_state(), torch.zeros(4, 5)
+    with fastvae.use_backend(backend):
+        F.reparameterize(zeros, zeros, **options)
+        F.gaussian_kl(zeros, zeros)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_seed_tensor_is_its_int(seed):
+    expected = eps((6, 7), seed)
+    for tensor in (torch.tensor(seed), torch.tensor([seed]), torch.tensor([[seed]])):
+        assert torch.equal(eps((6, 7), tensor), expected)
+
+
+def test_a_seed_tensor_changed_after_the_forward_pass_is_noticed():
+    seed, mu = torch.tensor([4]), torch.zeros(3, 2, requires_grad=True)
+    z = F.reparameterize(mu, torch.zeros(3, 2, requires_grad=True), seed=seed)
+    seed.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        z.sum().backward()
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_checkpointing_recomputes_the_same_noise(reentrant):
+    mu, scale = torch.zeros(8, 9, requires_grad=True), torch.zeros(8, 9, requires_grad=True)
+
+    def block(mu, scale):
+        z = F.reparameterize(mu, scale)
+        return z * z.detach()
+
+    torch.manual_seed(0)
+    out = checkpoint(block, mu, scale, use_reentrant=reentrant)
+    out.sum().backward()
+    torch.manual_seed(0)
+    z = F.reparameterize(torch.zeros(8, 9), torch.zeros(8, 9))
+    torch.testing.assert_close(mu.grad, z)
+    torch.testing.assert_close(scale.grad, 0.5 * z * z)
+
+
+COUNT = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def sample():
+    return cpp_normal(2024, COUNT).astype(np.float64)
+
+
+def test_moments(sample):
+    """Five standard errors of the first six moments of N(0, 1)."""
+    for power, moment, variance in ((1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96), (5, 0, 945), (6, 15, 10170)):
+        assert abs((sample**power).mean() - moment) < 5 * math.sqrt(variance / COUNT)
+
+
+def test_kolmogorov_smirnov(sample):
+    x = torch.from_numpy(np.sort(sample))
+    cdf = torch.special.ndtr(x).numpy()
+    steps = np.arange(COUNT + 1) / COUNT
+    distance = max((steps[1:] - cdf).max(), (cdf - steps[:-1]).max())
+    assert distance < 1.95 / math.sqrt(COUNT)  # exceeded with probability 1e-3
+
+
+def test_tails(sample):
+    for bound in (3.0, 4.0, 4.5):
+        expected = COUNT * math.erfc(bound / math.sqrt(2))
+        assert abs((np.abs(sample) > bound).sum() - expected) < 5 * math.sqrt(expected)
+
+
+@pytest.mark.parametrize("lag", [1, 2, 3, 4, 5, 64, 2048, 2049])
+def test_no_correlation_between_lanes_and_rows(sample, lag):
+    for values in (sample, sample**2 - 1):
+        correlation = (values[:-lag] * values[lag:]).mean() / values.var()
+        assert abs(correlation) < 5 / math.sqrt(COUNT)
+
+
+@pytest.mark.parametrize("other", [2025, 2024 + 2**32, -2024, 2024 - 2**63])
+def test_no_correlation_between_seeds(sample, other):
+    stream = cpp_normal(other, COUNT).astype(np.float64)
+    for power in (1, 2):
+        correlation = np.corrcoef(sample**power, stream**power)[0, 1]
+        assert abs(correlation) < 5 / math.sqrt(COUNT)
+
+
+def test_every_lane_is_normal(sample):
+    for lane in range(4):
+        values = sample[lane::4]
+        assert abs(values.mean()) < 5 / math.sqrt(len(values))
+        assert abs(values.var() - 1) < 5 * math.sqrt(2 / len(values))
+
+
+def test_quadrants_are_equally_likely(sample):
+    pairs = sample.reshape(-1, 2)
+    counts = np.bincount(2 * (pairs[:, 0] > 0) + (pairs[:, 1] > 0), minlength=4)
+    n = len(pairs)
+    assert np.all(np.abs(counts - n / 4) < 5 * math.sqrt(n * 3 / 16))
+
+
+def test_the_largest_normal_is_known():
+    """The radius of the extreme words: 0 gives sqrt(-2 ln 2^-24), all ones the smallest."""
+    words = np.array([0, 0x1FF, 0x200, 0xFFFFFFFF], dtype=np.uint32)
+    radius = np.sqrt(noise._minus_two_log(words))
+    assert radius[0] == radius[1] == pytest.approx(math.sqrt(48 * math.log(2)), rel=1e-6)
+    assert 5.76 < radius[0] < LARGEST
+    assert radius[2] < radius[0]
+    assert 0 < radius[3] < 5e-4
+
+
+def test_quarter_turns_are_exact():
+    words = np.array([0, 1 << 30, 2 << 30, 3 << 30], dtype=np.uint32)
+    cos, sin = noise._cos_sin(words)
+    assert cos.tolist() == [1, 0, -1, 0]
+    assert sin.tolist() == [0, 1, 0, -1]

@@ -1,0 +1,97 @@
+"""Configs: validated, resolved from defaults and presets, the same after JSON."""
+
+import dataclasses
+import json
+
+import pytest
+
+from fastvae.train.config import Config
+from fastvae.train.errors import UserError
+from fastvae.train.presets import BY_DATA, PRESETS, resolve
+
+
+def settings(**changes):
+    return {**resolve({"threads": 1, "device": "cpu"}), **changes}
+
+
+def test_survives_json():
+    config = Config(**settings(hidden=(5, 4)))
+    assert Config.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+def test_is_immutable():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Config(**settings()).beta = 2.0
+
+
+@pytest.mark.parametrize("data", BY_DATA)
+def test_defaults_are_valid(data):
+    data_dir = "somewhere" if data == "mnist" else None
+    config = Config(**resolve({"threads": 1, "device": "cpu", "data": data, "data_dir": data_dir}))
+    assert config.latent_dim == BY_DATA[data]["latent_dim"]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_valid_and_give_way_to_explicit_options(name):
+    given = {"threads": 1, "device": "cpu", "data_dir": "somewhere", "preset": name}
+    assert Config(**resolve(given)).latent_dim == PRESETS[name]["latent_dim"]
+    assert Config(**resolve({**given, "latent_dim": 3})).latent_dim == 3
+
+
+def test_s5_is_the_published_setting():
+    config = Config(**resolve({"threads": 1, "device": "cpu", "data_dir": "somewhere", "preset": "s5"}))
+    assert (config.data, config.model, config.hidden, config.latent_dim) == ("mnist", "mlp", (400,), 20)
+    assert (config.likelihood, config.beta, config.batch_size) == ("bernoulli_probs", 1.0, 128)
+    assert (config.epochs, config.lr) == (10, 1e-3)
+
+
+INVALID = [
+    ("data", "cifar"),
+    ("data_dir", "somewhere"),
+    ("data_dir", 3),
+    ("model", "transformer"),
+    ("model", None),
+    ("hidden", (0,)),
+    ("hidden", (True,)),
+    ("hidden", (1.5,)),
+    ("hidden", 400),
+    ("latent_dim", 0),
+    ("latent_dim", 2.0),
+    ("latent_dim", True),
+    ("likelihood", "poisson"),
+    ("beta", -1.0),
+    ("beta", float("nan")),
+    ("beta", float("inf")),
+    ("beta", "1"),
+    ("batch_size", 0),
+    ("epochs", 0),
+    ("epochs", None),
+    ("lr", 0.0),
+    ("lr", float("inf")),
+    ("device", "auto"),
+    ("device", "tpu"),
+    ("amp", "fp8"),
+    ("compile", 1),
+    ("compile", "yes"),
+    ("seed", -1),
+    ("seed", 2**63),
+    ("threads", 0),
+    ("preset", 5),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), INVALID)
+def test_invalid_values_are_named(field, value):
+    with pytest.raises(UserError, match=rf"^{field}: got .*; takes "):
+        Config(**settings(**{field: value}))
+
+
+def test_mnist_needs_a_folder():
+    with pytest.raises(UserError, match="data_dir: got none"):
+        Config(**settings(data="mnist"))
+
+
+@pytest.mark.parametrize("damage", [None, [], 3, {}, {"beta": 1.0}, {**settings(), "more": 1}])
+def test_from_json_refuses_other_fields(damage):
+    with pytest.raises(UserError, match="config: got the fields"):
+        Config.from_json(damage)
