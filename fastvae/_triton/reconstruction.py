@@ -145,8 +145,11 @@ def _run(name: str, pair: Pair, loss: Tensor, per_sample: Tensor | None, grad: T
         reduce.samples(partials, samples)
     if partials is not None and reduction not in ("none", "sample"):
         reduce.total(partials, loss, pair.factor)
-    if per_sample is not None and reduction == "sample":
-        per_sample.copy_(loss)
+
+
+def _beside(samples: Tensor, pair: Pair, per_sample: bool) -> Tensor | None:
+    """The per-sample sums where they are wanted and are not the loss itself."""
+    return samples if per_sample and pair.reduction != "sample" else None
 
 
 def reconstruction(name: str, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
@@ -157,7 +160,7 @@ def reconstruction(name: str, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
     *rest, per_sample, grad = arguments
     pair = Pair(*rest)
     loss, samples, gradient = _outputs.reconstruction(pair.input, pair.reduction, pair.batch_dims, per_sample, grad)
-    _run(name, pair, loss, samples if per_sample else None, gradient if grad else None)
+    _run(name, pair, loss, _beside(samples, pair, per_sample), gradient if grad else None)
     return loss, samples, gradient
 
 
@@ -166,7 +169,7 @@ def reconstruction_inplace(name: str, *arguments: Any) -> tuple[Tensor, Tensor]:
     *rest, per_sample = arguments
     pair = Pair(*rest)
     loss, samples, _ = _outputs.reconstruction(pair.input, pair.reduction, pair.batch_dims, per_sample, False)
-    _run(name, pair, loss, samples if per_sample else None, pair.input)
+    _run(name, pair, loss, _beside(samples, pair, per_sample), pair.input)
     return loss, samples
 
 
