@@ -112,8 +112,7 @@ def log1p_unit(x):
         p = p * x + -0.2495161593
         p = p * x + 0.33329710364
         p = p * x + -0.49999892712
-        p = p * x + 1.0
-        return p * x
+        return (p * x) * x + x
 
 
 @triton.jit
