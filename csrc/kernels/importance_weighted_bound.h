@@ -34,8 +34,8 @@ void importance_weighted_bound(const ImportanceWeightedBound& a) {
   });
 }
 
-// Normalizes by the sum of exp(log_w_k - bound) itself, near K: the bound is rounded to its own size, the weights are not.
-// Where the bound is infinite there is no sum: with all weights 0 every gradient is 0.
+// Normalizes by the sum of exp(log_w_k - bound) itself, near K: the bound is rounded to its own size, the weights are
+// not. Where the bound is infinite there is no sum: with all weights 0 every gradient is 0.
 template <class T>
 void importance_weighted_bound_backward(const ImportanceWeightedBoundBackward& a) {
   for_each_block(a, [&](const Block& block) {

@@ -21,13 +21,14 @@ struct BinaryCrossEntropyWithLogits {
   }
 };
 
-// -(t log p + (1 - t) log(1 - p)), each logarithm at least -100, the gradient's denominator at least 1e-12.
+// -(t log p + (1 - t) log(1 - p)), each logarithm at least -100 and the denominator of the input's gradient at least
+// 1e-12, but the target's gradient unbounded: as torch.
 struct BinaryCrossEntropy {
   template <class T>
   static FASTVAE_INLINE Point<T> at(T p, T t, T, T) {
-    const T log_p = bounded(log(p)), log_q = bounded(log1p_negative(-p));
+    const T log_p = log(p), log_q = log1p_negative(-p);
     const T spread = (T(1) - p) * p, denominator = spread < T(1e-12) ? T(1e-12) : spread;
-    return {(t - T(1)) * log_q - t * log_p, (p - t) / denominator, log_q - log_p, T(0)};
+    return {(t - T(1)) * bounded(log_q) - t * bounded(log_p), (p - t) / denominator, log_q - log_p, T(0)};
   }
   template <class T>
   static FASTVAE_INLINE T bounded(T logarithm) {
