@@ -122,7 +122,7 @@ def _case(op: Op, shapes: tuple[Shape, ...]) -> Case:
         target=op.target,
         elements=counts[-1],
         min_bytes=_total(counts, op.min_bytes),
-        max_peak=op.max_peak and _total(counts, op.max_peak),
+        max_peak=None if op.max_peak is None else _total(counts, op.max_peak),
         tests=op.tests,
         modes=MODES,
         setup=lambda: _setup(op, shapes),
