@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from benches import row
 from command_line import fails, fastvae
 from matplotlib.colors import to_hex
-from test_bench import row
 
 import fastvae as package
 from bench import plot, readme, report, results, table
