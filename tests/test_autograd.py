@@ -8,6 +8,7 @@ import torch
 from ops import LOSSES, OPS
 from oracle import evaluate, leaves, outputs_of
 from posteriors import FORMS, PRIORS, posterior, prior_of, scale_options
+from torch.utils.checkpoint import checkpoint
 
 import fastvae
 import fastvae.functional as F
@@ -73,13 +74,16 @@ def test_without_gradients(name):
         assert torch.equal(output, other)
 
 
+@pytest.mark.parametrize("alone", [False, True])
 @pytest.mark.parametrize("name", OPS)
-def test_a_retained_graph_gives_every_upstream_its_gradient(name):
+def test_a_retained_graph_gives_every_upstream_its_gradient(name, alone):
+    """Also where the input alone requires grad, whose gradient the forward pass wrote: it is never scaled twice."""
     op = OPS[name]
-    tensors = leaves(op.operands(SHAPE, torch.float32), op.wanted)
-    sources = [tensors[key] for key in op.wanted]
+    wanted = op.wanted[:1] if alone else op.wanted
+    tensors = leaves(op.operands(SHAPE, torch.float32), wanted)
+    sources = [tensors[key] for key in wanted]
     loss = loss_of(name, tensors)
-    once = torch.autograd.grad(loss, sources, retain_graph=True)
+    once = [gradient.clone() for gradient in torch.autograd.grad(loss, sources, retain_graph=True)]
     larger = torch.autograd.grad(loss, sources, torch.tensor(4.0), retain_graph=True)
     again = torch.autograd.grad(loss, sources)
     for first, quadruple, last in zip(once, larger, again, strict=True):
@@ -277,3 +281,32 @@ def test_gradients_are_those_of_the_reference_through_a_network(name):
             loss_of(name, tensors).tanh().backward()
         found.append(factor.grad)
     torch.testing.assert_close(*found, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_nothing_is_kept_for_backward_but_the_inputs(name):
+    """No eps, no sigma: views of the inputs, a seed, and the bound of importance weights."""
+    op = OPS[name]
+    tensors = leaves(op.operands((50, 40), torch.float32), op.wanted)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor):
+        outputs = outputs_of(op.call, tensors, **options_of(name))
+    addresses = {value.untyped_storage().data_ptr() for value in tensors.values()}
+    for tensor in kept:
+        is_bound = name == "importance_weighted_bound" and tensor.data_ptr() == outputs[0].data_ptr()
+        assert tensor.untyped_storage().data_ptr() in addresses or tensor.dtype == torch.int64 or is_bound
+
+
+@pytest.mark.parametrize("name", OPS)
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_checkpointed(name, create_graph):
+    """A checkpoint unpacks the saved tensors a single time, in the first derivative and on the way to the second."""
+    op = OPS[name]
+    tensors = leaves(op.operands(SHAPE, torch.float32), op.wanted)
+    loss = checkpoint(lambda: loss_of(name, tensors), use_reentrant=False)
+    found = torch.autograd.grad(loss, [tensors[key] for key in op.wanted], create_graph=create_graph)
+    for gradient, expected in zip(found, (g for g in gradients(name).values() if g is not None), strict=True):
+        torch.testing.assert_close(gradient, expected, rtol=3e-7, atol=0)
+    if create_graph:
+        with pytest.raises(RuntimeError, match=r"use_backend\('reference'\)"):
+            found[0].sum().backward()

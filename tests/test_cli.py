@@ -16,6 +16,8 @@ import torch
 from command_line import TINY, Result, fails, fastvae, mnist
 
 from fastvae.train import cli, data, trainer
+from fastvae.train.config import AMP, DATA, DEVICES, LIKELIHOODS, MODELS
+from fastvae.train.errors import UserError
 from fastvae.train.presets import PRESETS
 from fastvae.train.run_folder import versions
 
@@ -183,6 +185,12 @@ def test_help(arguments):
     assert result.out.startswith("Usage: fastvae")
 
 
+def test_help_lists_what_train_takes():
+    text = fastvae("train", "--help").out
+    for choice in (*DATA, *MODELS, *LIKELIHOODS, *DEVICES, *AMP, *PRESETS):
+        assert re.search(rf"\b{choice}\b", text), choice
+
+
 def test_runs_are_named_after_data_and_time(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
@@ -258,18 +266,22 @@ OPTION_MISTAKES = {
     "amp": (("train", "--amp", "fp8"), "'--amp'"),
     "device": (("train", "--device", "tpu"), "'--device'"),
     "hidden": (("train", "--hidden", "wide"), "'--hidden': 'wide' is not a list of whole numbers"),
-    "hidden zero": (("train", "--hidden", "8,0"), r"--hidden: got \(8, 0\); takes widths of at least 1"),
-    "latent": (("train", "--latent-dim", "0"), "--latent-dim: got 0; takes a whole number of at least 1"),
+    "hidden zero": (("train", "--hidden", "8,0"), r"--hidden: got 0; input should be greater than or equal to 1"),
+    "latent": (("train", "--latent-dim", "0"), "--latent-dim: got 0; input should be greater than or equal to 1"),
     "latent text": (("train", "--latent-dim", "two"), "'--latent-dim': 'two' is not a valid integer"),
-    "beta": (("train", "--beta", "-1"), "--beta: got -1.0; takes a finite number of at least 0"),
-    "beta nan": (("train", "--beta", "nan"), "--beta: got nan"),
+    "beta": (("train", "--beta", "-1"), "--beta: got -1.0; input should be greater than or equal to 0"),
+    "beta nan": (("train", "--beta", "nan"), "--beta: got nan; input should be a finite number"),
     "batch": (("train", "--batch-size", "0"), "--batch-size: got 0"),
     "epochs": (("train", "--epochs", "0"), "--epochs: got 0"),
-    "lr": (("train", "--lr", "0"), "--lr: got 0.0; takes a finite number above 0"),
+    "lr": (("train", "--lr", "0"), "--lr: got 0.0; input should be greater than 0"),
     "seed": (("train", "--seed", "-1"), "--seed: got -1"),
     "threads": (("train", "--threads", "0"), "--threads: got 0"),
-    "no data dir": (("train", "--data", "mnist"), "--data-dir: got none; takes the folder"),
-    "needless data dir": (("train", "--data-dir", "x"), "--data-dir: got .*/x'; takes none with data 'digits'"),
+    "no data dir": (("train", "--data", "mnist"), "--data-dir: got None; takes the folder"),
+    "needless data dir": (("train", "--data-dir", "x"), "--data-dir: got 'x'; takes none with data 'digits'"),
+    "home": (
+        ("train", "--data", "mnist", "--data-dir", "~no-such-user/x"),
+        "--data-dir: got '~no-such-user/x'; takes no ~",
+    ),
     "lost data dir": (("train", "--data", "mnist", "--data-dir", "x"), "/x: no such folder"),
     "resume and out": (("train", "--resume", "a", "--out", "b"), "--out: got a folder with --resume"),
     "resume nothing": (("train", "--resume", "missing"), "missing: no such run folder"),
@@ -311,6 +323,36 @@ def test_existing_run_is_not_overwritten(run):
     assert {file: file.read_bytes() for file in run.iterdir()} == before
 
 
+def fail_to_start(*arguments):
+    raise UserError("out of luck")
+
+
+def test_run_that_failed_in_its_first_epoch_may_begin_again(tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer.Trainer, "_epoch", fail_to_start)
+        assert "out of luck" in fails("train", *TINY, "--lr", "2", "--out", run)
+    assert [file.name for file in run.iterdir()] == ["config.json"]
+    (run / ".partial-checkpoint.pt").write_bytes(b"part")
+    assert fastvae("train", *TINY, "--lr", "0.01", "--epochs", 1, "--out", run).code == 0
+    assert json.loads((run / "config.json").read_text())["config"]["lr"] == 0.01
+    assert not list(run.glob(".partial-*"))
+
+
+@pytest.mark.parametrize("content", ["{}", '{"config": {}, "versions": {}}', "not JSON"])
+def test_config_of_another_program_is_not_overwritten(tmp_path, content):
+    (tmp_path / "config.json").write_text(content)
+    assert "exists and is not empty" in fails("train", *TINY, "--out", tmp_path)
+    assert (tmp_path / "config.json").read_text() == content
+
+
+def test_run_with_a_checkpoint_does_not_begin_again(run):
+    for file in run.iterdir():
+        if file.name not in ("config.json", "checkpoint.pt"):
+            file.unlink()
+    assert "exists and is not empty" in fails("train", *TINY, "--out", run)
+
+
 def test_out_that_cannot_be_made(tmp_path):
     (tmp_path / "file").touch()
     assert f"--out: {tmp_path / 'file'}" in fails("train", *TINY, "--out", tmp_path / "file")
@@ -348,13 +390,24 @@ def cut(file):
     file.write_bytes(file.read_bytes()[:-40])
 
 
+def as_folder(file):
+    file.unlink()
+    file.mkdir()
+
+
 DAMAGES = {
     "config missing": (lambda run: (run / "config.json").unlink(), "not a run folder, it has no config.json"),
-    "config cut": (lambda run: cut(run / "config.json"), "config.json: damaged, not JSON"),
-    "config binary": (lambda run: (run / "config.json").write_bytes(b"\xff\xfe\0"), "config.json: damaged, not JSON"),
-    "config list": (lambda run: (run / "config.json").write_text("[]"), "config.json: damaged, it has no entry"),
-    "config field": (lambda run: edit(run, latent_dim="two"), "config.json: latent_dim: got 'two'; takes a whole"),
-    "config extra": (lambda run: edit(run, more=1), "config.json: config: got the fields"),
+    "config cut": (lambda run: cut(run / "config.json"), "config.json: invalid JSON: EOF"),
+    "config binary": (lambda run: (run / "config.json").write_bytes(b"\xff\xfe\0"), "config.json: invalid JSON"),
+    "config list": (lambda run: (run / "config.json").write_text("[]"), "config.json: input should be an object"),
+    "config empty": (lambda run: (run / "config.json").write_text("{}"), "config.json: config: got nothing; field req"),
+    "config folder": (lambda run: as_folder(run / "config.json"), "config.json: Is a directory"),
+    "config field": (
+        lambda run: edit(run, latent_dim="two"),
+        "config.json: config.latent_dim: got 'two'; input should",
+    ),
+    "config extra": (lambda run: edit(run, more=1), "config.json: config.more: got 1; extra inputs are not permitted"),
+    "config both": (lambda run: edit(run, data_dir="x"), "config.json: config.data_dir: got 'x'; takes none with data"),
     "weights missing": (lambda run: (run / "weights.safetensors").unlink(), "weights.safetensors: no such file"),
     "weights cut": (lambda run: cut(run / "weights.safetensors"), "weights.safetensors: damaged"),
     "weights empty": (lambda run: (run / "weights.safetensors").write_bytes(b""), "weights.safetensors: damaged"),
@@ -389,11 +442,24 @@ def test_damaged_checkpoint_cannot_be_resumed(run):
     assert "checkpoint.pt: damaged" in fails("train", "--resume", run)
 
 
-@pytest.mark.parametrize("text", ["", "epoch\n1\n", None])
-def test_damaged_metrics(run, text):
+DAMAGED_METRICS = {
+    "empty": (lambda text: b"", "should have at least 1 item"),
+    "columns missing": (lambda text: b"epoch\n1\n", "train_elbo: got nothing; field required"),
+    "columns more": (lambda text: text.replace(b"\n", b",more\n", 1), "more: got None; extra inputs"),
+    "not a number": (lambda text: text + b"3,x\n", "train_elbo: got 'x'; input should be a valid number"),
+    "binary": (lambda text: b"\xff\xfe\0", "can't decode byte 0xff"),
+    "endless field": (lambda text: text + 200_000 * b"1", "field larger than field limit"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED_METRICS)
+def test_damaged_metrics(run, damage):
+    do, message = DAMAGED_METRICS[damage]
     file = run / "metrics.csv"
-    file.write_text(file.read_text() + "3,x\n" if text is None else text)
-    assert "metrics.csv: damaged" in fails("plot", run)
+    file.write_bytes(do(file.read_bytes()))
+    line = fails("plot", run)
+    assert f"{file}: " in line
+    assert message in line
 
 
 @pytest.mark.parametrize(

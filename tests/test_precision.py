@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from ops import OPS
 from oracle import evaluate
 from posteriors import posterior, prior_of, unit_scale
 
@@ -139,3 +140,16 @@ def test_the_gradient_of_a_broadcast_operand_is_summed_in_double(batch):
     exact = math.fsum((1 - x.double() ** 2).flatten().tolist())
     terms = math.fsum((1 - x.double() ** 2).abs().flatten().tolist())
     assert abs(log_scale.grad.item() - exact) <= torch.finfo(torch.float32).eps * (abs(exact) + terms / 100)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("name", OPS)
+def test_half_precision_is_float32_rounded_once(name, dtype, alone):
+    """Upcast at load, round to nearest at store: the bits of the float32 run, rounded by torch."""
+    op = OPS[name]
+    wanted = op.wanted[:1] if alone else op.wanted
+    operands = op.operands((7, 331), dtype)
+    results = evaluate(op.call, operands, wanted)
+    for key, value in evaluate(op.call, {key: value.float() for key, value in operands.items()}, wanted).items():
+        assert torch.equal(results[key], value.to(results[key].dtype)), key

@@ -81,8 +81,7 @@ def test_probabilities(dtype):
 @pytest.mark.parametrize("probability", [-0.1, 1.1, NAN, INF, -INF])
 @pytest.mark.parametrize("target", [0.0, 0.3, 1.0])
 def test_what_is_no_probability_gives_nan(probability, target):
-    value = F.binary_cross_entropy(torch.tensor([probability]), torch.tensor([target]))
-    assert value.isnan() or target in (0.0, 1.0)
+    assert F.binary_cross_entropy(torch.tensor([probability]), torch.tensor([target])).isnan()
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

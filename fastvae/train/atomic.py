@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-from fastvae.train.errors import UserError
+_PREFIX: Final = ".partial-"
 
 
 def write(path: Path, writer: Callable[[Path], object]) -> None:
     """Have `writer` fill a file beside `path`, then put it in the place of `path` in one step."""
     # The suffix stays last: some writers choose the format by it.
-    temporary = path.with_name(f".partial-{path.name}")
+    temporary = path.with_name(_PREFIX + path.name)
     writer(temporary)
     temporary.replace(path)
+
+
+def is_partial(path: Path) -> bool:
+    """Whether this is what a killed `write` left."""
+    return path.name.startswith(_PREFIX)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -26,17 +31,3 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: object) -> None:
     """`value` as indented JSON."""
     write_text(path, json.dumps(value, indent=2) + "\n")
-
-
-def read_json(path: Path) -> Any:
-    """The JSON of a file that may be damaged.
-
-    Raises:
-        UserError: the file is missing, unreadable or not JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
-        raise UserError(f"{path}: damaged, not JSON ({error})") from error

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import click
 import torch
@@ -18,6 +19,8 @@ from fastvae.train.run_folder import RunFolder
 from fastvae.train.sampling import save_samples
 from fastvae.train.trainer import Trainer
 
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
 
 class _Widths(click.ParamType[tuple[int, ...]]):
     name = "widths"
@@ -31,44 +34,54 @@ class _Widths(click.ParamType[tuple[int, ...]]):
             self.fail(f"{value!r} is not a list of whole numbers such as 512,256, nor none", param, ctx)
 
 
-def _default(field: str) -> str:
+def _setting(field: str, kind: click.ParamType[Any] | type, text: str, **more: Any) -> Callable[[_Command], _Command]:
+    """The option of a field of the config, with its default in its help."""
     if field in COMMON:
-        return f"[default: {COMMON[field]}]"
-    values = ((name, row[field]) for name, row in BY_DATA.items())
-    shown = (f"{','.join(map(str, v)) if isinstance(v, tuple) else v} ({name})" for name, v in values)
-    return f"[default: {', '.join(shown)}]"
+        default = str(COMMON[field])
+    else:
+        values = ((name, row[field]) for name, row in BY_DATA.items())
+        default = ", ".join(f"{','.join(map(str, v)) if isinstance(v, tuple) else v} ({name})" for name, v in values)
+    return click.option(settings.option(field), type=kind, help=f"{text} [default: {default}]", **more)
 
 
+_PRESETS: Final = "; ".join(
+    f"{name}: {row['model']}, latent dimension {row['latent_dim']}, on {row['data']}" for name, row in PRESETS.items()
+)
 _run_argument = click.argument("run", type=click.Path(path_type=Path))
 _data_dir_option = click.option("--data-dir", metavar="DIR", help="Folder of the four MNIST files, gzipped or not.")
-_device_option = click.option("--device", type=click.Choice(DEVICES), help="[default: auto]")
+_device_option = _setting("device", click.Choice(DEVICES), "Where to compute; auto takes CUDA if there.")
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(run_folder.versions()["fastvae"], message="%(prog)s %(version)s")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
-    """Train, evaluate and look at variational autoencoders on fused kernels."""
+    """Train, evaluate and look at variational autoencoders on fused kernels.
+
+    Begin with `fastvae train`. RUN is the folder that it writes.
+    """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
 
 @cli.command()
-@click.option("--preset", type=click.Choice(tuple(PRESETS)), help="A published write-up; other options override it.")
-@click.option("--data", type=click.Choice(DATA), help=_default("data"))
+@click.option(
+    "--preset", type=click.Choice(tuple(PRESETS)), help=f"A published write-up ({_PRESETS}); other options override it."
+)
+@_setting("data", click.Choice(DATA), "Images to train on.")
 @_data_dir_option
-@click.option("--model", type=click.Choice(MODELS), help=_default("model"))
-@click.option("--hidden", type=_Widths(), help=f"Widths of the dense layers, or none. {_default('hidden')}")
-@click.option("--latent-dim", type=int, help=_default("latent_dim"))
-@click.option("--likelihood", type=click.Choice(LIKELIHOODS), help=_default("likelihood"))
-@click.option("--beta", type=float, help=f"Weight of the KL. {_default('beta')}")
-@click.option("--batch-size", type=int, help=_default("batch_size"))
-@click.option("--epochs", type=int, help=_default("epochs"))
-@click.option("--lr", type=float, help=f"Learning rate of Adam. {_default('lr')}")
+@_setting("model", click.Choice(MODELS), "Kind of networks.")
+@_setting("hidden", _Widths(), "Widths of the dense layers, such as 512,256, or none.")
+@_setting("latent_dim", int, "Size of the latent; 2 adds a picture of it.")
+@_setting("likelihood", click.Choice(LIKELIHOODS), f"p(x|z) of a pixel: {', '.join(LIKELIHOODS)}.", metavar="NAME")
+@_setting("beta", float, "Weight of the KL.")
+@_setting("batch_size", int, "Images per step.")
+@_setting("epochs", int, "Passes over the training images.")
+@_setting("lr", float, "Learning rate of Adam.")
 @_device_option
-@click.option("--amp", type=click.Choice(AMP), help=f"Mixed precision in training. {_default('amp')}")
+@_setting("amp", click.Choice(AMP), "Mixed precision in training.")
 @click.option("--compile/--no-compile", default=None, help="Train through torch.compile. [default: no]")
-@click.option("--seed", type=int, help=_default("seed"))
+@_setting("seed", int, "Seed of the weights, the order of the images and the noise.")
 @click.option("--threads", type=int, help="CPU threads. [default: 1 (digits), torch's (mnist)]")
 @click.option("--out", metavar="DIR", help="A new folder for the run. [default: runs/DATA-TIME]")
 @click.option("--resume", metavar="RUN", help="Continue a run; with a larger --epochs, go further.")
@@ -83,7 +96,6 @@ def train(out: str | None, resume: str | None, **values: Any) -> None:
     torch.set_num_threads(config.threads)
     if folder is None:
         folder = run_folder.create(out, config.data)
-        folder.write_config(config)
     trainer = Trainer(config, dataset, folder)
     done = len(trainer.history)
     if config.epochs < done:
@@ -136,7 +148,7 @@ def _test_part(config: Config, data_dir: str | None, vae: VAE) -> data.Split:
 @_data_dir_option
 @_device_option
 def evaluate(run: Path, num_samples: int | None, data_dir: str | None, device: str | None) -> None:
-    """Evaluate RUN on its test images."""
+    """Evaluate RUN on its test images. Prints the ELBO, and writes it to evaluation.json."""
     folder, config, vae = _open(run, device)
     test = _test_part(config, data_dir, vae)
     means = evaluation.elbo(vae, test, config.seed, model.log_normalizer(config))
@@ -155,12 +167,14 @@ def evaluate(run: Path, num_samples: int | None, data_dir: str | None, device: s
 
 @cli.command()
 @_run_argument
-@click.option("-n", "--number", type=click.IntRange(min=1), default=64, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0, max=2**63 - 1), default=0, show_default=True)
+@click.option("-n", "--number", type=click.IntRange(min=1), default=64, show_default=True, help="How many images.")
+@click.option(
+    "--seed", type=click.IntRange(min=0, max=2**63 - 1), default=0, show_default=True, help="Seed of the latents."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="A .png, .npy or .npz file. [default: RUN/generated.png]")
 @_device_option
 def sample(run: Path, number: int, seed: int, out: Path | None, device: str | None) -> None:
-    """Draw images from the model of RUN."""
+    """Draw images from the model of RUN, with latents from the prior."""
     path = RunFolder(run).path / "generated.png" if out is None else out
     _, _, vae = _open(run, device)
     save_samples(vae, number, seed, path)

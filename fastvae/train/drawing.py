@@ -63,7 +63,7 @@ def _figures(config: Config, model: VAE, test: Split, history: list[Epoch]) -> I
         quantiles, decoded = _manifold(model, test.images.device)
         title = f"Decoded latent at normal quantiles 0.05 to 0.95\n{run}"
         yield "manifold.png", pictures.manifold(images(decoded), quantiles, title)
-    yield "losses.png", pictures.losses(history)
+    yield "losses.png", pictures.losses(history, run)
 
 
 def _one_of_each(labels: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import Formatter, MaxNLocator
 from numpy.typing import NDArray
 
 from fastvae.train import atomic
@@ -44,11 +44,10 @@ def tile(images: Array, columns: int) -> Array:
     return canvas
 
 
-def _show(axes: Axes, picture: Array, extent: tuple[float, float, float, float] | None = None) -> None:
+def _show(axes: Axes, picture: Array) -> None:
     cmap = colormaps["gray"].with_extremes(bad="white")
-    axes.imshow(picture, cmap=cmap, vmin=0, vmax=1, interpolation="nearest", extent=extent, aspect="equal")
-    if extent is None:
-        axes.set(xticks=[], yticks=[])
+    axes.imshow(picture, cmap=cmap, vmin=0, vmax=1, interpolation="nearest", aspect="equal")
+    axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
 
 
@@ -67,8 +66,8 @@ def sample_grid(images: Array, title: str) -> Figure:
 def reconstructions(originals: Array, reconstructed: Array, title: str, columns: int = 10) -> Figure:
     """Rows of `columns` originals, their reconstructions under them."""
     blocks = range(0, len(originals), columns)
-    figure = Figure(figsize=(8.0, 1.75 * len(blocks) + 0.5), layout="constrained")
-    figure.suptitle(title)
+    figure = Figure(figsize=(8.0, 1.5 * len(blocks) + 0.6), layout="constrained")
+    figure.suptitle(title, fontsize="large")
     height = originals.shape[1]
     for axes, start in zip(figure.subplots(len(blocks), 1, squeeze=False)[:, 0], blocks, strict=True):
         pair = (originals[start : start + columns], reconstructed[start : start + columns])
@@ -93,7 +92,7 @@ def latent(points: Array, labels: Array, title: str, axis_names: tuple[str, str]
     axes.set(title=title, xlabel=axis_names[0], ylabel=axis_names[1])
     axes.set_aspect("equal", adjustable="datalim")
     axes.grid(alpha=0.25)
-    axes.legend(title="label", loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    axes.legend(title="label", loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, handletextpad=0.2)
     return figure
 
 
@@ -103,10 +102,10 @@ def manifold(images: Array, coordinates: Array, title: str) -> Figure:
     _, height, width = images.shape
     figure = Figure(figsize=(7.0, 7.0 * height / width), layout="constrained")
     axes = figure.subplots()
-    picture = tile(images, side)
-    _show(axes, picture)
-    shown = np.linspace(0, side - 1, 7).round().astype(int)
-    names = [f"{coordinates[index]:.2f}" for index in shown]
+    _show(axes, tile(images, side))
+    # An even number of ticks lies evenly about the middle of an even side.
+    shown = np.linspace(0, side - 1, 6).round().astype(int)
+    names = [Formatter.fix_minus(f"{coordinates[index]:.2f}") for index in shown]
     axes.set_xticks([index * (width + _GAP) + width / 2 - 0.5 for index in shown], names)
     axes.set_yticks([(side - 1 - index) * (height + _GAP) + height / 2 - 0.5 for index in shown], names)
     axes.set(title=title, xlabel="$z_1$ (prior standard deviations)", ylabel="$z_2$ (prior standard deviations)")
@@ -120,16 +119,17 @@ _CURVES: Final = (
 )
 
 
-def losses(history: Sequence[Epoch]) -> Figure:
+def losses(history: Sequence[Epoch], title: str) -> Figure:
     """Negative ELBO and its two parts per epoch, train and test."""
-    figure = Figure(figsize=(12.0, 3.8), layout="constrained")
+    figure = Figure(figsize=(12.0, 4.0), layout="constrained")
+    figure.suptitle(title, fontsize="large")
     epochs = [row.epoch for row in history]
-    for axes, (title, name, sign) in zip(figure.subplots(1, len(_CURVES)), _CURVES, strict=True):
+    for axes, (quantity, name, sign) in zip(figure.subplots(1, len(_CURVES)), _CURVES, strict=True):
         for part in ("train", "test"):
             values = [sign * getattr(row, f"{part}_{name}") for row in history]
             axes.plot(epochs, values, label=part, marker="o" if len(epochs) < 25 else None, markersize=3.5)
-        axes.set(title=title, xlabel="epoch", ylabel="nats per image")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set(xlabel="epoch", ylabel=f"{quantity} (nats per image)", xlim=(0.5, len(epochs) + 0.5))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
         axes.grid(alpha=0.25)
         axes.legend()
     return figure

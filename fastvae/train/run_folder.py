@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Final
 
 import numpy as np
 import torch
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from fastvae.train import atomic
 from fastvae.train.config import Config
-from fastvae.train.errors import UserError
+from fastvae.train.errors import UserError, first_problem
 from fastvae.train.metrics import Epoch
 
 
@@ -32,6 +33,14 @@ def versions() -> dict[str, str]:
         "numpy": np.__version__,
         "python": platform.python_version(),
     }
+
+
+class _ConfigFile(BaseModel):
+    config: Config
+    versions: dict[str, str]
+
+
+_METRICS: Final = TypeAdapter(Annotated[list[Epoch], Field(min_length=1)])
 
 
 class RunFolder:
@@ -55,7 +64,8 @@ class RunFolder:
 
     def write_config(self, config: Config) -> None:
         """Write `config.json`."""
-        atomic.write_json(self.config_file, {"config": config.to_json(), "versions": versions()})
+        content = _ConfigFile(config=config, versions=versions())
+        atomic.write_text(self.config_file, content.model_dump_json(indent=2) + "\n")
 
     def read_config(self) -> Config:
         """The settings of the run.
@@ -67,13 +77,10 @@ class RunFolder:
             raise UserError(f"{self.path}: {'not a folder' if self.path.exists() else 'no such run folder'}")
         if not self.config_file.exists():
             raise UserError(f"{self.path}: not a run folder, it has no {self.config_file.name}")
-        content: Any = atomic.read_json(self.config_file)
-        if not isinstance(content, dict) or "config" not in content:
-            raise UserError(f"{self.config_file}: damaged, it has no entry 'config'")
         try:
-            return Config.from_json(content["config"])
-        except UserError as error:
-            raise UserError(f"{self.config_file}: {error}") from error
+            return _ConfigFile.model_validate_json(self.config_file.read_bytes()).config
+        except ValidationError as error:
+            raise UserError(f"{self.config_file}: {first_problem(error)}") from error
 
     def write_metrics(self, history: Sequence[Epoch]) -> None:
         """Write `metrics.csv`: the whole of it, so that no row is there twice after a resume."""
@@ -91,31 +98,41 @@ class RunFolder:
         """
         try:
             with self.metrics_file.open(encoding="utf-8", newline="") as file:
-                header, *rows = csv.reader(file)
-            if tuple(header) != Epoch._fields:
-                raise ValueError(f"columns {', '.join(header)}")
-            return [Epoch(int(first), *map(float, rest)) for first, *rest in rows]
-        except OSError as error:
-            raise UserError(f"{self.metrics_file}: {error.strerror}") from error
-        except (ValueError, TypeError) as error:
-            raise UserError(f"{self.metrics_file}: damaged ({error})") from error
+                return _METRICS.validate_python(list(csv.DictReader(file)))
+        except ValidationError as error:
+            raise UserError(f"{self.metrics_file}: {first_problem(error)}") from error
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise UserError(f"{self.metrics_file}: {error}") from error
 
 
 def create(out: str | None, data: str) -> RunFolder:
-    """A new, empty run folder: `out`, or one under ``runs/`` named after the data and the time.
+    """A run folder to begin in: `out`, or one under ``runs/`` named after the data and the time.
 
     Raises:
-        UserError: `out` exists and is not an empty folder, or cannot be made.
+        UserError: `out` exists and holds more than a run that ended before its first epoch did, or cannot be made.
     """
     path = Path(out) if out is not None else _unused(Path("runs") / f"{data}-{datetime.now():%Y%m%d-%H%M%S}")
     try:
         path.mkdir(parents=True, exist_ok=True)
-        occupied = any(path.iterdir())
+        free = _is_free(path)
     except OSError as error:
         raise UserError(f"--out: {path}: {error.strerror}") from error
-    if occupied:
+    if not free:
         raise UserError(f"--out: {path} exists and is not empty; takes a new folder (--resume continues a run)")
     return RunFolder(path)
+
+
+def _is_free(path: Path) -> bool:
+    """Empty, or with no more than the config of a run: one that failed or was killed in its first epoch."""
+    names = [file.name for file in path.iterdir() if not atomic.is_partial(file)]
+    folder = RunFolder(path)
+    if names != [folder.config_file.name]:
+        return not names
+    try:
+        folder.read_config()
+    except UserError:
+        return False
+    return True
 
 
 def _unused(path: Path) -> Path:

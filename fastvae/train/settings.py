@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
 from typing import Any, Final
 
 import torch
+from pydantic import ValidationError
 
-from fastvae.train.config import Config, absolute
-from fastvae.train.errors import InvalidSettingError, UserError
+from fastvae.train.config import Config
+from fastvae.train.errors import UserError, first_problem
 from fastvae.train.presets import resolve
 from fastvae.train.run_folder import RunFolder
 
@@ -73,8 +73,7 @@ def changed(config: Config, changes: dict[str, Any]) -> Config:
     Raises:
         UserError: a value out of its range.
     """
-    fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
-    return _validated({**fields, **changes})
+    return _validated({**config.model_dump(), **changes})
 
 
 def _shown(value: object) -> str:
@@ -83,6 +82,6 @@ def _shown(value: object) -> str:
 
 def _validated(settings: dict[str, Any]) -> Config:
     try:
-        return Config(**{**settings, "data_dir": absolute(settings["data_dir"])})
-    except InvalidSettingError as error:
-        raise UserError(f"{option(error.field)}: {error.problem}") from error
+        return Config(**settings)
+    except ValidationError as error:
+        raise UserError(first_problem(error, option)) from error

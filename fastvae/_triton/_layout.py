@@ -1,0 +1,150 @@
+"""Where the elements of strided operands lie, in the fewest dimensions: the host side of `_tile`.
+
+An op walks its elements as rows by columns: a row is a sample, or everything where no sum per sample is wanted.
+Neighbouring dimensions that all operands step through alike become one, so that contiguous tensors have one column
+dimension of stride 1, and any other view is read where it lies.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import triton.language as tl
+from torch import Tensor
+
+LANES: Final = 4
+"""Elements of a group: what the noise contract makes of one counter, and the least a vector load takes."""
+
+_INT32_ELEMENTS: Final = 2**31 - 2**20
+
+
+class Tiling(NamedTuple):
+    """How programs share the elements. Columns count groups of four where `grouped`, else elements."""
+
+    rows: int
+    columns: int
+    chunks: int
+    row_sizes: tuple[int, ...]
+    column_sizes: tuple[int, ...]
+    tile_rows: Any
+    tile_groups: Any
+    grouped: Any
+    wide: Any
+
+
+class Steps(NamedTuple):
+    """The strides of one operand, in units of `unit` elements; a unit of 0 is one value for all.
+
+    A unit of 4 tells the compiler what a stride such as 20 does not: every group starts on a group's boundary.
+    """
+
+    row_strides: tuple[int, ...]
+    column_strides: tuple[int, ...]
+    lane_stride: int
+    unit: Any
+
+
+class Operand(NamedTuple):
+    """A tensor, where it starts (in units) and its strides, as kernels take them."""
+
+    pointer: Tensor
+    start: int
+    steps: Steps
+
+
+class Plan(NamedTuple):
+    """A tiling, the steps of each operand, and the number of programs."""
+
+    tiling: Tiling
+    steps: tuple[Steps, ...]
+    programs: int
+
+
+def contiguous_strides(shape: Sequence[int]) -> tuple[int, ...]:
+    """The strides of the logical, row-major index of an element."""
+    strides = [1]
+    for size in reversed(shape[1:]):
+        strides.append(strides[-1] * size)
+    return tuple(reversed(strides[: len(shape)]))
+
+
+@functools.lru_cache(maxsize=4096)
+def plan(
+    shape: tuple[int, ...], strides: tuple[tuple[int, ...], ...], row_dims: int, block: int, widest: int | None = None
+) -> Plan:
+    """Tile `shape`, whose first `row_dims` dimensions are rows, in blocks of `block` elements.
+
+    Args:
+        shape: the common shape, without a zero.
+        strides: one tuple an operand, in elements; the first one decides the order in which columns are walked.
+        row_dims: 0 for one row.
+        block: elements a program covers, a power of two.
+        widest: columns a program covers at most, a power of two.
+    """
+    row_sizes, row_strides = _collapse(shape[:row_dims], [operand[:row_dims] for operand in strides])
+    sizes, column_strides = _collapse(*_memory_order(shape[row_dims:], [operand[row_dims:] for operand in strides]))
+    rows, columns = math.prod(row_sizes), math.prod(sizes)
+    width = block if row_dims == 0 else min(widest or block, max(LANES, 1 << (columns - 1).bit_length()))
+    grouped = sizes[-1] % LANES == 0
+    chunks = -(-columns // width)
+    tile_rows = 1 if row_dims == 0 else block // width
+    if grouped:
+        columns, sizes = columns // LANES, (*sizes[:-1], sizes[-1] // LANES)
+    tiling = Tiling(
+        rows,
+        columns,
+        chunks,
+        row_sizes,
+        sizes,
+        tl.constexpr(tile_rows),
+        tl.constexpr(width // LANES),
+        tl.constexpr(grouped),
+        tl.constexpr(math.prod(shape) >= _INT32_ELEMENTS),
+    )
+    steps = tuple(_steps(*operand, grouped) for operand in zip(row_strides, column_strides, strict=True))
+    return Plan(tiling, steps, -(-rows // tile_rows) * chunks)
+
+
+def _memory_order(
+    sizes: Sequence[int], strides: Sequence[Sequence[int]]
+) -> tuple[Sequence[int], Sequence[Sequence[int]]]:
+    """The dimensions as the first operand lies in memory, outermost first."""
+    order = sorted(range(len(sizes)), key=lambda dim: -strides[0][dim])
+    return [sizes[dim] for dim in order], [[operand[dim] for dim in order] for operand in strides]
+
+
+def _collapse(sizes: Sequence[int], strides: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
+    """Merge each dimension into its left neighbour where all operands step through both as through one."""
+    merged_sizes: list[int] = []
+    merged: list[list[int]] = [[] for _ in strides]
+    for dim, size in enumerate(sizes):
+        if size == 1:
+            continue
+        if merged_sizes and all(
+            steps[-1] == operand[dim] * size for steps, operand in zip(merged, strides, strict=True)
+        ):
+            merged_sizes[-1] *= size
+            for steps, operand in zip(merged, strides, strict=True):
+                steps[-1] = operand[dim]
+        else:
+            merged_sizes.append(size)
+            for steps, operand in zip(merged, strides, strict=True):
+                steps.append(operand[dim])
+    if not merged_sizes:
+        return (1,), [(0,) for _ in strides]
+    return tuple(merged_sizes), [tuple(steps) for steps in merged]
+
+
+def _steps(row_strides: tuple[int, ...], column_strides: tuple[int, ...], grouped: bool) -> Steps:
+    *outer, inner = column_strides
+    if not any((*row_strides, *column_strides)):
+        return Steps(row_strides, column_strides, 0, tl.constexpr(0))
+    if not grouped:
+        return Steps(row_strides, column_strides, 0, tl.constexpr(1))
+    if inner == 1 and not any(stride % LANES for stride in (*row_strides, *outer)):
+        by_group = tuple(stride // LANES for stride in row_strides), tuple(stride // LANES for stride in outer)
+        return Steps(by_group[0], (*by_group[1], 1), 1, tl.constexpr(LANES))
+    return Steps(row_strides, (*outer, inner * LANES), inner, tl.constexpr(1))

@@ -1,0 +1,110 @@
+"""The tile of a program, `[rows, groups, 4]`, and access to strided operands at it: the device side of `_layout`."""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def locate(tiling):
+    """(row, column, lane, mask) of this program's elements; columns count groups where the tiling does."""
+    program = tl.program_id(0)
+    if tiling.wide:
+        program = program.to(tl.int64)
+    return locate_at(tiling, program // tiling.chunks, program % tiling.chunks)
+
+
+@triton.jit
+def locate_at(tiling, row_block, chunk):
+    """`locate` of a block of rows and a chunk of their columns."""
+    row = row_block * tiling.tile_rows + tl.arange(0, tiling.tile_rows)[:, None, None]
+    column = chunk * tiling.tile_groups + tl.arange(0, tiling.tile_groups)[None, :, None]
+    lane = tl.arange(0, 4)[None, None, :]
+    if not tiling.grouped:
+        column = column * 4 + lane
+    mask = (row < tiling.rows) & (column < tiling.columns)
+    return row, column, lane, mask
+
+
+@triton.jit
+def _dot(index, sizes, strides):
+    """The offset of a row-major `index` into `sizes`: its digits times the strides."""
+    rank: tl.constexpr = len(sizes)
+    offset = tl.zeros(index.shape, tl.int64)
+    for inner in tl.static_range(rank - 1):
+        dim: tl.constexpr = rank - 1 - inner
+        offset += (index % sizes[dim]).to(tl.int64) * strides[dim]
+        index = index // sizes[dim]
+    return offset + index.to(tl.int64) * strides[0]
+
+
+@triton.jit
+def units(steps, tiling, at):
+    """The offset of each element's group (or of the element, where nothing is grouped), in units."""
+    return _dot(at[0], tiling.row_sizes, steps.row_strides) + _dot(at[1], tiling.column_sizes, steps.column_strides)
+
+
+@triton.jit
+def offsets(steps, start, tiling, at):
+    """The offset of each element, `start` units further on."""
+    if tiling.grouped:
+        return (units(steps, tiling, at) + start) * steps.unit + at[2] * steps.lane_stride
+    else:
+        return units(steps, tiling, at) + start
+
+
+@triton.jit
+def convert(value, dtype: tl.constexpr):
+    """`value` as `dtype`; between float64 and the halves by way of float32, the one way devices know."""
+    if value.dtype == tl.bfloat16 or (value.dtype == tl.float64 and dtype != tl.float64):
+        return value.to(tl.float32).to(dtype)
+    else:
+        return value.to(dtype)
+
+
+@triton.jit
+def from_bits(bits, dtype: tl.constexpr):
+    """The float64 whose bits are an int64, as `dtype`."""
+    return bits.to(tl.float64, bitcast=True).to(dtype)
+
+
+@triton.jit
+def load_at(operand, further, tiling, at, dtype: tl.constexpr):
+    """The operand's elements, `further` elements on, as `dtype`; 0 outside the tile's mask."""
+    if operand.steps.unit == 0:
+        return convert(tl.load(operand.pointer + further), dtype)
+    else:
+        pointers = operand.pointer + further + offsets(operand.steps, operand.start, tiling, at)
+        return convert(tl.load(pointers, mask=at[3], other=0), dtype)
+
+
+@triton.jit
+def load(operand, tiling, at, dtype: tl.constexpr):
+    """The operand's elements as `dtype`; 0 outside the tile's mask."""
+    return load_at(operand, 0, tiling, at, dtype)
+
+
+@triton.jit
+def store_at(operand, further, tiling, at, value):
+    """Round `value` to the operand's dtype and store it, `further` elements on."""
+    pointers = operand.pointer + further + offsets(operand.steps, operand.start, tiling, at)
+    tl.store(pointers, convert(value, operand.pointer.dtype.element_ty), mask=at[3])
+
+
+@triton.jit
+def store(operand, tiling, at, value):
+    """Round `value` to the operand's dtype and store it."""
+    store_at(operand, 0, tiling, at, value)
+
+
+@triton.jit
+def store_sums(partials, tiling, at, value):
+    """One sum a row of the tile, into `partials[row, chunk]`."""
+    present = tl.where(at[3], value, 0.0)
+    sums = tl.sum(tl.sum(present, axis=2), axis=1)
+    program = tl.program_id(0)
+    if tiling.wide:
+        program = program.to(tl.int64)
+    row = (program // tiling.chunks) * tiling.tile_rows + tl.arange(0, tiling.tile_rows)
+    tl.store(partials + row.to(tl.int64) * tiling.chunks + program % tiling.chunks, sums, mask=row < tiling.rows)

@@ -1,0 +1,127 @@
+"""Log-density of a diagonal Gaussian on the device."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from fastvae import _outputs
+from fastvae._options import ScaleForm
+from fastvae._triton import _launch, _tile, reduce, scale_forms
+from fastvae._triton.elementary import constant_like
+
+
+@triton.jit
+def _forward(z, mu, scale, log_prob, partials, tiling, form, dtype: tl.constexpr):
+    at = _tile.locate(tiling)
+    r = _tile.load(z, tiling, at, dtype)
+    value = constant_like(r, -0.91893853320467274178)
+    if scale is not None:
+        raw = scale_forms.clamp(_tile.load(scale, tiling, at, dtype), form)
+        r = (r - _tile.load(mu, tiling, at, dtype)) * scale_forms.inverse_sigma(raw, form)
+        value = value - scale_forms.log_abs_sigma(raw, form)
+    value = value - (0.5 * r) * r
+    if log_prob is not None:
+        _tile.store(log_prob, tiling, at, value)
+    else:
+        _tile.store_sums(partials, tiling, at, value)
+
+
+@triton.jit(do_not_specialize=["factor"])
+def _backward(z, mu, scale, upstream, grad_z, grad_mu, grad_scale, tiling, factor, form, dtype: tl.constexpr):
+    at = _tile.locate(tiling)
+    gradient = _tile.load(upstream, tiling, at, dtype) * _tile.from_bits(factor, dtype)
+    r = _tile.load(z, tiling, at, dtype)
+    along_z = -gradient * r
+    if scale is not None:
+        unclamped = _tile.load(scale, tiling, at, dtype)
+        raw = scale_forms.clamp(unclamped, form)
+        inverse = scale_forms.inverse_sigma(raw, form)
+        r = (r - _tile.load(mu, tiling, at, dtype)) * inverse
+        along_z = -gradient * r * inverse
+        if grad_mu is not None:
+            _tile.store(grad_mu, tiling, at, -along_z)
+        if grad_scale is not None:
+            along_scale = gradient * (0.5 * (r * r - 1.0)) * scale_forms.log_variance_slope(raw, form)
+            _tile.store(grad_scale, tiling, at, scale_forms.through_clamp(along_scale, unclamped, form))
+    if grad_z is not None:
+        _tile.store(grad_z, tiling, at, along_z)
+
+
+class Density(NamedTuple):
+    """The arguments of the op, in the order of its schema."""
+
+    z: Tensor
+    mu: Tensor | None
+    scale: Tensor | None
+    parameterization: str
+    low: float
+    high: float
+    min_std: float
+    min_var: float
+    reduction: str
+    batch_dims: int
+
+    @property
+    def form(self) -> scale_forms.Form:
+        return scale_forms.compile_time(ScaleForm(*self[3:8]))
+
+
+def log_normal(*density: Any) -> Tensor:
+    """log N(z; mu, sigma^2), reduced; the standard normal without mu and scale. Arguments: `Density`'s."""
+    options = Density(*density)
+    z, reduction, batch_dims = options.z, options.reduction, options.batch_dims
+    out = _outputs.loss(z, reduction, batch_dims)
+    if z.numel() == 0:
+        reduce.of_nothing(out, reduction, z.shape[:batch_dims].numel())
+        return out
+    plan, operands = _launch.operands(
+        (z, *_launch.expanded(options[1:3], z.shape), out if reduction == "none" else None),
+        batch_dims if reduction == "sample" else 0,
+    )
+    partials = None if reduction == "none" else reduce.partial_sums(plan, out, reduction)
+    _launch.run(
+        _forward,
+        plan.programs,
+        z,
+        *operands,
+        partials,
+        plan.tiling,
+        options.form,
+        dtype=_launch.kernel_dtype(z),
+    )
+    if partials is not None:
+        reduce.finish(partials, out, reduction, z.shape, batch_dims)
+    return out
+
+
+def log_normal_backward(grad_log_prob: Tensor, *density: Any) -> tuple[Tensor, ...]:
+    """The gradients of z, mu and scale, empty where not wanted; `wanted` comes last."""
+    *rest, wanted = density
+    options = Density(*rest)
+    z = options.z
+    gradients = _outputs.gradients(wanted, *options[:3])
+    to_z, *narrowed = _launch.present(gradients, wanted)
+    if z.numel() == 0:
+        for gradient in gradients:
+            gradient.zero_()
+        return gradients
+    written = [_launch.full_gradient(gradient, z) for gradient in narrowed]
+    upstream = _launch.upstream(grad_log_prob, z.shape, options.reduction, options.batch_dims)
+    plan, operands = _launch.operands((z, *_launch.expanded(options[1:3], z.shape), upstream, to_z, *written), 0)
+    _launch.run(
+        _backward,
+        plan.programs,
+        z,
+        *operands,
+        plan.tiling,
+        _launch.factor(options.reduction, z.shape, options.batch_dims),
+        options.form,
+        dtype=_launch.kernel_dtype(z),
+    )
+    for value, narrowed_gradient in zip(written, narrowed, strict=True):
+        _launch.narrow(value, narrowed_gradient)
+    return gradients

@@ -1,0 +1,222 @@
+"""Reparameterized samples and Gaussian KL on the device; backward regenerates eps from the seed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from fastvae import _outputs
+from fastvae._options import Posterior
+from fastvae._triton import _launch, _tile, noise, reduce, scale_forms
+from fastvae._triton.elementary import constant_like
+
+_CONTRACT = {"enable_fp_fusion": False}
+"""Every kernel that expands a seed launches without contraction."""
+
+
+@triton.jit
+def _draw(eps, eps_step, seed, logical, count, k, tiling, at, dtype: tl.constexpr):
+    """eps of sample number k: the caller's, or the seed's."""
+    if seed is None:
+        return _tile.load_at(eps, k * eps_step, tiling, at, dtype)
+    else:
+        return noise.normal(tl.load(seed), logical, count, k, tiling, at).to(dtype)
+
+
+@triton.jit
+def _distance(mean, mu_p, raw_p, form, tiling, at, dtype: tl.constexpr):
+    """((mu - mu_p) / sigma_p, 1 / sigma_p)."""
+    if mu_p is None:
+        return mean, constant_like(mean, 1.0)
+    else:
+        inverse = scale_forms.inverse_sigma(raw_p, form)
+        return (mean - _tile.load(mu_p, tiling, at, dtype)) * inverse, inverse
+
+
+@triton.jit
+def _clamped(scale, form, tiling, at, dtype: tl.constexpr):
+    return scale_forms.clamp(_tile.load(scale, tiling, at, dtype), form)
+
+
+@triton.jit
+def _forward(
+    mu, scale, mu_p, scale_p, eps, z, kl, seed, partials, tiling, logical, count, samples, eps_step, z_step, form,
+    dtype: tl.constexpr,
+):  # fmt: skip
+    at = _tile.locate(tiling)
+    mean = _tile.load(mu, tiling, at, dtype)
+    raw = _clamped(scale, form, tiling, at, dtype)
+    if z is not None:
+        sigma = scale_forms.sigma(raw, form)
+        k = tl.full((), 0, tl.int64)
+        while k < samples:
+            draw = _draw(eps, eps_step, seed, logical, count, k, tiling, at, dtype)
+            _tile.store_at(z, k * z_step, tiling, at, mean + sigma * draw)
+            k += 1
+    if kl is not None or partials is not None:
+        raw_p = None
+        if scale_p is not None:
+            raw_p = _clamped(scale_p, form, tiling, at, dtype)
+        distance, _ = _distance(mean, mu_p, raw_p, form, tiling, at, dtype)
+        _, deficit = scale_forms.variance_ratio(raw, raw_p, form)
+        value = 0.5 * (distance * distance + deficit)
+        if kl is not None:
+            _tile.store(kl, tiling, at, value)
+        else:
+            _tile.store_sums(partials, tiling, at, value)
+
+
+@triton.jit(do_not_specialize=["factor"])
+def _backward(
+    mu, scale, mu_p, scale_p, eps, grad_z, grad_kl, grad_mu, grad_scale, grad_mu_p, grad_scale_p, seed, tiling,
+    logical, count, samples, eps_step, z_step, factor, form, dtype: tl.constexpr,
+):  # fmt: skip
+    at = _tile.locate(tiling)
+    unclamped = _tile.load(scale, tiling, at, dtype)
+    raw = scale_forms.clamp(unclamped, form)
+    to_mu = constant_like(unclamped, 0.0)
+    to_scale = constant_like(unclamped, 0.0)
+    if grad_z is not None:
+        along_eps = constant_like(unclamped, 0.0)
+        k = tl.full((), 0, tl.int64)
+        while k < samples:
+            gradient = _tile.load_at(grad_z, k * z_step, tiling, at, dtype)
+            to_mu += gradient
+            if grad_scale is not None:
+                along_eps += gradient * _draw(eps, eps_step, seed, logical, count, k, tiling, at, dtype)
+            k += 1
+        if grad_scale is not None:
+            to_scale = along_eps * scale_forms.sigma_slope(raw, form)
+    if grad_kl is not None:
+        gradient = _tile.load(grad_kl, tiling, at, dtype) * _tile.from_bits(factor, dtype)
+        unclamped_p, raw_p = None, None
+        if scale_p is not None:
+            unclamped_p = _tile.load(scale_p, tiling, at, dtype)
+            raw_p = scale_forms.clamp(unclamped_p, form)
+        mean = _tile.load(mu, tiling, at, dtype)
+        distance, inverse = _distance(mean, mu_p, raw_p, form, tiling, at, dtype)
+        excess, _ = scale_forms.variance_ratio(raw, raw_p, form)
+        along_mu = gradient * distance * inverse
+        to_mu += along_mu
+        to_scale += gradient * (0.5 * excess) * scale_forms.log_variance_slope(raw, form)
+        if grad_mu_p is not None:
+            _tile.store(grad_mu_p, tiling, at, -along_mu)
+        if grad_scale_p is not None:
+            along_p = -0.5 * (distance * distance + excess) * scale_forms.log_variance_slope(raw_p, form)
+            along_p = gradient * along_p
+            _tile.store(grad_scale_p, tiling, at, scale_forms.through_clamp(along_p, unclamped_p, form))
+    if grad_mu is not None:
+        _tile.store(grad_mu, tiling, at, to_mu)
+    if grad_scale is not None:
+        _tile.store(grad_scale, tiling, at, scale_forms.through_clamp(to_scale, unclamped, form))
+
+
+def _first_sample(value: Tensor | None, num_samples: int | None) -> tuple[Tensor | None, int]:
+    """The first of K samples, and the elements from one to the next."""
+    if value is None or num_samples is None:
+        return value, 0
+    return value[0], value.stride(0)
+
+
+def reparameterize_kl(mu: Tensor, scale: Tensor, *posterior: Any) -> tuple[Tensor, Tensor]:
+    """(z, kl); z is empty without noise, kl without a reduction. The arguments behind `scale` are `Posterior`'s."""
+    options = Posterior(*posterior)
+    reduction, batch_dims, num_samples = options.reduction, options.batch_dims, options.num_samples
+    z, kl = _outputs.reparameterize_kl(mu, options)
+    summed = reduction is not None and reduction != "none"
+    if mu.numel() == 0:
+        if summed:
+            reduce.of_nothing(kl, reduction or "", mu.shape[:batch_dims].numel())
+        return z, kl
+    eps, eps_step = _first_sample(options.eps, num_samples)
+    first_z, z_step = _first_sample(z if options.noisy else None, num_samples)
+    elementwise = kl if reduction == "none" else None
+    plan, operands = _launch.operands(
+        (mu, scale, *_launch.expanded(options[:2], mu.shape), eps, first_z, elementwise),
+        batch_dims if reduction == "sample" else 0,
+        logical=True,
+    )
+    partials = reduce.partial_sums(plan, kl, reduction or "") if summed else None
+    _launch.run(
+        _forward,
+        plan.programs,
+        mu,
+        *operands,
+        options.seed,
+        partials,
+        plan.tiling,
+        plan.steps[-1],
+        mu.numel(),
+        num_samples or 1,
+        eps_step,
+        z_step,
+        scale_forms.compile_time(options.form),
+        dtype=_launch.kernel_dtype(mu),
+        **_CONTRACT,
+    )
+    if partials is not None:
+        reduce.finish(partials, kl, reduction or "", mu.shape, batch_dims)
+    return z, kl
+
+
+def write_gradients(
+    grad_z: Tensor | None,
+    grad_kl: Tensor | None,
+    mu: Tensor,
+    scale: Tensor,
+    options: Posterior,
+    to_posterior: tuple[Tensor | None, Tensor | None],
+    to_prior: tuple[Tensor | None, Tensor | None],
+) -> None:
+    """Fill in the gradients of mu and scale and of the prior, None where not wanted."""
+    if grad_kl is None or mu.numel() == 0:
+        for gradient in to_prior:
+            if gradient is not None:
+                gradient.zero_()
+        to_prior = (None, None)
+    if mu.numel() == 0:
+        return
+    reduction = options.reduction or "none"
+    written = [_launch.full_gradient(gradient, mu) for gradient in to_prior]
+    grad_z, z_step = _first_sample(grad_z, options.num_samples)
+    eps, eps_step = _first_sample(options.eps, options.num_samples)
+    if grad_kl is not None:
+        grad_kl = _launch.upstream(grad_kl, mu.shape, reduction, options.batch_dims)
+    prior = _launch.expanded(options[:2], mu.shape)
+    plan, operands = _launch.operands(
+        (mu, scale, *prior, eps, grad_z, grad_kl, *to_posterior, *written), 0, logical=True
+    )
+    _launch.run(
+        _backward,
+        plan.programs,
+        mu,
+        *operands,
+        options.seed,
+        plan.tiling,
+        plan.steps[-1],
+        mu.numel(),
+        options.num_samples or 1,
+        eps_step,
+        z_step,
+        _launch.factor(reduction, mu.shape, options.batch_dims),
+        scale_forms.compile_time(options.form),
+        dtype=_launch.kernel_dtype(mu),
+        **_CONTRACT,
+    )
+    for value, gradient in zip(written, to_prior, strict=True):
+        _launch.narrow(value, gradient)
+
+
+def reparameterize_kl_backward(
+    grad_z: Tensor | None, grad_kl: Tensor | None, mu: Tensor, scale: Tensor, *posterior: Any
+) -> tuple[Tensor, ...]:
+    """The gradients of mu, scale, prior_mu and prior_scale, empty where not wanted; `wanted` comes last."""
+    *rest, wanted = posterior
+    options = Posterior(*rest)
+    gradients = _outputs.gradients(wanted, mu, scale, *options[:2])
+    to_mu, to_scale, *to_prior = _launch.present(gradients, wanted)
+    write_gradients(grad_z, grad_kl, mu, scale, options, (to_mu, to_scale), (to_prior[0], to_prior[1]))
+    return gradients

@@ -1,0 +1,84 @@
+"""`import fastvae` is light: no Triton, no plotting, no CUDA, no second OpenMP."""
+
+import inspect
+import os
+import subprocess
+import sys
+
+import pytest
+
+import fastvae
+import fastvae.functional as F
+import fastvae.reference
+
+
+def python(code, **environment):
+    """What a fresh interpreter prints."""
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**{k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}, **environment},
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.split()
+
+
+USE = """
+import torch, fastvae.functional as F
+moments = torch.zeros(3, 4, requires_grad=True)
+z, kl = F.reparameterize_kl_packed(moments)
+(F.mse_loss(z, torch.zeros(3, 2)) + kl + F.log_normal(z).sum() + F.importance_weighted_bound(z).sum()).backward()
+"""
+LOADED = """
+import sys
+roots = {name.split('.')[0] for name in sys.modules}
+print(*sorted(roots & {'triton', 'matplotlib', 'click', 'safetensors', 'sklearn', 'PIL'}))
+print(*[name for name in sys.modules if name.startswith(('fastvae.train', 'fastvae._triton'))])
+print(*['cuda'] * sys.modules['torch'].cuda.is_initialized())
+"""
+
+
+@pytest.mark.parametrize(
+    "use", ["import fastvae", "from fastvae import functional", USE], ids=["import", "from", "use"]
+)
+def test_importing_and_using_it_on_the_cpu_loads_nothing_heavy(use):
+    assert python(use + LOADED) == []
+
+
+def test_the_reference_is_imported_by_those_who_ask():
+    code = "import sys, fastvae; print('fastvae.reference' in sys.modules); import fastvae.reference"
+    assert python(code) == ["False"]
+
+
+OPENMP = """
+import re
+with open('/proc/self/maps') as maps:
+    found = {line.split()[-1] for line in maps if re.search(r'lib(g|i)?omp', line)}
+print(len(found))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/self/maps")
+@pytest.mark.parametrize("first", ["import torch, fastvae", "import fastvae", "import fastvae._C\nimport torch"])
+def test_one_openmp_runtime(first):
+    """The extension uses torch's OpenMP: a second one would fight it over the cores."""
+    assert python(first + "\n" + USE + OPENMP) == ["1"]
+
+
+def test_public_names():
+    for module in (fastvae, F, fastvae.reference):
+        assert all(hasattr(module, name) for name in module.__all__)
+        assert len(set(module.__all__)) == len(module.__all__)
+    assert set(fastvae.reference.__all__) <= set(F.__all__)
+
+
+def test_every_public_function_says_what_it_does():
+    for name in F.__all__:
+        assert len(getattr(F, name).__doc__) > 80
+
+
+def test_the_reference_has_the_same_signatures():
+    for name in fastvae.reference.__all__:
+        assert inspect.signature(getattr(F, name)) == inspect.signature(getattr(fastvae.reference, name))
