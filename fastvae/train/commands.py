@@ -10,7 +10,7 @@ import click
 import torch
 
 from fastvae import VAE
-from fastvae.train import atomic, data, drawing, evaluation, model, run_folder, settings
+from fastvae.train import atomic, checkout, data, drawing, evaluation, model, run_folder, settings
 from fastvae.train import info as machine
 from fastvae.train.config import AMP, DATA, DEVICES, LIKELIHOODS, MODELS, Config
 from fastvae.train.errors import InterruptedRunError, UserError
@@ -197,3 +197,10 @@ def info() -> None:
     """Show versions, devices and kernels."""
     for line in machine.lines():
         click.echo(line)
+
+
+@cli.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def bench(arguments: tuple[str, ...]) -> Any:
+    """Measure the kernels beside PyTorch's, from a checkout."""
+    return checkout.benchmarks().main(list(arguments), prog_name="fastvae bench", standalone_mode=False)

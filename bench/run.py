@@ -1,0 +1,177 @@
+"""Measure and report: ``python -m bench.run``, or ``fastvae bench``.
+
+One worker process for each regime and thread count; rows are appended as they come.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import click
+
+from bench import ROOT, guard, machine, report, worker
+from bench.cases import MODES, Case, all_cases
+from bench.regimes import REGIMES, environment
+from bench.results import Row, append, check
+from bench.rows import Run, rows_of
+
+
+class Suite(NamedTuple):
+    """What is measured where the options say nothing."""
+
+    max_elements: float
+    modes: tuple[str, ...]
+    regimes: tuple[str, ...]
+    threads: tuple[int, ...]
+    repeats: int
+    min_time: float
+
+
+SUITES: Final = {
+    "cpu": Suite(float("inf"), MODES, tuple(REGIMES), (1, 2), 15, 1.0),
+    "quick": Suite(101_000, ("both",), ("warm",), (1,), 15, 0.2),
+}
+
+
+class _List(click.ParamType[tuple[str, ...]]):
+    """Names from a set, separated by commas."""
+
+    name = "list"
+
+    def __init__(self, choices: Sequence[str]) -> None:
+        self.choices = choices
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        names = tuple(dict.fromkeys(value.split(",")))
+        for name in names:
+            if name not in self.choices:
+                self.fail(f"got {name!r}; takes names from {', '.join(self.choices)}", param, ctx)
+        return names
+
+
+class _Counts(click.ParamType[tuple[int, ...]]):
+    name = "counts"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        counts = value.split(",")
+        if not all(count.isdecimal() and int(count) > 0 for count in counts):
+            self.fail(f"got {value!r}; takes whole numbers such as 1,2", param, ctx)
+        return tuple(map(int, counts))
+
+
+def _op_names() -> list[str]:
+    return list(dict.fromkeys(case.op for case in all_cases()))
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--suite", type=click.Choice(tuple(SUITES)), default="cpu", show_default=True)
+@click.option("--ops", type=_List(_op_names()), help="Only these, separated by commas. [default: all]")
+@click.option("--passes", type=_List(MODES), help="[default: all (cpu), both (quick)]")
+@click.option("--regime", type=_List(tuple(REGIMES)), help="The allocator. [default: warm,def (cpu), warm (quick)]")
+@click.option("--threads", type=_Counts(), help="[default: 1,2 (cpu), 1 (quick)]")
+@click.option("--repeats", type=click.IntRange(min=1), help="Rounds at least. [default: 15]")
+@click.option("--min-time", type=click.FloatRange(min=0), help="Seconds a measurement at least. [default: 1 (cpu)]")
+@click.option("--out", type=click.Path(path_type=Path), help="[default: bench/results/<machine>/<suite>.csv]")
+@click.pass_context
+def main(
+    ctx: click.Context,
+    suite: str,
+    ops: tuple[str, ...] | None,
+    passes: tuple[str, ...] | None,
+    regime: tuple[str, ...] | None,
+    threads: tuple[int, ...] | None,
+    repeats: int | None,
+    min_time: float | None,
+    out: Path | None,
+) -> None:
+    """Measure fastvae beside eager PyTorch and torch.compile.
+
+    An op whose tests fail is not measured, and the exit status says so.
+    """
+    chosen = SUITES[suite]
+    cases = [case for case in all_cases() if (ops is None or case.op in ops) and case.elements <= chosen.max_elements]
+    run = Run(
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        commit=machine.commit(),
+        cpu=machine.cpu(),
+        cores=len(os.sched_getaffinity(0)),
+    )
+    path = out or ROOT / "bench" / "results" / machine.folder_name(run.cpu) / f"{suite}.csv"
+    try:
+        check(path)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    refused = _refused(cases, whole=suite != "quick")
+    cases = [case for case in cases if case.op not in refused]
+    measured: list[Row] = []
+    for name in regime or chosen.regimes:
+        for count in threads or chosen.threads:
+            job = worker.Job(
+                regime=name,
+                threads=count,
+                cases=[case.name for case in cases],
+                modes=list(passes or chosen.modes),
+                repeats=repeats or chosen.repeats,
+                min_time=chosen.min_time if min_time is None else min_time,
+            )
+            for rows in _measure(job, cases, run):
+                append(path, rows)
+                measured += rows
+                click.echo(report.line(rows))
+    for line in report.summary(measured):
+        click.echo(line)
+    click.echo(str(path))
+    for op, files in refused.items():
+        click.echo(f"not measured: {op}: {', '.join(files)} fails", err=True)
+    if refused:
+        ctx.exit(1)
+
+
+def _refused(cases: Sequence[Case], *, whole: bool) -> dict[str, Sequence[str]]:
+    files = {file: subset for case in cases for file, subset in case.tests.items()}
+    click.echo(f"testing: {', '.join(files)}")
+    failed = guard.failures(files.items(), whole=whole)
+    for output in failed.values():
+        click.echo(output, err=True)
+    return guard.refused({case.op: case.tests for case in cases}, failed)
+
+
+def _measure(job: worker.Job, cases: Sequence[Case], run: Run) -> Iterator[list[Row]]:
+    """The rows of each measurement of a job, as they come."""
+    by_name = {case.name: case for case in cases}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.worker"],
+        cwd=ROOT,
+        env=environment(os.environ, job.regime, job.threads),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with process:
+        try:
+            process.stdin.write(worker.encode(job) + "\n")
+            process.stdin.close()
+            for line in process.stdout:
+                result = json.loads(line)
+                yield rows_of(result, by_name[result["case"]], job, run)
+        except BaseException:
+            # Nobody is left to read what the worker would still measure.
+            process.kill()
+            raise
+    if process.returncode:
+        raise click.ClickException(
+            f"the worker for {job.regime}, {job.threads} threads ended with {process.returncode}"
+        )
+
+
+if __name__ == "__main__":
+    main()
