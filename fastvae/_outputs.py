@@ -1,7 +1,7 @@
 """The outputs of every op: shapes, dtypes and layouts, allocated in one place.
 
 The fake implementations return these as they are; the C++ and Triton ones fill them in. An output nobody asked
-for is an empty tensor.
+for is None.
 """
 
 from __future__ import annotations
@@ -20,23 +20,18 @@ def compute_dtype(like: Tensor) -> torch.dtype:
     return torch.float64 if like.dtype == torch.float64 else torch.float32
 
 
-def absent(like: Tensor) -> Tensor:
-    return like.new_empty(0)
-
-
 def loss(like: Tensor, reduction: str, batch_dims: int) -> Tensor:
     """An unreduced, per-sample or scalar loss over a tensor shaped as `like`."""
     dtype = compute_dtype(like)
     if reduction == "none":
         return torch.empty_like(like, dtype=dtype)
-    return like.new_empty(like.shape[:batch_dims] if reduction == "sample" else (), dtype=dtype)
+    return torch.empty(like.shape[:batch_dims] if reduction == "sample" else (), dtype=dtype, device=like.device)
 
 
-def gradients(wanted: Sequence[bool], *operands: Tensor | None) -> tuple[Tensor, ...]:
-    """One gradient an operand, in its shape, dtype and dense layout; empty where it is not wanted."""
-    like = next(operand for operand in operands if operand is not None)
+def gradients(wanted: Sequence[bool], *operands: Tensor | None) -> tuple[Tensor | None, ...]:
+    """One gradient an operand, in its shape, dtype and dense layout; None where it is not wanted."""
     return tuple(
-        torch.empty_like(operand) if want and operand is not None else absent(like)
+        torch.empty_like(operand) if want and operand is not None else None
         for want, operand in zip(wanted, operands, strict=True)
     )
 
@@ -45,20 +40,20 @@ def sample(mu: Tensor, num_samples: int | None) -> Tensor:
     return torch.empty_like(mu) if num_samples is None else mu.new_empty(sample_shape(mu.shape, num_samples))
 
 
-def reparameterize_kl(mu: Tensor, posterior: Posterior) -> tuple[Tensor, Tensor]:
-    z = sample(mu, posterior.num_samples) if posterior.noisy else absent(mu)
-    kl = loss(mu, posterior.reduction, posterior.batch_dims) if posterior.reduction is not None else absent(mu)
+def reparameterize_kl(mu: Tensor, posterior: Posterior) -> tuple[Tensor | None, Tensor | None]:
+    z = sample(mu, posterior.num_samples) if posterior.noisy else None
+    kl = loss(mu, posterior.reduction, posterior.batch_dims) if posterior.reduction is not None else None
     return z, kl
 
 
 def reconstruction(
     input: Tensor, reduction: str, batch_dims: int, per_sample: bool, grad: bool
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
     beside = per_sample and reduction != "sample"
     return (
         loss(input, reduction, batch_dims),
-        loss(input, "sample", batch_dims) if beside else absent(input),
-        torch.empty_like(input) if grad else absent(input),
+        loss(input, "sample", batch_dims) if beside else None,
+        torch.empty_like(input) if grad else None,
     )
 
 

@@ -58,6 +58,9 @@ def test_outputs_have_the_shape_dtype_and_strides_of_the_fake_ones(op: str, layo
         fake = getattr(_ops, op)(*tree_map(lambda a: mode.from_tensor(a) if isinstance(a, Tensor) else a, arguments))
     real, fake = ([value] if isinstance(value, Tensor) else value for value in (real, fake))
     for value, other in zip(real, fake, strict=True):
+        if value is None:
+            assert other.numel() == 0
+            continue
         assert (value.shape, value.dtype, value.stride()) == (other.shape, other.dtype, other.stride())
 
 
@@ -79,8 +82,8 @@ def test_scaling_reads_nothing_on_the_host() -> None:
 
 
 def test_every_op_is_there() -> None:
-    expected = {name for name in vars(_ops) if hasattr(getattr(_ops, name), "_schema")} - {"seed"}
-    assert set(_triton.__all__) == expected
+    registered = {name for name in torch._C._dispatch_get_all_op_names() if name.startswith("fastvae::")}
+    assert {f"fastvae::{name}" for name in (*_triton.__all__, "seed")} == registered
 
 
 @pytest.mark.parametrize("terms", [1, 8191, 8192, 8193, 100_000])
@@ -135,7 +138,7 @@ def test_results_do_not_depend_on_the_width_of_an_index(op: str, layout: str, re
         request.getfixturevalue("wide")
         result = getattr(_ops, op)(*arguments)
     narrow, result = ([value] if isinstance(value, Tensor) else value for value in (narrow, result))
-    assert all(map(torch.equal, narrow, result))
+    assert all(value is other is None or torch.equal(value, other) for value, other in zip(narrow, result, strict=True))
 
 
 def _run(code: str) -> str:

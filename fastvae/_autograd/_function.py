@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.autograd import Function
 
 
-def optional(gradient: Tensor, wanted: bool) -> Tensor | None:
-    """An op returns an empty tensor for a gradient nobody asked for; autograd takes None."""
+def optional(gradient: Tensor | None, wanted: bool) -> Tensor | None:
+    """An op may return an empty tensor for a gradient nobody asked for; autograd takes None."""
     return gradient if wanted else None
 
 

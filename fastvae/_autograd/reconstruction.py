@@ -16,23 +16,25 @@ from fastvae import _checks, _ops
 from fastvae._autograd._function import differentiable, optional
 
 
-def _run(inplace: bool, name: str, input: Tensor, *options: Any) -> tuple[Tensor, Tensor, Tensor]:
+def _run(inplace: bool, name: str, input: Tensor, *options: Any) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Loss, per-sample sums and the gradient; `options` are those of the op, `grad` last."""
     if inplace:
         loss, per_sample = _ops.reconstruction_inplace(name, input, *options[:-1])
         torch.autograd.graph.increment_version(input)
         return loss, per_sample, input.detach()
-    result: tuple[Tensor, Tensor, Tensor] = _ops.reconstruction(name, input, *options)
+    result: tuple[Tensor, Tensor | None, Tensor | None] = _ops.reconstruction(name, input, *options)
     return result
 
 
-def _save(ctx: Any, args: tuple[Any, ...], outputs: tuple[Tensor, Tensor, Tensor]) -> None:
+def _save(ctx: Any, args: tuple[Any, ...], outputs: tuple[Tensor, Tensor | None, Tensor | None]) -> None:
     inplace, name, input, target, weight, log_scale, full, reduction, batch_dims, _, grad = args
     ctx.inplace, ctx.name, ctx.options = inplace, name, (full, reduction, batch_dims)
     ctx.grad = outputs[2] if grad else None
     ctx.save_for_backward(None if inplace else input, target, weight, log_scale)
     ctx.set_materialize_grads(False)
-    ctx.mark_non_differentiable(*outputs[1:])
+    constants = [output for output in outputs[1:] if output is not None]
+    if constants:
+        ctx.mark_non_differentiable(*constants)
 
 
 def _backward(

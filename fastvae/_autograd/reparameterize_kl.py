@@ -12,13 +12,15 @@ from fastvae._noise import Noise
 from fastvae._options import ScaleForm
 
 
-def _save(ctx: Any, args: tuple[Any, ...], outputs: tuple[Tensor, Tensor]) -> None:
+def _save(ctx: Any, args: tuple[Any, ...], outputs: tuple[Tensor | None, Tensor | None]) -> None:
     """Tensors first (mu, scale, prior_mu, prior_scale, eps, seed), options behind them."""
     ctx.save_for_backward(*args[:6])
     ctx.options = args[6:]
     ctx.set_materialize_grads(False)
-    unused = [output for output, used in zip(outputs, _used(args[4:6], args[-2]), strict=True) if not used]
-    ctx.mark_non_differentiable(*unused)
+    used = _used(args[4:6], args[-2])
+    unused = [output for output, is_used in zip(outputs, used, strict=True) if output is not None and not is_used]
+    if unused:
+        ctx.mark_non_differentiable(*unused)
 
 
 def _used(noise: tuple[Any, ...], reduction: str | None) -> tuple[bool, bool]:

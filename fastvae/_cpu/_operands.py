@@ -70,11 +70,10 @@ def loss(out: Tensor, like: Tensor, reduction: str, batch_dims: int, per_sample:
 class Gradients:
     """The gradients of several operands: a full-sized buffer stands in for one whose operand is broadcast."""
 
-    def __init__(self, operands: Sequence[Tensor | None], gradients: Sequence[Tensor], like: Tensor) -> None:
+    def __init__(self, operands: Sequence[Tensor | None], gradients: Sequence[Tensor | None], like: Tensor) -> None:
         self._shape = like.shape
         self._targets = [
-            gradient if source is not None and gradient.numel() else None
-            for source, gradient in zip(operands, gradients, strict=True)
+            gradient if source is not None else None for source, gradient in zip(operands, gradients, strict=True)
         ]
         self._buffers = [
             target

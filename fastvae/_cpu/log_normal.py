@@ -53,7 +53,7 @@ def log_normal_backward(
     reduction: str,
     batch_dims: int,
     wanted: Sequence[bool],
-) -> tuple[Tensor, ...]:
+) -> tuple[Tensor | None, ...]:
     shape = z.shape
     out = _outputs.gradients(wanted, z, mu, scale)
     gradients = _operands.Gradients((z, mu, scale), out, z)

@@ -62,10 +62,10 @@ def reconstruction(
     batch_dims: int,
     per_sample: bool,
     grad: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
     loss, samples, gradient = _outputs.reconstruction(input, reduction, batch_dims, per_sample, grad)
-    out = _operands.loss(loss, input, reduction, batch_dims, samples if per_sample else None)
-    _evaluate(name, input, target, weight, log_scale, full, out, batch_dims, gradient if grad else None)
+    out = _operands.loss(loss, input, reduction, batch_dims, samples)
+    _evaluate(name, input, target, weight, log_scale, full, out, batch_dims, gradient)
     return loss, samples, gradient
 
 
@@ -79,9 +79,9 @@ def reconstruction_inplace(
     reduction: str,
     batch_dims: int,
     per_sample: bool,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor | None]:
     loss, samples, _ = _outputs.reconstruction(input, reduction, batch_dims, per_sample, False)
-    out = _operands.loss(loss, input, reduction, batch_dims, samples if per_sample else None)
+    out = _operands.loss(loss, input, reduction, batch_dims, samples)
     _evaluate(name, input, target, weight, log_scale, full, out, batch_dims, input)
     return loss, samples
 
@@ -97,7 +97,7 @@ def reconstruction_backward(
     reduction: str,
     batch_dims: int,
     wanted: Sequence[bool],
-) -> tuple[Tensor, ...]:
+) -> tuple[Tensor | None, ...]:
     shape = input.shape
     out = _outputs.gradients(wanted, input, target, log_scale)
     gradients = _operands.Gradients((input, target, log_scale), out, input)

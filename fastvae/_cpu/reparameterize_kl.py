@@ -18,7 +18,7 @@ def _address(seed: Tensor | None) -> int:
     return 0 if seed is None else seed.data_ptr()
 
 
-def reparameterize_kl(mu: Tensor, scale: Tensor, *options: Any) -> tuple[Tensor, Tensor]:
+def reparameterize_kl(mu: Tensor, scale: Tensor, *options: Any) -> tuple[Tensor | None, Tensor | None]:
     posterior = Posterior(*options)
     z, kl = _outputs.reparameterize_kl(mu, posterior)
     shape, num_samples = mu.shape, posterior.num_samples
@@ -35,15 +35,15 @@ def reparameterize_kl(mu: Tensor, scale: Tensor, *options: Any) -> tuple[Tensor,
         _address(posterior.seed),
         num_samples or 1,
         _operands.scale(posterior.form),
-        _operands.samples(z, shape, num_samples) if posterior.noisy else None,
-        None if posterior.reduction is None else _operands.loss(kl, mu, posterior.reduction, posterior.batch_dims),
+        _operands.samples(z, shape, num_samples),
+        None if kl is None else _operands.loss(kl, mu, posterior.reduction or "", posterior.batch_dims),
     )
     return z, kl
 
 
 def reparameterize_kl_backward(
     grad_z: Tensor | None, grad_kl: Tensor | None, mu: Tensor, scale: Tensor, *options: Any
-) -> tuple[Tensor, ...]:
+) -> tuple[Tensor | None, ...]:
     posterior, wanted = Posterior(*options[:-1]), options[-1]
     gradients = _outputs.gradients(wanted, mu, scale, posterior.prior_mu, posterior.prior_scale)
     _differentiate(grad_z, grad_kl, mu, scale, posterior, gradients)
@@ -56,9 +56,9 @@ def _differentiate(
     mu: Tensor,
     scale: Tensor,
     posterior: Posterior,
-    out: Sequence[Tensor],
+    out: Sequence[Tensor | None],
 ) -> None:
-    """Fill the gradients of mu, scale, prior_mu and prior_scale; an empty one is not wanted."""
+    """Fill the gradients of mu, scale, prior_mu and prior_scale; None is not wanted."""
     shape, num_samples = mu.shape, posterior.num_samples
     gradients = _operands.Gradients((mu, scale, posterior.prior_mu, posterior.prior_scale), out, mu)
     _C.reparameterize_kl_backward(
@@ -85,16 +85,19 @@ def _differentiate(
     gradients.finish()
 
 
-def reparameterize_kl_packed(moments: Tensor, dim: int, interleaved: bool, *options: Any) -> tuple[Tensor, Tensor]:
+def reparameterize_kl_packed(
+    moments: Tensor, dim: int, interleaved: bool, *options: Any
+) -> tuple[Tensor | None, Tensor | None]:
     return reparameterize_kl(*unpack(moments, dim, interleaved), *options)
 
 
 def reparameterize_kl_packed_backward(
     grad_z: Tensor | None, grad_kl: Tensor | None, moments: Tensor, dim: int, interleaved: bool, *options: Any
-) -> tuple[Tensor, ...]:
+) -> tuple[Tensor | None, ...]:
     posterior, wanted = Posterior(*options[:-1]), options[-1]
     gradients = _outputs.gradients(wanted, moments, posterior.prior_mu, posterior.prior_scale)
-    grad_moments = unpack(gradients[0], dim, interleaved) if wanted[0] else (gradients[0], gradients[0])
+    packed = gradients[0]
+    grad_moments = (None, None) if packed is None else unpack(packed, dim, interleaved)
     halves = unpack(moments, dim, interleaved)
     _differentiate(grad_z, grad_kl, *halves, posterior, (*grad_moments, *gradients[1:]))
     return gradients

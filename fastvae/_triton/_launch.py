@@ -101,9 +101,11 @@ def expanded(operands: Iterable[Tensor | None], shape: torch.Size) -> list[Tenso
     return [None if operand is None else operand.expand(shape) for operand in operands]
 
 
-def present(gradients: Iterable[Tensor], wanted: Iterable[bool]) -> list[Tensor | None]:
-    """None in place of the empty tensor for a gradient nobody asked for."""
-    return [gradient if want else None for gradient, want in zip(gradients, wanted, strict=True)]
+def zero(gradients: Iterable[Tensor | None]) -> None:
+    """The gradients of nothing."""
+    for gradient in gradients:
+        if gradient is not None:
+            gradient.zero_()
 
 
 def full_gradient(gradient: Tensor | None, like: Tensor) -> Tensor | None:

@@ -98,16 +98,15 @@ def log_normal(*density: Any) -> Tensor:
     return out
 
 
-def log_normal_backward(grad_log_prob: Tensor, *density: Any) -> tuple[Tensor, ...]:
-    """The gradients of z, mu and scale, empty where not wanted; `wanted` comes last."""
+def log_normal_backward(grad_log_prob: Tensor, *density: Any) -> tuple[Tensor | None, ...]:
+    """The gradients of z, mu and scale, None where not wanted; `wanted` comes last."""
     *rest, wanted = density
     options = Density(*rest)
     z = options.z
     gradients = _outputs.gradients(wanted, *options[:3])
-    to_z, *narrowed = _launch.present(gradients, wanted)
+    to_z, *narrowed = gradients
     if z.numel() == 0:
-        for gradient in gradients:
-            gradient.zero_()
+        _launch.zero(gradients)
         return gradients
     written = [_launch.full_gradient(gradient, z) for gradient in narrowed]
     upstream = _launch.upstream(grad_log_prob, z.shape, options.reduction, options.batch_dims)

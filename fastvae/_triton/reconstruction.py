@@ -147,43 +147,37 @@ def _run(name: str, pair: Pair, loss: Tensor, per_sample: Tensor | None, grad: T
         reduce.total(partials, loss, pair.factor)
 
 
-def _beside(samples: Tensor, pair: Pair, per_sample: bool) -> Tensor | None:
-    """The per-sample sums where they are wanted and are not the loss itself."""
-    return samples if per_sample and pair.reduction != "sample" else None
-
-
-def reconstruction(name: str, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """(loss, per-sample sums, gradient of the input for an upstream of 1), the last two empty where not asked for.
+def reconstruction(name: str, *arguments: Any) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """(loss, per-sample sums, gradient of the input for an upstream of 1), the last two None where not asked for.
 
     Behind `Pair`'s arguments come the two flags.
     """
     *rest, per_sample, grad = arguments
     pair = Pair(*rest)
     loss, samples, gradient = _outputs.reconstruction(pair.input, pair.reduction, pair.batch_dims, per_sample, grad)
-    _run(name, pair, loss, _beside(samples, pair, per_sample), gradient if grad else None)
+    _run(name, pair, loss, samples, gradient)
     return loss, samples, gradient
 
 
-def reconstruction_inplace(name: str, *arguments: Any) -> tuple[Tensor, Tensor]:
+def reconstruction_inplace(name: str, *arguments: Any) -> tuple[Tensor, Tensor | None]:
     """(loss, per-sample sums); the gradient is written over the input."""
     *rest, per_sample = arguments
     pair = Pair(*rest)
     loss, samples, _ = _outputs.reconstruction(pair.input, pair.reduction, pair.batch_dims, per_sample, False)
-    _run(name, pair, loss, _beside(samples, pair, per_sample), pair.input)
+    _run(name, pair, loss, samples, pair.input)
     return loss, samples
 
 
-def reconstruction_backward(name: str, grad_loss: Tensor, *arguments: Any) -> tuple[Tensor, ...]:
-    """The gradients of input, target and log_scale, empty where not wanted; `wanted` comes last."""
+def reconstruction_backward(name: str, grad_loss: Tensor, *arguments: Any) -> tuple[Tensor | None, ...]:
+    """The gradients of input, target and log_scale, None where not wanted; `wanted` comes last."""
     *rest, wanted = arguments
     pair = Pair(*rest)
     input = pair.input
     gradients = _outputs.gradients(wanted, input, pair.target, pair.log_scale)
     if input.numel() == 0:
-        for gradient in gradients:
-            gradient.zero_()
+        _launch.zero(gradients)
         return gradients
-    to_input, to_target, to_log_scale = _launch.present(gradients, wanted)
+    to_input, to_target, to_log_scale = gradients
     shared = to_log_scale is not None and to_log_scale.numel() == 1
     written = None if shared else _launch.full_gradient(to_log_scale, input)
     upstream = _launch.upstream(grad_loss, input.shape, pair.reduction, pair.batch_dims)
@@ -201,8 +195,8 @@ def reconstruction_backward(name: str, grad_loss: Tensor, *arguments: Any) -> tu
         is_byte=pair.is_byte,
         dtype=_launch.kernel_dtype(input),
     )
-    if partials is not None:
-        reduce.total(partials, gradients[2], reduce.ONE)
+    if partials is not None and to_log_scale is not None:
+        reduce.total(partials, to_log_scale, reduce.ONE)
     _launch.narrow(written, to_log_scale)
     return gradients
 

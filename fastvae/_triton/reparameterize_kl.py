@@ -121,25 +121,25 @@ def _first_sample(value: Tensor | None, num_samples: int | None) -> tuple[Tensor
     return value[0], value.stride(0)
 
 
-def reparameterize_kl(mu: Tensor, scale: Tensor, *posterior: Any) -> tuple[Tensor, Tensor]:
-    """(z, kl); z is empty without noise, kl without a reduction. The arguments behind `scale` are `Posterior`'s."""
+def reparameterize_kl(mu: Tensor, scale: Tensor, *posterior: Any) -> tuple[Tensor | None, Tensor | None]:
+    """(z, kl); z is None without noise, kl without a reduction. The arguments behind `scale` are `Posterior`'s."""
     options = Posterior(*posterior)
     reduction, batch_dims, num_samples = options.reduction, options.batch_dims, options.num_samples
     z, kl = _outputs.reparameterize_kl(mu, options)
-    summed = reduction is not None and reduction != "none"
+    summed = kl if reduction != "none" else None
     if mu.numel() == 0:
-        if summed:
-            reduce.of_nothing(kl, reduction or "", mu.shape[:batch_dims].numel())
+        if summed is not None:
+            reduce.of_nothing(summed, reduction or "", mu.shape[:batch_dims].numel())
         return z, kl
     eps, eps_step = _first_sample(options.eps, num_samples)
-    first_z, z_step = _first_sample(z if options.noisy else None, num_samples)
+    first_z, z_step = _first_sample(z, num_samples)
     elementwise = kl if reduction == "none" else None
     plan, operands = _launch.operands(
         (mu, scale, *_launch.expanded(options[:2], mu.shape), eps, first_z, elementwise),
         batch_dims if reduction == "sample" else 0,
         logical=True,
     )
-    partials = reduce.partial_sums(plan, kl, reduction or "") if summed else None
+    partials = None if summed is None else reduce.partial_sums(plan, summed, reduction or "")
     _launch.run(
         _forward,
         plan.programs,
@@ -157,8 +157,8 @@ def reparameterize_kl(mu: Tensor, scale: Tensor, *posterior: Any) -> tuple[Tenso
         dtype=_launch.kernel_dtype(mu),
         **_CONTRACT,
     )
-    if partials is not None:
-        reduce.finish(partials, kl, reduction or "", mu.shape, batch_dims)
+    if partials is not None and summed is not None:
+        reduce.finish(partials, summed, reduction or "", mu.shape, batch_dims)
     return z, kl
 
 
@@ -173,9 +173,7 @@ def write_gradients(
 ) -> None:
     """Fill in the gradients of mu and scale and of the prior, None where not wanted."""
     if grad_kl is None or mu.numel() == 0:
-        for gradient in to_prior:
-            if gradient is not None:
-                gradient.zero_()
+        _launch.zero(to_prior)
         to_prior = (None, None)
     if mu.numel() == 0:
         return
@@ -212,11 +210,11 @@ def write_gradients(
 
 def reparameterize_kl_backward(
     grad_z: Tensor | None, grad_kl: Tensor | None, mu: Tensor, scale: Tensor, *posterior: Any
-) -> tuple[Tensor, ...]:
-    """The gradients of mu, scale, prior_mu and prior_scale, empty where not wanted; `wanted` comes last."""
+) -> tuple[Tensor | None, ...]:
+    """The gradients of mu, scale, prior_mu and prior_scale, None where not wanted; `wanted` comes last."""
     *rest, wanted = posterior
     options = Posterior(*rest)
     gradients = _outputs.gradients(wanted, mu, scale, *options[:2])
-    to_mu, to_scale, *to_prior = _launch.present(gradients, wanted)
+    to_mu, to_scale, *to_prior = gradients
     write_gradients(grad_z, grad_kl, mu, scale, options, (to_mu, to_scale), (to_prior[0], to_prior[1]))
     return gradients

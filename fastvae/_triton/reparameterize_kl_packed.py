@@ -9,23 +9,24 @@ from torch import Tensor
 from fastvae import _outputs
 from fastvae._layout import unpack
 from fastvae._options import Posterior
-from fastvae._triton import _launch
 from fastvae._triton.reparameterize_kl import reparameterize_kl, write_gradients
 
 
-def reparameterize_kl_packed(moments: Tensor, dim: int, interleaved: bool, *posterior: Any) -> tuple[Tensor, Tensor]:
+def reparameterize_kl_packed(
+    moments: Tensor, dim: int, interleaved: bool, *posterior: Any
+) -> tuple[Tensor | None, Tensor | None]:
     """`reparameterize_kl` of the two views into `moments`."""
     return reparameterize_kl(*unpack(moments, dim, interleaved), *posterior)
 
 
 def reparameterize_kl_packed_backward(
     grad_z: Tensor | None, grad_kl: Tensor | None, moments: Tensor, dim: int, interleaved: bool, *posterior: Any
-) -> tuple[Tensor, ...]:
-    """The gradients of moments, packed as they are, and of the prior, empty where not wanted; `wanted` comes last."""
+) -> tuple[Tensor | None, ...]:
+    """The gradients of moments, packed as they are, and of the prior, None where not wanted; `wanted` comes last."""
     *rest, wanted = posterior
     options = Posterior(*rest)
     gradients = _outputs.gradients(wanted, moments, *options[:2])
-    packed, *to_prior = _launch.present(gradients, wanted)
+    packed, *to_prior = gradients
     write_gradients(
         grad_z,
         grad_kl,
