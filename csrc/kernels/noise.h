@@ -2,11 +2,9 @@
 // fastvae.reference.noise. Only IEEE add, multiply, sqrt and exact conversions, and never a fused multiply-add.
 #pragma once
 #include "kernels/math.h"
+#include "kernels/philox.h"
 
 namespace {
-
-constexpr int kLanes = 16;  // counters generated together
-constexpr uint32_t kStream = 0;
 
 FASTVAE_INLINE float minus_two_log(uint32_t word) {
   const float x = static_cast<float>(static_cast<int32_t>(2 * (word >> 9) + 1));
@@ -48,54 +46,41 @@ FASTVAE_INLINE void cos_sin(uint32_t word, float& cos, float& sin) {
 
 // The 4 * kLanes normals of the counters group .. group + kLanes, interleaved as the contract orders them.
 FASTVAE_INLINE void normal_groups(uint64_t seed, uint64_t group, float* out) {
-  uint32_t c0[kLanes], c1[kLanes], c2[kLanes], c3[kLanes];
-  for (int lane = 0; lane < kLanes; ++lane) {
-    const uint64_t g = group + static_cast<uint64_t>(lane);
-    c0[lane] = static_cast<uint32_t>(g);
-    c1[lane] = static_cast<uint32_t>(g >> 32);
-    c2[lane] = kStream;
-    c3[lane] = 0;
-  }
-  uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
-  for (int round = 0; round < 10; ++round) {
-#pragma omp simd
-    for (int lane = 0; lane < kLanes; ++lane) {
-      const uint64_t p0 = static_cast<uint64_t>(c0[lane]) * 0xD2511F53u;
-      const uint64_t p1 = static_cast<uint64_t>(c2[lane]) * 0xCD9E8D57u;
-      c0[lane] = static_cast<uint32_t>(p1 >> 32) ^ c1[lane] ^ k0;
-      c1[lane] = static_cast<uint32_t>(p1);
-      c2[lane] = static_cast<uint32_t>(p0 >> 32) ^ c3[lane] ^ k1;
-      c3[lane] = static_cast<uint32_t>(p0);
-    }
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
-  }
+  alignas(64) uint32_t c0[kLanes], c1[kLanes], c2[kLanes], c3[kLanes];
+  philox(seed, group, c0, c1, c2, c3);
+  alignas(64) float normals[4][kLanes];
 #pragma omp simd
   for (int lane = 0; lane < kLanes; ++lane) {
     float cos, sin;
     const float first = sqrt(minus_two_log(c0[lane]));
     cos_sin(c1[lane], cos, sin);
-    out[4 * lane] = first * cos;
-    out[4 * lane + 1] = first * sin;
+    normals[0][lane] = first * cos;
+    normals[1][lane] = first * sin;
     const float second = sqrt(minus_two_log(c2[lane]));
     cos_sin(c3[lane], cos, sin);
-    out[4 * lane + 2] = second * cos;
-    out[4 * lane + 3] = second * sin;
+    normals[2][lane] = second * cos;
+    normals[3][lane] = second * sin;
   }
+  interleave(normals[0], normals[1], normals[2], normals[3], out);
 }
+
+// Whole chunks go straight into a float buffer; a double one takes them through `chunk`.
+FASTVAE_INLINE float* whole_chunk(float* out, float*) { return out; }
+FASTVAE_INLINE float* whole_chunk(double*, float* chunk) { return chunk; }
 
 // Elements start .. start + count of the stream of `seed`.
 template <class T>
 void fill_normal(uint64_t seed, int64_t start, int64_t count, T* out) {
-  float chunk[4 * kLanes];
+  constexpr int64_t kChunk = 4 * kLanes;
+  alignas(64) float chunk[kChunk];
   int64_t group = start / 4, skip = start % 4;
-  for (int64_t done = 0; done < count;) {
-    normal_groups(seed, static_cast<uint64_t>(group), chunk);
-    const int64_t take = smaller(4 * kLanes - skip, count - done);
-    for (int64_t i = 0; i < take; ++i) out[done + i] = chunk[skip + i];
+  for (int64_t done = 0; done < count; group += kLanes, skip = 0) {
+    const int64_t take = smaller(kChunk - skip, count - done);
+    float* drawn = take == kChunk ? whole_chunk(out + done, chunk) : chunk;
+    normal_groups(seed, static_cast<uint64_t>(group), drawn);
+    if (static_cast<const void*>(drawn) != out + done)
+      for (int64_t i = 0; i < take; ++i) out[done + i] = drawn[skip + i];
     done += take;
-    group += kLanes;
-    skip = 0;
   }
 }
 
