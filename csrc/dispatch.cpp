@@ -7,7 +7,7 @@
 
 namespace fastvae {
 
-extern const Kernels kernels_baseline;
+extern const Kernels kernels_default;
 extern const Kernels kernels_avx2;
 extern const Kernels kernels_avx512;
 
@@ -26,12 +26,12 @@ const Kernels& choose() {
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   const Unit units[] = {
-      {"default", &kernels_baseline, true}, {"avx2", &kernels_avx2, avx2}, {"avx512", &kernels_avx512, avx512}};
+      {"default", &kernels_default, true}, {"avx2", &kernels_avx2, avx2}, {"avx512", &kernels_avx512, avx512}};
 #else
-  const Unit units[] = {{"default", &kernels_baseline, true}, {"avx2", nullptr, false}, {"avx512", nullptr, false}};
+  const Unit units[] = {{"default", &kernels_default, true}, {"avx2", nullptr, false}, {"avx512", nullptr, false}};
 #endif
   const char* cap = std::getenv("FASTVAE_CPU_CAPABILITY");
-  const Kernels* best = &kernels_baseline;
+  const Kernels* best = &kernels_default;
   bool known = cap == nullptr;
   for (const Unit& unit : units) {
     if (unit.supported) best = unit.kernels;
@@ -41,7 +41,8 @@ const Kernels& choose() {
     }
   }
   if (!known)
-    throw std::invalid_argument("FASTVAE_CPU_CAPABILITY: got '" + std::string(cap) + "'; takes default, avx2 or avx512");
+    throw std::invalid_argument("FASTVAE_CPU_CAPABILITY: got '" + std::string(cap) +
+                                "'; takes default, avx2 or avx512");
   return *best;
 }
 

@@ -35,17 +35,36 @@ void for_each_block(const Launch& launch, const Body& body) {
   });
 }
 
-// Sixteen accumulators in a fixed pattern: the order of additions is that of every instruction set.
+// Pairwise, which vectorises and loses least.
+template <int Lanes>
+FASTVAE_INLINE double sum_of_lanes(double* lanes) {
+  for (int half = Lanes / 2; half > 0; half /= 2)
+    for (int lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
+  return lanes[0];
+}
+
+// In a fixed pattern of lanes, the same for every instruction set. No lane adds more than a few values before it is
+// widened to double.
+template <int Lanes, class T>
+FASTVAE_INLINE double sum_in_lanes(const T* values, int64_t n) {
+  constexpr int64_t kRun = 4 * Lanes;
+  double wide[Lanes] = {};
+  int64_t i = 0;
+  for (; i < n; i += kRun) {
+    T lanes[Lanes] = {};
+    int64_t j = i;
+    const int64_t end = smaller(i + kRun, n);
+    for (; j + Lanes <= end; j += Lanes)
+      for (int lane = 0; lane < Lanes; ++lane) lanes[lane] += values[j + lane];
+    for (int lane = 0; j + lane < end; ++lane) lanes[lane] += values[j + lane];
+    for (int lane = 0; lane < Lanes; ++lane) wide[lane] += lanes[lane];
+  }
+  return sum_of_lanes<Lanes>(wide);
+}
+
 template <class T>
 FASTVAE_INLINE double sum(const T* values, int64_t n) {
-  T lanes[16] = {};
-  int64_t i = 0;
-  for (; i + 16 <= n; i += 16)
-    for (int lane = 0; lane < 16; ++lane) lanes[lane] += values[i + lane];
-  for (int lane = 0; i + lane < n; ++lane) lanes[lane] += values[i + lane];
-  double total = 0;
-  for (int lane = 0; lane < 16; ++lane) total += lanes[lane];
-  return total;
+  return n >= 256 ? sum_in_lanes<64>(values, n) : sum_in_lanes<16>(values, n);
 }
 
 // Takes one block of an elementwise loss: stores it, or sums it by sample.
@@ -53,15 +72,15 @@ template <class T>
 void put_loss(const LossOutput& out, const Space& space, const Block& block, const T* loss) {
   store(out.elementwise, space, block.begin, block.size, loss);
   if (!out.partials) return;
-  if (space.long_samples()) {
+  T* per_sample = static_cast<T*>(out.per_sample);
+  if (space.long_samples() || !per_sample) {
     out.partials[block.index] = sum(loss, block.size);
     return;
   }
   double total = 0;
-  T* per_sample = static_cast<T*>(out.per_sample);
   for (int64_t begin = 0; begin < block.size; begin += space.sample_size) {
     const double value = sum(loss + begin, space.sample_size);
-    if (per_sample) per_sample[(block.begin + begin) / space.sample_size] = static_cast<T>(value);
+    per_sample[(block.begin + begin) / space.sample_size] = static_cast<T>(value);
     total += value;
   }
   out.partials[block.index] = total;

@@ -58,6 +58,24 @@ FASTVAE_INLINE float exp(float x) {
 }
 FASTVAE_INLINE double exp(double x) { return __builtin_exp(x); }
 
+// e^x for x <= 0, to 1.5 units in the last place: what a logistic needs of it, in half the steps.
+FASTVAE_INLINE float exp_negative(float x) {
+  constexpr float kRound = 12582912.0f;
+  const float bounded = x < -87.33f ? -87.33f : x;
+  const float shifted = fma(bounded, 1.44269504088896341f, kRound), n = shifted - kRound;
+  float r = fma(n, -kLn2High, bounded);
+  r = fma(n, -kLn2Low, r);
+  float p = 1.9875691500e-4f;
+  p = fma(p, r, 1.3981999507e-3f);
+  p = fma(p, r, 8.3334519073e-3f);
+  p = fma(p, r, 4.1665795894e-2f);
+  p = fma(p, r, 1.6666665459e-1f);
+  p = fma(p, r, 5.0000001201e-1f);
+  const float value = (fma(p * r, r, r) + 1.0f) * power_of_two(to_bits(shifted) - 0x4B400000);
+  return x < -87.33f ? 0.0f : value;
+}
+FASTVAE_INLINE double exp_negative(double x) { return __builtin_exp(x); }
+
 FASTVAE_INLINE float log(float x) {
   const bool tiny = x < 1.17549435e-38f;
   const float normal = tiny ? x * 8388608.0f : x;
@@ -183,7 +201,7 @@ struct Logistic {
 
 template <class T>
 FASTVAE_INLINE Logistic<T> logistic(T x) {
-  const T e = exp(-magnitude(x));
+  const T e = exp_negative(-magnitude(x));
   const T inverse = T(1) / (T(1) + e);
   return {x >= T(0) ? inverse : e * inverse, log1p_unit(e)};
 }

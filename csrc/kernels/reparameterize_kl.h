@@ -78,10 +78,10 @@ void reparameterize_kl(const ReparameterizeKl& a) {
   if (a.kl_wanted) finish_loss<T>(a.kl, a.space);
 }
 
-// One block of gradients. `grad_mu` holds sum_k dz_k and `weighted` sum_k dz_k eps_k where there are samples.
+// One block of gradients; `along_mu` is sum_k dz_k and `along_sigma` sum_k dz_k eps_k where there are samples.
 template <class T>
 struct GradientBlock {
-  const T *mu, *raw, *mu_p, *raw_p, *weighted, *grad_kl;
+  const T *mu, *raw, *mu_p, *raw_p, *along_mu, *along_sigma, *grad_kl;
   T *grad_mu, *grad_raw, *grad_mu_p, *grad_raw_p;
 };
 
@@ -91,7 +91,7 @@ void posterior_gradients(int64_t n, const Floors<T>& f, T factor, const Gradient
   for (int64_t i = 0; i < n; ++i) {
     const T raw = b.raw[i];
     const Scale<T> q = Form::at(clamped(raw, f), f);
-    T dmu = Sampled ? b.grad_mu[i] : T(0), draw = Sampled ? b.weighted[i] * q.dsigma : T(0);
+    T dmu = Sampled ? b.along_mu[i] : T(0), draw = Sampled ? b.along_sigma[i] * q.dsigma : T(0);
     if (Kl) {
       const T g = b.grad_kl[i] * factor;
       if (Prior) {
@@ -113,19 +113,29 @@ void posterior_gradients(int64_t n, const Floors<T>& f, T factor, const Gradient
   }
 }
 
-// sum_k dz_k and sum_k dz_k eps_k of one block.
+// sum_k dz_k and sum_k dz_k eps_k of one block, into `sum` and `along_sigma`; one sample's dz is returned as it lies.
 template <class T>
-void accumulate_samples(const ReparameterizeKlBackward& a, const Block& block, T* plain, T* weighted) {
-  T grad_buffer[kBlock], eps_buffer[kBlock];
-  for (int64_t i = 0; i < block.size; ++i) plain[i] = weighted[i] = T(0);
+const T* accumulate_samples(const ReparameterizeKlBackward& a, const Block& block, T* sum, T* along_sigma) {
+  T buffer[kBlock];
+  const bool several = a.num_samples > 1;
+  const T* along_mu = sum;
   for (int64_t k = 0; k < a.num_samples; ++k) {
-    const T* grad = load(a.grad_z, a.space, block.begin, block.size, grad_buffer, k);
-    const T* eps = load_eps(a, block, k, eps_buffer);
-    for (int64_t i = 0; i < block.size; ++i) {
-      plain[i] += grad[i];
-      weighted[i] += grad[i] * eps[i];
+    const T* eps = load_eps(a, block, k, buffer);
+    if (k == 0) {
+      const T* grad = load(a.grad_z, a.space, block.begin, block.size, sum, k);
+      for (int64_t i = 0; i < block.size; ++i) along_sigma[i] = grad[i] * eps[i];
+      if (!several) return grad;
+      for (int64_t i = 0; i < block.size; ++i) sum[i] = grad[i];
+    } else {
+      T grad_buffer[kBlock];
+      const T* grad = load(a.grad_z, a.space, block.begin, block.size, grad_buffer, k);
+      for (int64_t i = 0; i < block.size; ++i) {
+        sum[i] += grad[i];
+        along_sigma[i] += grad[i] * eps[i];
+      }
     }
   }
+  return along_mu;
 }
 
 template <class T>
@@ -134,17 +144,19 @@ void reparameterize_kl_backward(const ReparameterizeKlBackward& a) {
   with_form(a.options, [&](auto form) {
     with_kl(bool(a.grad_kl), bool(a.prior_mu), [&](auto kl, auto prior) {
       for_each_block(a, [&](const Block& block) {
-        T mu_buffer[kBlock], scale_buffer[kBlock], prior_buffer[2][kBlock], kl_buffer[kBlock], weighted[kBlock];
-        T outputs[4][kBlock];
+        T mu_buffer[kBlock], scale_buffer[kBlock], prior_buffer[2][kBlock], kl_buffer[kBlock];
+        T sum[kBlock], along_sigma[kBlock], outputs[4][kBlock];
         const int64_t begin = block.begin, n = block.size;
         const View* views[4] = {&a.grad_mu, &a.grad_scale, &a.grad_prior_mu, &a.grad_prior_scale};
         T* out[4];
         for (int i = 0; i < 4; ++i) out[i] = destination(*views[i], begin, outputs[i]);
+        const T* along_mu = a.grad_z ? accumulate_samples(a, block, sum, along_sigma) : nullptr;
         const GradientBlock<T> b = {load(a.mu, a.space, begin, n, mu_buffer),
                                     load(a.scale, a.space, begin, n, scale_buffer),
                                     load(a.prior_mu, a.space, begin, n, prior_buffer[0]),
                                     load(a.prior_scale, a.space, begin, n, prior_buffer[1]),
-                                    weighted,
+                                    along_mu,
+                                    along_sigma,
                                     load(a.grad_kl, a.space, begin, n, kl_buffer),
                                     out[0],
                                     out[1],
@@ -152,7 +164,6 @@ void reparameterize_kl_backward(const ReparameterizeKlBackward& a) {
                                     out[3]};
         const T factor = static_cast<T>(a.factor);
         if (a.grad_z) {
-          accumulate_samples(a, block, out[0], weighted);
           posterior_gradients<T, decltype(form), true, kl.value, prior.value>(n, f, factor, b);
         } else {
           posterior_gradients<T, decltype(form), false, kl.value, prior.value>(n, f, factor, b);

@@ -56,11 +56,11 @@ def differentiable(
 
     def backward_once(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
         saved = ctx.saved_tensors  # once: checkpointing recomputes them for a single reading
-        sources: list[Tensor] = []
-        if torch.is_grad_enabled() and not torch.compiler.is_compiling():
-            sources = [tensor for tensor in (*grad_outputs, *saved) if tensor is not None and tensor.requires_grad]
+        if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+            return backward(ctx, saved, *grad_outputs)
         with torch.no_grad():
             gradients = backward(ctx, saved, *grad_outputs)
+        sources = [tensor for tensor in (*grad_outputs, *saved) if tensor is not None and tensor.requires_grad]
         if not sources:
             return gradients
         once: Callable[..., Tensor] = _NoSecondDerivative.apply

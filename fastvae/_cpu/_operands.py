@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import torch
@@ -68,28 +67,25 @@ def loss(out: Tensor, like: Tensor, reduction: str, batch_dims: int, per_sample:
 
 
 class Gradients:
-    """The gradients of several operands: a full-sized buffer stands in for one whose operand is broadcast."""
+    """Where a kernel writes gradients over the shape of `like`: those of broadcast operands in full, summed after."""
 
-    def __init__(self, operands: Sequence[Tensor | None], gradients: Sequence[Tensor | None], like: Tensor) -> None:
-        self._shape = like.shape
-        self._targets = [
-            gradient if source is not None else None for source, gradient in zip(operands, gradients, strict=True)
-        ]
-        self._buffers = [
-            target
-            if target is None or target.shape == like.shape
-            else torch.empty(like.shape, dtype=_outputs.compute_dtype(like))
-            for target in self._targets
-        ]
+    def __init__(self, like: Tensor) -> None:
+        self._like = like
+        self._pending: list[tuple[Tensor, Tensor]] = []
 
-    def operand(self, index: int) -> _C.Tensor | None:
-        return operand(self._buffers[index], self._shape)
+    def operand(self, gradient: Tensor | None) -> _C.Tensor | None:
+        """The destination of `gradient`; None stays None."""
+        shape = self._like.shape
+        if gradient is None or gradient.shape == shape:
+            return operand(gradient, shape)
+        full = torch.empty(shape, dtype=_outputs.compute_dtype(self._like))
+        self._pending.append((full, gradient))
+        return operand(full, shape)
 
     def finish(self) -> None:
-        """Sum each buffer to the shape of its gradient, in a fixed order."""
-        for buffer, target in zip(self._buffers, self._targets, strict=True):
-            if buffer is None or target is None or buffer is target:
-                continue
-            sums = torch.zeros(target.shape, dtype=torch.float64)
-            _C.sum_to(self._shape, precise(buffer), operand(buffer, self._shape), operand(sums, self._shape))
-            target.copy_(sums)
+        """Sum what was written at full size to the shape of its gradient, in a fixed order."""
+        shape = self._like.shape
+        for full, gradient in self._pending:
+            sums = torch.zeros(gradient.shape, dtype=torch.float64)
+            _C.sum_to(shape, precise(full), operand(full, shape), operand(sums, shape))
+            gradient.copy_(sums)

@@ -56,7 +56,7 @@ def log_normal_backward(
 ) -> tuple[Tensor | None, ...]:
     shape = z.shape
     out = _outputs.gradients(wanted, z, mu, scale)
-    gradients = _operands.Gradients((z, mu, scale), out, z)
+    gradients = _operands.Gradients(z)
     _C.log_normal_backward(
         shape,
         batch_dims,
@@ -68,9 +68,9 @@ def log_normal_backward(
         _operands.operand(mu, shape),
         _operands.operand(scale, shape),
         _operands.scale(ScaleForm(parameterization, low, high, min_std, min_var)),
-        gradients.operand(0),
-        gradients.operand(1),
-        gradients.operand(2),
+        gradients.operand(out[0]),
+        gradients.operand(out[1]),
+        gradients.operand(out[2]),
     )
     gradients.finish()
     return out

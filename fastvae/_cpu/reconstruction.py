@@ -100,7 +100,7 @@ def reconstruction_backward(
 ) -> tuple[Tensor | None, ...]:
     shape = input.shape
     out = _outputs.gradients(wanted, input, target, log_scale)
-    gradients = _operands.Gradients((input, target, log_scale), out, input)
+    gradients = _operands.Gradients(input)
     _C.reconstruction_backward(
         shape,
         batch_dims,
@@ -113,9 +113,9 @@ def reconstruction_backward(
         _operands.operand(target, shape),
         _operands.operand(weight, shape),
         _operands.operand(log_scale, shape),
-        gradients.operand(0),
-        gradients.operand(1),
-        gradients.operand(2),
+        gradients.operand(out[0]),
+        gradients.operand(out[1]),
+        gradients.operand(out[2]),
     )
     gradients.finish()
     return out

@@ -60,7 +60,7 @@ def _differentiate(
 ) -> None:
     """Fill the gradients of mu, scale, prior_mu and prior_scale; None is not wanted."""
     shape, num_samples = mu.shape, posterior.num_samples
-    gradients = _operands.Gradients((mu, scale, posterior.prior_mu, posterior.prior_scale), out, mu)
+    gradients = _operands.Gradients(mu)
     _C.reparameterize_kl_backward(
         shape,
         posterior.batch_dims,
@@ -77,10 +77,10 @@ def _differentiate(
         _address(posterior.seed),
         num_samples or 1,
         _operands.scale(posterior.form),
-        gradients.operand(0),
-        gradients.operand(1),
-        gradients.operand(2),
-        gradients.operand(3),
+        gradients.operand(out[0]),
+        gradients.operand(out[1]),
+        gradients.operand(out[2]),
+        gradients.operand(out[3]),
     )
     gradients.finish()
 
