@@ -37,13 +37,23 @@ def _implementation(module: str, name: str) -> Callable[..., Any]:
     return implementation
 
 
-def _plain(tensor: Tensor) -> bool:
-    """Would the dispatcher find nothing to do on the way to the kernel: no mode, transform, tracer or subclass?"""
-    return (
-        type(tensor) in (Tensor, Parameter)
-        and not torch._C._are_functorch_transforms_active()
-        and torch._C._len_torch_dispatch_stack() == 0
-        and torch._C._get_tracing_state() is None
+@functools.cache
+def _plain_keys(device: str) -> int:
+    """The dispatch keys of a tensor that is nothing but memory on `device`: no transform, no pending sign, no zeros."""
+    with torch.inference_mode(False):
+        keys: int = torch._C._dispatch_keys(torch.empty(0, device=device)).raw_repr()
+    return keys
+
+
+def _plain(args: tuple[Any, ...], device: str) -> bool:
+    """Would the dispatcher find nothing to do on the way to the kernel?"""
+    if torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state() is not None:
+        return False
+    keys = _plain_keys(device)
+    return all(
+        type(value) in (Tensor, Parameter) and torch._C._dispatch_keys(value).raw_repr() == keys
+        for value in args
+        if isinstance(value, Tensor)
     )
 
 
@@ -90,9 +100,10 @@ def _define(
     overload = getattr(torch.ops.fastvae, name).default
 
     def call(*args: Any) -> Any:
-        if torch.compiler.is_compiling() or not _plain(args[like]):
+        device = args[like].device.type
+        if torch.compiler.is_compiling() or not (device in by_device and _plain(args, device)):
             return overload(*args)
-        return by_device[args[like].device.type](*args)
+        return by_device[device](*args)
 
     return call
 
