@@ -17,6 +17,16 @@ constexpr float kLn2Low = -2.12194440e-4f;
 constexpr float kInfinity = __builtin_inff();
 constexpr double kHalfLogTwoPi = 0.91893853320467274178;
 
+// (e^r - 1 - r) / r^2 for |r| <= ln(2) / 2.
+FASTVAE_INLINE float exponential_polynomial(float r) {
+  float p = 1.9875691500e-4f;
+  p = fma(p, r, 1.3981999507e-3f);
+  p = fma(p, r, 8.3334519073e-3f);
+  p = fma(p, r, 4.1665795894e-2f);
+  p = fma(p, r, 1.6666665459e-1f);
+  return fma(p, r, 5.0000001201e-1f);
+}
+
 // e^x = 2^n (1 + u + low), u = r + q, with q = e^r - 1 - r exact to its own last places: nothing cancels where x is
 // small. `low` is what rounding took from u.
 struct Exponential {
@@ -32,12 +42,7 @@ FASTVAE_INLINE Exponential exponential(float x) {
   const float n = shifted - kRound;
   const float coarse = fma(n, -kLn2High, x), correction = n * -kLn2Low;
   const float r = coarse + correction, lost = (coarse - r) + correction;
-  float p = 1.9875691500e-4f;
-  p = fma(p, r, 1.3981999507e-3f);
-  p = fma(p, r, 8.3334519073e-3f);
-  p = fma(p, r, 4.1665795894e-2f);
-  p = fma(p, r, 1.6666665459e-1f);
-  p = fma(p, r, 5.0000001201e-1f);
+  const float p = exponential_polynomial(r);
   const float q = p * r * r, tail = q + lost, u = r + tail;
   return {u, (r - u) + tail, q, to_bits(shifted) - 0x4B400000};
 }
@@ -65,12 +70,7 @@ FASTVAE_INLINE float exp_negative(float x) {
   const float shifted = fma(bounded, 1.44269504088896341f, kRound), n = shifted - kRound;
   float r = fma(n, -kLn2High, bounded);
   r = fma(n, -kLn2Low, r);
-  float p = 1.9875691500e-4f;
-  p = fma(p, r, 1.3981999507e-3f);
-  p = fma(p, r, 8.3334519073e-3f);
-  p = fma(p, r, 4.1665795894e-2f);
-  p = fma(p, r, 1.6666665459e-1f);
-  p = fma(p, r, 5.0000001201e-1f);
+  const float p = exponential_polynomial(r);
   const float value = (fma(p * r, r, r) + 1.0f) * power_of_two(to_bits(shifted) - 0x4B400000);
   return x < -87.33f ? 0.0f : value;
 }
