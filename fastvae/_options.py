@@ -55,6 +55,25 @@ class Posterior(NamedTuple):
         return self.eps is not None or self.seed is not None
 
 
+class Density(NamedTuple):
+    """The arguments of `log_normal`, in the order of the op's schema."""
+
+    z: Tensor
+    mu: Tensor | None
+    scale: Tensor | None
+    parameterization: str
+    low: float
+    high: float
+    min_std: float
+    min_var: float
+    reduction: str
+    batch_dims: int
+
+    @property
+    def form(self) -> ScaleForm:
+        return ScaleForm(self.parameterization, self.low, self.high, self.min_std, self.min_var)
+
+
 def _real(*values: object) -> bool:
     return all(isinstance(value, (int, float)) for value in values)
 

@@ -92,7 +92,7 @@ def reconstruction_with_samples(
     inplace: bool,
     per_sample: bool = True,
 ) -> tuple[Tensor, Tensor]:
-    """The loss and, at no cost, its per-sample sums without gradient; these are empty where the loss is they."""
+    """The loss and, at no cost, its per-sample sums without gradient; absent where the loss is they."""
     _checks.fused_device("input", input)
     needed = torch.is_grad_enabled() and input.requires_grad
     alone = not (target.requires_grad or (log_scale is not None and log_scale.requires_grad))

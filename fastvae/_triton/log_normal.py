@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import triton
 import triton.language as tl
 from torch import Tensor
 
 from fastvae import _outputs
-from fastvae._options import ScaleForm
+from fastvae._options import Density
 from fastvae._triton import _launch, _tile, reduce, scale_forms
 from fastvae._triton.elementary import constant_like
 
@@ -51,25 +51,6 @@ def _backward(z, mu, scale, upstream, grad_z, grad_mu, grad_scale, tiling, facto
         _tile.store(grad_z, tiling, at, along_z)
 
 
-class Density(NamedTuple):
-    """The arguments of the op, in the order of its schema."""
-
-    z: Tensor
-    mu: Tensor | None
-    scale: Tensor | None
-    parameterization: str
-    low: float
-    high: float
-    min_std: float
-    min_var: float
-    reduction: str
-    batch_dims: int
-
-    @property
-    def form(self) -> scale_forms.Form:
-        return scale_forms.compile_time(ScaleForm(*self[3:8]))
-
-
 def log_normal(*density: Any) -> Tensor:
     """log N(z; mu, sigma^2), reduced; the standard normal without mu and scale. Arguments: `Density`'s."""
     options = Density(*density)
@@ -90,7 +71,7 @@ def log_normal(*density: Any) -> Tensor:
         *operands,
         partials,
         plan.tiling,
-        options.form,
+        scale_forms.compile_time(options.form),
         dtype=_launch.kernel_dtype(z),
     )
     if partials is not None:
@@ -118,7 +99,7 @@ def log_normal_backward(grad_log_prob: Tensor, *density: Any) -> tuple[Tensor | 
         *operands,
         plan.tiling,
         _launch.factor(options.reduction, z.shape, options.batch_dims),
-        options.form,
+        scale_forms.compile_time(options.form),
         dtype=_launch.kernel_dtype(z),
     )
     for value, narrowed_gradient in zip(written, narrowed, strict=True):

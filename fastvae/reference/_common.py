@@ -6,11 +6,7 @@ import torch
 from torch import Tensor
 
 from fastvae._options import ScaleForm
-
-
-def compute_dtype(like: Tensor) -> torch.dtype:
-    """float64 for float64, float32 for everything else."""
-    return torch.float64 if like.dtype == torch.float64 else torch.float32
+from fastvae._outputs import compute_dtype
 
 
 def upcast(value: Tensor, like: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from fastvae import _checks
 from fastvae._layout import sample_shape, unpack
 from fastvae._noise import noise
 from fastvae._options import ScaleForm, scale_form
+from fastvae._outputs import compute_dtype
 from fastvae.reference import _common
 from fastvae.reference.noise import normal_like
 
@@ -29,7 +30,7 @@ def reparameterize(
     _checks.posterior(mu, scale)
     form = scale_form(parameterization, clamp, min_std, min_var)
     source = noise(mu, mu.shape, eps=eps, seed=seed, generator=generator, num_samples=num_samples)
-    dtype = _common.compute_dtype(mu)
+    dtype = compute_dtype(mu)
     if source.eps is not None:
         draw = source.eps.to(dtype)
     else:
