@@ -22,9 +22,11 @@ struct LossOutput {
   double* partials = nullptr;
 };
 
-// What every kernel has: the space, the compute type (float, or double), and torch's number of threads.
+// What every kernel has: the space, the parts its blocks are dealt to threads in, the compute type (float, or double),
+// and torch's number of threads.
 struct Launch {
   Space space;
+  int64_t parts = 0;
   bool f64 = false;
   int threads = 1;
 };
@@ -45,7 +47,7 @@ struct ReparameterizeKlBackward : Launch {
   int64_t num_samples = 1;
   ScaleOptions options;
   double factor = 1;
-  View grad_mu, grad_scale, grad_prior_mu, grad_prior_scale;
+  Gradient grad_mu, grad_scale, grad_prior_mu, grad_prior_scale;
 };
 
 enum class Likelihood : int { binary_cross_entropy_with_logits, binary_cross_entropy, mse_loss, l1_loss, gaussian_nll };
@@ -53,7 +55,7 @@ enum class Likelihood : int { binary_cross_entropy_with_logits, binary_cross_ent
 struct Reconstruction : Launch {
   Likelihood likelihood = Likelihood::mse_loss;
   View input, target, weight, log_scale;
-  double constant = 0;
+  bool full = false;
   LossOutput loss;
   View grad;
 };
@@ -62,7 +64,7 @@ struct ReconstructionBackward : Launch {
   Likelihood likelihood = Likelihood::mse_loss;
   View grad_loss, input, target, weight, log_scale;
   double factor = 1;
-  View grad_input, grad_target, grad_log_scale;
+  Gradient grad_input, grad_target, grad_log_scale;
 };
 
 struct LogNormal : Launch {
@@ -75,7 +77,7 @@ struct LogNormalBackward : Launch {
   View grad_log_prob, z, mu, scale;
   ScaleOptions options;
   double factor = 1;
-  View grad_z, grad_mu, grad_scale;
+  Gradient grad_z, grad_mu, grad_scale;
 };
 
 // The K samples lie along `lead`.
@@ -91,11 +93,6 @@ struct ImportanceWeightedBoundBackward : Launch {
 
 struct ScaleGradient : Launch {
   View grad, upstream;
-};
-
-// Sums `full` over the dimensions that `sums` broadcasts; one double an element of `sums`.
-struct SumTo : Launch {
-  View full, sums;
 };
 
 struct Normal {
@@ -117,7 +114,6 @@ struct Kernels {
   void (*importance_weighted_bound)(const ImportanceWeightedBound&);
   void (*importance_weighted_bound_backward)(const ImportanceWeightedBoundBackward&);
   void (*scale_gradient)(const ScaleGradient&);
-  void (*sum_to)(const SumTo&);
   void (*normal)(const Normal&);
 };
 

@@ -1,202 +1,172 @@
-// The extension module: one line an op. No PyTorch headers: a tensor arrives as (address, dtype, strides, lead).
+// The extension module: one line an op. A call takes the arguments of the op's schema, then its outputs (None is not
+// wanted), then the number of threads.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
 #include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
 #include <tuple>
-#include <vector>
+#include <utility>
 
-#include "arguments.h"
-#include "layout.h"
+#include "call.h"
 
 namespace py = pybind11;
 
 namespace fastvae {
 namespace {
 
-using Shape = std::vector<int64_t>;
-// Address, dtype code, strides over the shape of the op, stride of the leading dimension a kernel loops over.
-using Tensor = std::tuple<uintptr_t, int, Shape, int64_t>;
-using Optional = std::optional<Tensor>;
-// Parameterization code, low, high, min_std, min_var.
-using Scale = std::tuple<int, double, double, double, double>;
-// Elementwise loss, address of the per-sample sums, address of the total, factor of the total.
-using Loss = std::tuple<Optional, uintptr_t, uintptr_t, double>;
-
-ScaleOptions scale_options(const Scale& scale) {
-  const auto& [form, low, high, min_std, min_var] = scale;
-  return {static_cast<Form>(form), low, high, min_std, min_var};
+using Name = std::string_view;
+template <class Value, size_t Size>
+Value named(const char* argument, const std::pair<Name, Value> (&table)[Size], Name name) {
+  for (const auto& [key, value] : table)
+    if (key == name) return value;
+  throw std::invalid_argument(std::string(argument) + ": got '" + std::string(name) + "'");
 }
 
-// Collects a call's operands, then collapses them together and runs the kernel without the GIL.
-template <class Arguments>
-class Call {
- public:
-  Arguments arguments;
+constexpr std::pair<Name, Form> kForms[] = {{"logvar", Form::logvar},
+                                            {"log_std", Form::log_std},
+                                            {"std", Form::std},
+                                            {"softplus", Form::softplus},
+                                            {"variance", Form::variance}};
 
-  Call(const Shape& shape, int batch_dims, bool f64, int threads) : shape_(shape), batch_dims_(batch_dims) {
-    arguments.f64 = f64;
-    arguments.threads = threads;
-  }
+constexpr std::pair<Name, Likelihood> kLikelihoods[] = {
+    {"binary_cross_entropy_with_logits", Likelihood::binary_cross_entropy_with_logits},
+    {"binary_cross_entropy", Likelihood::binary_cross_entropy},
+    {"mse_loss", Likelihood::mse_loss},
+    {"l1_loss", Likelihood::l1_loss},
+    {"gaussian_nll", Likelihood::gaussian_nll}};
 
-  Call& operand(View& view, const Optional& tensor) {
-    if (!tensor) return *this;
-    const auto& [address, dtype, strides, lead] = *tensor;
-    view.data = reinterpret_cast<void*>(address);
-    view.dtype = static_cast<DType>(dtype);
-    view.lead = lead;
-    operands_.push_back({&view, strides});
-    return *this;
-  }
+const int64_t* seed_of(const Tensor& seed) { return static_cast<const int64_t*>(seed.data); }
 
-  Call& loss(LossOutput& output, const Loss& loss) {
-    const auto& [elementwise, per_sample, total, factor] = loss;
-    operand(output.elementwise, elementwise);
-    output.per_sample = reinterpret_cast<void*>(per_sample);
-    output.total = reinterpret_cast<void*>(total);
-    output.factor = factor;
-    loss_ = output.per_sample || output.total ? &output : nullptr;
-    return *this;
-  }
+// What follows mu and scale in the schemas: prior_mu, prior_scale, eps, seed, num_samples, parameterization, low, high,
+// min_std, min_var, reduction, batch_dims.
+using Posterior = std::tuple<Tensor, Tensor, Tensor, Tensor, std::optional<int64_t>, Name, double, double, double,
+                             double, std::optional<Name>, int>;
 
-  void run(void (*kernel)(const Arguments&), bool reorder) {
-    arguments.space = collapse(shape_, batch_dims_, operands_, reorder);
-    if (loss_) {
-      partials_.resize(static_cast<size_t>(arguments.space.blocks()) + 1);
-      loss_->partials = partials_.data();
-    }
-    py::gil_scoped_release release;
-    kernel(arguments);
-  }
-
- private:
-  Shape shape_;
-  int batch_dims_;
-  std::vector<Operand> operands_;
-  LossOutput* loss_ = nullptr;
-  std::vector<double> partials_;
-};
-
-const int64_t* seed_at(uintptr_t address) { return reinterpret_cast<const int64_t*>(address); }
-
-void reparameterize_kl(const Shape& shape, int batch_dims, bool f64, int threads, const Optional& mu,
-                       const Optional& scale, const Optional& prior_mu, const Optional& prior_scale,
-                       const Optional& eps, uintptr_t seed, int64_t num_samples, const Scale& options,
-                       const Optional& z, const std::optional<Loss>& kl) {
-  Call<ReparameterizeKl> call(shape, batch_dims, f64, threads);
+void reparameterize_kl(const Tensor& mu, const Tensor& scale, const Posterior& posterior, const Tensor& z,
+                       const Tensor& kl, int threads) {
+  const auto& [prior_mu, prior_scale, eps, seed, num_samples, form, low, high, min_std, min_var, reduction,
+               batch_dims] = posterior;
+  Call<ReparameterizeKl> call(mu, batch_dims, threads);
   ReparameterizeKl& a = call.arguments;
   call.operand(a.mu, mu).operand(a.scale, scale).operand(a.prior_mu, prior_mu).operand(a.prior_scale, prior_scale);
-  call.operand(a.eps, eps).operand(a.z, z);
-  if (kl) call.loss(a.kl, *kl);
-  a.kl_wanted = kl.has_value();
-  a.seed = seed_at(seed);
-  a.num_samples = num_samples;
-  a.options = scale_options(options);
-  call.run(kernels().reparameterize_kl, seed == 0);
+  call.samples(a.eps, eps, num_samples).fresh(z).samples(a.z, z, num_samples);
+  if (reduction) call.loss(a.kl, kl, {}, *reduction);
+  a.kl_wanted = reduction.has_value();
+  a.seed = seed_of(seed);
+  a.num_samples = num_samples.value_or(1);
+  a.options = {named("parameterization", kForms, form), low, high, min_std, min_var};
+  call.run(kernels().reparameterize_kl, a.seed == nullptr);
 }
 
-void reparameterize_kl_backward(const Shape& shape, int batch_dims, bool f64, int threads, const Optional& grad_z,
-                                const Optional& grad_kl, double factor, const Optional& mu, const Optional& scale,
-                                const Optional& prior_mu, const Optional& prior_scale, const Optional& eps,
-                                uintptr_t seed, int64_t num_samples, const Scale& options, const Optional& grad_mu,
-                                const Optional& grad_scale, const Optional& grad_prior_mu,
-                                const Optional& grad_prior_scale) {
-  Call<ReparameterizeKlBackward> call(shape, batch_dims, f64, threads);
+void reparameterize_kl_backward(const Tensor& grad_z, const Tensor& grad_kl, const Tensor& mu, const Tensor& scale,
+                                const Posterior& posterior, const Tensor& grad_mu, const Tensor& grad_scale,
+                                const Tensor& grad_prior_mu, const Tensor& grad_prior_scale, int threads) {
+  const auto& [prior_mu, prior_scale, eps, seed, num_samples, form, low, high, min_std, min_var, reduction,
+               batch_dims] = posterior;
+  Call<ReparameterizeKlBackward> call(mu, batch_dims, threads);
   ReparameterizeKlBackward& a = call.arguments;
   call.operand(a.mu, mu).operand(a.scale, scale).operand(a.prior_mu, prior_mu).operand(a.prior_scale, prior_scale);
-  call.operand(a.eps, eps).operand(a.grad_z, grad_z).operand(a.grad_kl, grad_kl);
-  call.operand(a.grad_mu, grad_mu).operand(a.grad_scale, grad_scale);
-  call.operand(a.grad_prior_mu, grad_prior_mu).operand(a.grad_prior_scale, grad_prior_scale);
-  a.factor = factor;
-  a.seed = seed_at(seed);
-  a.num_samples = num_samples;
-  a.options = scale_options(options);
-  call.run(kernels().reparameterize_kl_backward, seed == 0);
+  call.samples(a.eps, eps, num_samples).samples(a.grad_z, grad_z, num_samples).upstream(a.grad_kl, grad_kl);
+  call.gradient(a.grad_mu, grad_mu).gradient(a.grad_scale, grad_scale);
+  call.gradient(a.grad_prior_mu, grad_prior_mu).gradient(a.grad_prior_scale, grad_prior_scale);
+  a.factor = reduction ? call.factor(*reduction) : 1;
+  a.seed = seed_of(seed);
+  a.num_samples = num_samples.value_or(1);
+  a.options = {named("parameterization", kForms, form), low, high, min_std, min_var};
+  call.run(kernels().reparameterize_kl_backward, a.seed == nullptr);
 }
 
-void reconstruction(const Shape& shape, int batch_dims, bool f64, int threads, int likelihood, const Optional& input,
-                    const Optional& target, const Optional& weight, const Optional& log_scale, double constant,
-                    const Loss& loss, const Optional& grad) {
-  Call<Reconstruction> call(shape, batch_dims, f64, threads);
+void reparameterize_kl_packed(const Tensor& moments, int dim, bool interleaved, const Posterior& posterior,
+                              const Tensor& z, const Tensor& kl, int threads) {
+  const Unpacked halves(moments, dim, interleaved);
+  reparameterize_kl(halves.mu, halves.scale, posterior, z, kl, threads);
+}
+
+void reparameterize_kl_packed_backward(const Tensor& grad_z, const Tensor& grad_kl, const Tensor& moments, int dim,
+                                       bool interleaved, const Posterior& posterior, const Tensor& grad_moments,
+                                       const Tensor& grad_prior_mu, const Tensor& grad_prior_scale, int threads) {
+  const Unpacked halves(moments, dim, interleaved), grads(grad_moments, dim, interleaved);
+  reparameterize_kl_backward(grad_z, grad_kl, halves.mu, halves.scale, posterior, grads.mu, grads.scale, grad_prior_mu,
+                             grad_prior_scale, threads);
+}
+
+void reconstruction(Name name, const Tensor& input, const Tensor& target, const Tensor& weight, const Tensor& log_scale,
+                    bool full, Name reduction, int batch_dims, const Tensor& loss, const Tensor& per_sample,
+                    const Tensor& grad, int threads) {
+  Call<Reconstruction> call(input, batch_dims, threads);
   Reconstruction& a = call.arguments;
   call.operand(a.input, input).operand(a.target, target).operand(a.weight, weight).operand(a.log_scale, log_scale);
-  call.operand(a.grad, grad).loss(a.loss, loss);
-  a.likelihood = static_cast<Likelihood>(likelihood);
-  a.constant = constant;
+  if (grad.data != input.data) call.fresh(grad);
+  call.operand(a.grad, grad).loss(a.loss, loss, per_sample, reduction);
+  a.likelihood = named("name", kLikelihoods, name);
+  a.full = full;
   call.run(kernels().reconstruction, true);
 }
 
-void reconstruction_backward(const Shape& shape, int batch_dims, bool f64, int threads, int likelihood,
-                             const Optional& grad_loss, double factor, const Optional& input, const Optional& target,
-                             const Optional& weight, const Optional& log_scale, const Optional& grad_input,
-                             const Optional& grad_target, const Optional& grad_log_scale) {
-  Call<ReconstructionBackward> call(shape, batch_dims, f64, threads);
+void reconstruction_backward(Name name, const Tensor& grad_loss, const Tensor& input, const Tensor& target,
+                             const Tensor& weight, const Tensor& log_scale, bool, Name reduction, int batch_dims,
+                             const Tensor& grad_input, const Tensor& grad_target, const Tensor& grad_log_scale,
+                             int threads) {
+  Call<ReconstructionBackward> call(input, batch_dims, threads);
   ReconstructionBackward& a = call.arguments;
   call.operand(a.input, input).operand(a.target, target).operand(a.weight, weight).operand(a.log_scale, log_scale);
-  call.operand(a.grad_loss, grad_loss).operand(a.grad_input, grad_input).operand(a.grad_target, grad_target);
-  call.operand(a.grad_log_scale, grad_log_scale);
-  a.likelihood = static_cast<Likelihood>(likelihood);
-  a.factor = factor;
+  call.upstream(a.grad_loss, grad_loss).gradient(a.grad_input, grad_input).gradient(a.grad_target, grad_target);
+  call.gradient(a.grad_log_scale, grad_log_scale);
+  a.likelihood = named("name", kLikelihoods, name);
+  a.factor = call.factor(reduction);
   call.run(kernels().reconstruction_backward, true);
 }
 
-void log_normal(const Shape& shape, int batch_dims, bool f64, int threads, const Optional& z, const Optional& mu,
-                const Optional& scale, const Scale& options, const Loss& log_prob) {
-  Call<LogNormal> call(shape, batch_dims, f64, threads);
+void log_normal(const Tensor& z, const Tensor& mu, const Tensor& scale, Name parameterization, double low, double high,
+                double min_std, double min_var, Name reduction, int batch_dims, const Tensor& log_prob, int threads) {
+  Call<LogNormal> call(z, batch_dims, threads);
   LogNormal& a = call.arguments;
-  call.operand(a.z, z).operand(a.mu, mu).operand(a.scale, scale).loss(a.log_prob, log_prob);
-  a.options = scale_options(options);
+  call.operand(a.z, z).operand(a.mu, mu).operand(a.scale, scale).loss(a.log_prob, log_prob, {}, reduction);
+  a.options = {named("parameterization", kForms, parameterization), low, high, min_std, min_var};
   call.run(kernels().log_normal, true);
 }
 
-void log_normal_backward(const Shape& shape, int batch_dims, bool f64, int threads, const Optional& grad_log_prob,
-                         double factor, const Optional& z, const Optional& mu, const Optional& scale,
-                         const Scale& options, const Optional& grad_z, const Optional& grad_mu,
-                         const Optional& grad_scale) {
-  Call<LogNormalBackward> call(shape, batch_dims, f64, threads);
+void log_normal_backward(const Tensor& grad_log_prob, const Tensor& z, const Tensor& mu, const Tensor& scale,
+                         Name parameterization, double low, double high, double min_std, double min_var, Name reduction,
+                         int batch_dims, const Tensor& grad_z, const Tensor& grad_mu, const Tensor& grad_scale,
+                         int threads) {
+  Call<LogNormalBackward> call(z, batch_dims, threads);
   LogNormalBackward& a = call.arguments;
-  call.operand(a.z, z).operand(a.mu, mu).operand(a.scale, scale).operand(a.grad_log_prob, grad_log_prob);
-  call.operand(a.grad_z, grad_z).operand(a.grad_mu, grad_mu).operand(a.grad_scale, grad_scale);
-  a.options = scale_options(options);
-  a.factor = factor;
+  call.operand(a.z, z).operand(a.mu, mu).operand(a.scale, scale).upstream(a.grad_log_prob, grad_log_prob);
+  call.gradient(a.grad_z, grad_z).gradient(a.grad_mu, grad_mu).gradient(a.grad_scale, grad_scale);
+  a.options = {named("parameterization", kForms, parameterization), low, high, min_std, min_var};
+  a.factor = call.factor(reduction);
   call.run(kernels().log_normal_backward, true);
 }
 
-void importance_weighted_bound(const Shape& shape, bool f64, int threads, const Optional& log_w, int64_t num_samples,
-                               const Optional& bound) {
-  Call<ImportanceWeightedBound> call(shape, 0, f64, threads);
-  call.operand(call.arguments.log_w, log_w).operand(call.arguments.bound, bound);
-  call.arguments.num_samples = num_samples;
+void importance_weighted_bound(const Tensor& log_w, int dim, const Tensor& bound, int threads) {
+  Call<ImportanceWeightedBound> call(bound, 0, threads);
+  call.looped(call.arguments.log_w, log_w, dim).operand(call.arguments.bound, bound);
+  call.arguments.num_samples = log_w.sizes[dim];
   call.run(kernels().importance_weighted_bound, true);
 }
 
-void importance_weighted_bound_backward(const Shape& shape, bool f64, int threads, const Optional& grad_bound,
-                                        const Optional& log_w, const Optional& bound, int64_t num_samples,
-                                        const Optional& grad_log_w) {
-  Call<ImportanceWeightedBoundBackward> call(shape, 0, f64, threads);
+void importance_weighted_bound_backward(const Tensor& grad_bound, const Tensor& log_w, const Tensor& bound, int dim,
+                                        const Tensor& grad_log_w, int threads) {
+  Call<ImportanceWeightedBoundBackward> call(bound, 0, threads);
   ImportanceWeightedBoundBackward& a = call.arguments;
-  call.operand(a.log_w, log_w)
-      .operand(a.grad_bound, grad_bound)
-      .operand(a.bound, bound)
-      .operand(a.grad_log_w, grad_log_w);
-  a.num_samples = num_samples;
+  call.looped(a.log_w, log_w, dim).operand(a.grad_bound, grad_bound).operand(a.bound, bound);
+  call.fresh(grad_log_w).looped(a.grad_log_w, grad_log_w, dim);
+  a.num_samples = log_w.sizes[dim];
   call.run(kernels().importance_weighted_bound_backward, true);
 }
 
-void scale_gradient(const Shape& shape, bool f64, int threads, const Optional& grad, const Optional& upstream) {
-  Call<ScaleGradient> call(shape, 0, f64, threads);
+void scale_gradient(const Tensor& grad, const Tensor& upstream, int threads) {
+  Call<ScaleGradient> call(grad, 0, threads);
   call.operand(call.arguments.grad, grad).operand(call.arguments.upstream, upstream);
   call.run(kernels().scale_gradient, true);
 }
 
-void sum_to(const Shape& shape, bool f64, const Optional& full, const Optional& sums) {
-  Call<SumTo> call(shape, 0, f64, 1);
-  call.operand(call.arguments.full, full).operand(call.arguments.sums, sums);
-  call.run(kernels().sum_to, false);
-}
-
-void normal(uintptr_t seed, int64_t start, int64_t count, uintptr_t out, int threads) {
-  const Normal a = {seed_at(seed), start, count, reinterpret_cast<float*>(out), threads};
+void normal(const Tensor& seed, int64_t start, const Tensor& out, int threads) {
+  const Normal a = {seed_of(seed), start, out.count(), static_cast<float*>(out.data), threads};
   py::gil_scoped_release release;
   kernels().normal(a);
 }
@@ -205,9 +175,11 @@ void normal(uintptr_t seed, int64_t start, int64_t count, uintptr_t out, int thr
 }  // namespace fastvae
 
 PYBIND11_MODULE(_C, m) {
-  m.doc() = "CPU kernels of fastvae. Arguments are addresses, sizes and strides; fastvae._cpu makes them from tensors.";
+  m.doc() = "CPU kernels of fastvae, on PyTorch's tensors but not built against PyTorch.";
   m.def("reparameterize_kl", fastvae::reparameterize_kl);
   m.def("reparameterize_kl_backward", fastvae::reparameterize_kl_backward);
+  m.def("reparameterize_kl_packed", fastvae::reparameterize_kl_packed);
+  m.def("reparameterize_kl_packed_backward", fastvae::reparameterize_kl_packed_backward);
   m.def("reconstruction", fastvae::reconstruction);
   m.def("reconstruction_backward", fastvae::reconstruction_backward);
   m.def("log_normal", fastvae::log_normal);
@@ -215,7 +187,7 @@ PYBIND11_MODULE(_C, m) {
   m.def("importance_weighted_bound", fastvae::importance_weighted_bound);
   m.def("importance_weighted_bound_backward", fastvae::importance_weighted_bound_backward);
   m.def("scale_gradient", fastvae::scale_gradient);
-  m.def("sum_to", fastvae::sum_to);
   m.def("normal", fastvae::normal);
+  m.def("plain_device", fastvae::plain_device);
   m.def("capability", [] { return fastvae::kernels().name; });
 }

@@ -1,7 +1,6 @@
 #include "layout.h"
 
 #include <algorithm>
-#include <numeric>
 #include <stdexcept>
 #include <string>
 
@@ -9,17 +8,27 @@ namespace fastvae {
 
 namespace {
 
+int64_t product(const int64_t* first, const int64_t* last) {
+  int64_t result = 1;
+  for (; first != last; ++first) result *= *first;
+  return result;
+}
+
 // Dimensions of size above 1, the ones within a sample by descending stride of the first operand if `reorder`.
-std::vector<int> walking_order(const std::vector<int64_t>& shape, int batch_dims, const std::vector<Operand>& operands,
-                               bool reorder) {
-  std::vector<int> order(shape.size());
-  std::iota(order.begin(), order.end(), 0);
-  if (reorder && !operands.empty()) {
-    const std::vector<int64_t>& strides = operands.front().strides;
-    std::stable_sort(order.begin() + batch_dims, order.end(), [&](int a, int b) { return strides[a] > strides[b]; });
+int walking_order(const Shape& shape, int batch_dims, const Operand* operands, int count, bool reorder, int* order) {
+  int rank = 0, samples_end = 0;
+  for (int d = 0; d < shape.rank; ++d) {
+    if (shape.sizes[d] != 1) order[rank++] = d;
+    if (d < batch_dims) samples_end = rank;
   }
-  order.erase(std::remove_if(order.begin(), order.end(), [&](int d) { return shape[d] == 1; }), order.end());
-  return order;
+  if (reorder && count > 0) {
+    const int64_t* strides = operands[0].strides;
+    const auto descends = [=](int a, int b) { return strides[a] > strides[b]; };
+    // Insertion sort: stable, and dimensions are few and mostly in order.
+    for (int i = samples_end + 1; i < rank; ++i)
+      std::rotate(std::upper_bound(order + samples_end, order + i, order[i], descends), order + i, order + i + 1);
+  }
+  return rank;
 }
 
 Layout layout_of(const Space& space, const View& view) {
@@ -35,48 +44,34 @@ Layout layout_of(const Space& space, const View& view) {
 
 }  // namespace
 
-Space collapse(const std::vector<int64_t>& shape, int batch_dims, std::vector<Operand>& operands, bool reorder) {
+Space collapse(const Shape& shape, int batch_dims, const Operand* operands, int count, bool reorder) {
   Space space;
-  const auto product = [](int64_t a, int64_t b) { return a * b; };
-  space.samples = std::accumulate(shape.begin(), shape.begin() + batch_dims, int64_t(1), product);
-  space.sample_size = std::accumulate(shape.begin() + batch_dims, shape.end(), int64_t(1), product);
+  space.samples = product(shape.sizes, shape.sizes + batch_dims);
+  space.sample_size = product(shape.sizes + batch_dims, shape.sizes + shape.rank);
   space.count = space.samples * space.sample_size;
 
-  std::vector<int64_t> sizes;
-  std::vector<std::vector<int64_t>> strides(operands.size());
-  for (int d : walking_order(shape, batch_dims, operands, reorder)) {
-    const bool merges = !sizes.empty() && [&] {
-      for (size_t i = 0; i < operands.size(); ++i)
-        if (strides[i].back() != shape[d] * operands[i].strides[d]) return false;
-      return true;
-    }();
-    if (merges) {
-      sizes.back() *= shape[d];
-    } else {
-      sizes.push_back(shape[d]);
-    }
-    for (size_t i = 0; i < operands.size(); ++i) {
-      if (merges) {
-        strides[i].back() = operands[i].strides[d];
-      } else {
-        strides[i].push_back(operands[i].strides[d]);
-      }
-    }
+  int order[kMaxDims];
+  const int rank = walking_order(shape, batch_dims, operands, count, reorder, order);
+  for (int i = 0; i < rank; ++i) {
+    const int d = order[i], last = space.rank - 1;
+    const bool merges = last >= 0 && std::all_of(operands, operands + count, [&](const Operand& operand) {
+                          return operand.view->strides[last] == shape.sizes[d] * operand.strides[d];
+                        });
+    if (!merges && space.rank == kMaxRank)
+      throw std::invalid_argument("shape: got over " + std::to_string(kMaxRank) +
+                                  " dimensions that do not collapse; takes " + std::to_string(kMaxRank));
+    const int at = merges ? last : space.rank++;
+    space.shape[at] = merges ? space.shape[at] * shape.sizes[d] : shape.sizes[d];
+    for (int operand = 0; operand < count; ++operand)
+      operands[operand].view->strides[at] = operands[operand].strides[d];
   }
-  if (sizes.empty()) {  // one element: any stride will do
-    sizes.push_back(1);
-    for (std::vector<int64_t>& s : strides) s.push_back(1);
+  if (space.rank == 0) {  // one element: any stride will do
+    space.rank = 1;
+    space.shape[0] = 1;
+    for (int operand = 0; operand < count; ++operand) operands[operand].view->strides[0] = 1;
   }
-  if (sizes.size() > kMaxRank)
-    throw std::invalid_argument("shape: got " + std::to_string(sizes.size()) +
-                                " dimensions that do not collapse; takes " + std::to_string(kMaxRank));
-  space.rank = static_cast<int>(sizes.size());
-  std::copy(sizes.begin(), sizes.end(), space.shape);
-  for (size_t i = 0; i < operands.size(); ++i) {
-    View& view = *operands[i].view;
-    std::copy(strides[i].begin(), strides[i].end(), view.strides);
-    view.layout = layout_of(space, view);
-  }
+  for (int operand = 0; operand < count; ++operand)
+    operands[operand].view->layout = layout_of(space, *operands[operand].view);
   return space;
 }
 

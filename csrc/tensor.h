@@ -4,12 +4,14 @@
 
 namespace fastvae {
 
-constexpr int kMaxRank = 16;
+constexpr int kMaxDims = 64;  // of a tensor: PyTorch's own limit
+constexpr int kMaxRank = 16;  // of a space, once its dimensions are collapsed
 
 // Losses are summed in blocks of this many elements: fixed, so that sums do not depend on the number of threads.
 constexpr int64_t kBlock = 2048;
 
-enum class DType : int { f32, f64, bf16, f16, u8, boolean };
+// int64 is for seeds.
+enum class DType : int { f32, f64, bf16, f16, u8, boolean, i64 };
 
 // How a view's elements lie: in row-major order without gaps, all at one address, or anyhow.
 enum class Layout : int { dense, uniform, strided };
@@ -24,6 +26,13 @@ struct View {
   int64_t lead = 0;
 
   explicit operator bool() const { return data != nullptr; }
+};
+
+// Where a gradient goes. That of an operand which was broadcast is summed: each part of the space adds to `size` sums
+// of its own, which lie as the gradient does.
+struct Gradient : View {
+  double* sums = nullptr;
+  int64_t size = 0;
 };
 
 // A row-major index space after collapsing dimensions, cut into samples of equal size and samples into blocks.

@@ -1,137 +1,123 @@
-"""The C++ extension: tensors as addresses, sizes and strides."""
+"""The C++ extension: the arguments of each op's schema, then its outputs (None is not wanted), then the threads."""
 
-from collections.abc import Sequence
-from typing import TypeAlias
+from torch import Tensor
 
-# Address, dtype code, strides over the shape of the op, stride of the leading dimension a kernel loops over.
-Tensor: TypeAlias = tuple[int, int, Sequence[int], int]
-# Parameterization code, low, high, min_std, min_var.
-Scale: TypeAlias = tuple[int, float, float, float, float]
-# Elementwise loss, address of the per-sample sums, address of the total, factor of the total.
-Loss: TypeAlias = tuple[Tensor | None, int, int, float]
+from fastvae._options import Posterior
 
 def reparameterize_kl(
-    shape: Sequence[int],
-    batch_dims: int,
-    f64: bool,
-    threads: int,
-    mu: Tensor | None,
-    scale: Tensor | None,
-    prior_mu: Tensor | None,
-    prior_scale: Tensor | None,
-    eps: Tensor | None,
-    seed: int,
-    num_samples: int,
-    options: Scale,
+    mu: Tensor,
+    scale: Tensor,
+    posterior: Posterior | tuple[object, ...],
     z: Tensor | None,
-    kl: Loss | None,
+    kl: Tensor | None,
+    threads: int,
     /,
 ) -> None: ...
 def reparameterize_kl_backward(
-    shape: Sequence[int],
-    batch_dims: int,
-    f64: bool,
-    threads: int,
     grad_z: Tensor | None,
     grad_kl: Tensor | None,
-    factor: float,
-    mu: Tensor | None,
-    scale: Tensor | None,
-    prior_mu: Tensor | None,
-    prior_scale: Tensor | None,
-    eps: Tensor | None,
-    seed: int,
-    num_samples: int,
-    options: Scale,
+    mu: Tensor,
+    scale: Tensor,
+    posterior: Posterior | tuple[object, ...],
     grad_mu: Tensor | None,
     grad_scale: Tensor | None,
     grad_prior_mu: Tensor | None,
     grad_prior_scale: Tensor | None,
+    threads: int,
+    /,
+) -> None: ...
+def reparameterize_kl_packed(
+    moments: Tensor,
+    dim: int,
+    interleaved: bool,
+    posterior: Posterior | tuple[object, ...],
+    z: Tensor | None,
+    kl: Tensor | None,
+    threads: int,
+    /,
+) -> None: ...
+def reparameterize_kl_packed_backward(
+    grad_z: Tensor | None,
+    grad_kl: Tensor | None,
+    moments: Tensor,
+    dim: int,
+    interleaved: bool,
+    posterior: Posterior | tuple[object, ...],
+    grad_moments: Tensor | None,
+    grad_prior_mu: Tensor | None,
+    grad_prior_scale: Tensor | None,
+    threads: int,
     /,
 ) -> None: ...
 def reconstruction(
-    shape: Sequence[int],
-    batch_dims: int,
-    f64: bool,
-    threads: int,
-    likelihood: int,
-    input: Tensor | None,
-    target: Tensor | None,
+    name: str,
+    input: Tensor,
+    target: Tensor,
     weight: Tensor | None,
     log_scale: Tensor | None,
-    constant: float,
-    loss: Loss,
+    full: bool,
+    reduction: str,
+    batch_dims: int,
+    loss: Tensor,
+    per_sample: Tensor | None,
     grad: Tensor | None,
+    threads: int,
     /,
 ) -> None: ...
 def reconstruction_backward(
-    shape: Sequence[int],
-    batch_dims: int,
-    f64: bool,
-    threads: int,
-    likelihood: int,
-    grad_loss: Tensor | None,
-    factor: float,
-    input: Tensor | None,
-    target: Tensor | None,
+    name: str,
+    grad_loss: Tensor,
+    input: Tensor,
+    target: Tensor,
     weight: Tensor | None,
     log_scale: Tensor | None,
+    full: bool,
+    reduction: str,
+    batch_dims: int,
     grad_input: Tensor | None,
     grad_target: Tensor | None,
     grad_log_scale: Tensor | None,
+    threads: int,
     /,
 ) -> None: ...
 def log_normal(
-    shape: Sequence[int],
-    batch_dims: int,
-    f64: bool,
-    threads: int,
-    z: Tensor | None,
+    z: Tensor,
     mu: Tensor | None,
     scale: Tensor | None,
-    options: Scale,
-    log_prob: Loss,
+    parameterization: str,
+    low: float,
+    high: float,
+    min_std: float,
+    min_var: float,
+    reduction: str,
+    batch_dims: int,
+    log_prob: Tensor,
+    threads: int,
     /,
 ) -> None: ...
 def log_normal_backward(
-    shape: Sequence[int],
-    batch_dims: int,
-    f64: bool,
-    threads: int,
-    grad_log_prob: Tensor | None,
-    factor: float,
-    z: Tensor | None,
+    grad_log_prob: Tensor,
+    z: Tensor,
     mu: Tensor | None,
     scale: Tensor | None,
-    options: Scale,
+    parameterization: str,
+    low: float,
+    high: float,
+    min_std: float,
+    min_var: float,
+    reduction: str,
+    batch_dims: int,
     grad_z: Tensor | None,
     grad_mu: Tensor | None,
     grad_scale: Tensor | None,
-    /,
-) -> None: ...
-def importance_weighted_bound(
-    shape: Sequence[int],
-    f64: bool,
     threads: int,
-    log_w: Tensor | None,
-    num_samples: int,
-    bound: Tensor | None,
     /,
 ) -> None: ...
+def importance_weighted_bound(log_w: Tensor, dim: int, bound: Tensor, threads: int, /) -> None: ...
 def importance_weighted_bound_backward(
-    shape: Sequence[int],
-    f64: bool,
-    threads: int,
-    grad_bound: Tensor | None,
-    log_w: Tensor | None,
-    bound: Tensor | None,
-    num_samples: int,
-    grad_log_w: Tensor | None,
-    /,
+    grad_bound: Tensor, log_w: Tensor, bound: Tensor, dim: int, grad_log_w: Tensor, threads: int, /
 ) -> None: ...
-def scale_gradient(
-    shape: Sequence[int], f64: bool, threads: int, grad: Tensor | None, upstream: Tensor | None, /
-) -> None: ...
-def sum_to(shape: Sequence[int], f64: bool, full: Tensor | None, sums: Tensor | None, /) -> None: ...
-def normal(seed: int, start: int, count: int, out: int, threads: int, /) -> None: ...
+def scale_gradient(grad: Tensor, upstream: Tensor, threads: int, /) -> None: ...
+def normal(seed: Tensor, start: int, out: Tensor, threads: int, /) -> None: ...
+def plain_device(arguments: tuple[object, ...], /) -> str | None: ...
 def capability() -> str: ...

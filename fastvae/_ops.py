@@ -14,9 +14,8 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor
-from torch.nn import Parameter
 
-from fastvae import _backend, _outputs
+from fastvae import _C, _backend, _outputs
 from fastvae._layout import unpack
 from fastvae._options import Posterior
 
@@ -37,23 +36,13 @@ def _implementation(module: str, name: str) -> Callable[..., Any]:
     return implementation
 
 
-@functools.cache
-def _plain_keys(device: str) -> int:
-    """The dispatch keys of a tensor that is nothing but memory on `device`: no transform, no pending sign, no zeros."""
-    with torch.inference_mode(False):
-        keys: int = torch._C._dispatch_keys(torch.empty(0, device=device)).raw_repr()
-    return keys
-
-
-def _plain(args: tuple[Any, ...], device: str) -> bool:
-    """Would the dispatcher find nothing to do on the way to the kernel?"""
-    if torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state() is not None:
-        return False
-    keys = _plain_keys(device)
-    return all(
-        type(value) in (Tensor, Parameter) and torch._C._dispatch_keys(value).raw_repr() == keys
-        for value in args
-        if isinstance(value, Tensor)
+def _interposed() -> bool:
+    """Is something between a call and its kernel: a tracer, a mode, a transform?"""
+    return bool(
+        torch.compiler.is_compiling()
+        or torch._C._len_torch_dispatch_stack()
+        or torch._C._are_functorch_transforms_active()
+        or torch._C._get_tracing_state() is not None
     )
 
 
@@ -70,8 +59,9 @@ def _define(
     """Register op `name`; `implementation` serves every device where it is given.
 
     Returns:
-        A function that calls it; an output nobody asked for is None or empty. In plain eager mode, as its argument
-        number `like` shows, it skips the dispatcher: 5 us a call.
+        A function that calls it; an output nobody asked for is None or empty (of the device and dtype of argument
+        number `like`). In plain eager mode, on tensors that are nothing but memory on one device, the dispatcher would
+        find nothing to do and is skipped: 5 us a call.
     """
 
     def on_cpu(*args: Any) -> Any:
@@ -100,10 +90,8 @@ def _define(
     overload = getattr(torch.ops.fastvae, name).default
 
     def call(*args: Any) -> Any:
-        device = args[like].device.type
-        if torch.compiler.is_compiling() or not (device in by_device and _plain(args, device)):
-            return overload(*args)
-        return by_device[device](*args)
+        device = None if _interposed() else _C.plain_device(args)
+        return overload(*args) if device is None else by_device[device](*args)
 
     return call
 

@@ -18,7 +18,7 @@ LARGEST = 5.77
 
 def cpp_normal(seed, count, start=0, threads=1):
     seeds, out = torch.tensor([seed]), torch.empty(count)
-    _C.normal(seeds.data_ptr(), start, count, out.data_ptr(), threads)
+    _C.normal(seeds, start, out, threads)
     return out.numpy()
 
 

@@ -15,23 +15,28 @@ void parallel_for(int64_t count, int threads, int64_t grain, const Body& body) {
 }
 
 struct Block {
-  int64_t index, begin, size;
+  int64_t index, part, begin, size;
 };
 
-FASTVAE_INLINE Block block_at(const Space& space, int64_t index) {
+FASTVAE_INLINE Block block_at(const Space& space, int64_t index, int64_t part) {
   if (space.long_samples()) {
     const int64_t per_sample = space.blocks_per_sample(), sample = index / per_sample;
     const int64_t begin = (index - sample * per_sample) * kBlock;
-    return {index, sample * space.sample_size + begin, smaller(kBlock, space.sample_size - begin)};
+    return {index, part, sample * space.sample_size + begin, smaller(kBlock, space.sample_size - begin)};
   }
   const int64_t size = space.samples_per_block() * space.sample_size, begin = index * size;
-  return {index, begin, smaller(size, space.count - begin)};
+  return {index, part, begin, smaller(size, space.count - begin)};
 }
 
+// One thread walks all blocks of a part, in their order.
 template <class Body>
 void for_each_block(const Launch& launch, const Body& body) {
-  parallel_for(launch.space.blocks(), launch.threads, kGrain, [&](int64_t first, int64_t last) {
-    for (int64_t index = first; index < last; ++index) body(block_at(launch.space, index));
+  const int64_t blocks = launch.space.blocks(), parts = launch.parts;
+  const int64_t threads = smaller(launch.threads, (blocks + kGrain - 1) / kGrain);
+  parallel_for(parts, static_cast<int>(threads), 1, [&](int64_t first, int64_t last) {
+    for (int64_t part = first; part < last; ++part)
+      for (int64_t index = blocks * part / parts; index < blocks * (part + 1) / parts; ++index)
+        body(block_at(launch.space, index, part));
   });
 }
 
@@ -104,6 +109,40 @@ void finish_loss(const LossOutput& out, const Space& space) {
     double total = 0;
     for (int64_t block = 0, blocks = space.blocks(); block < blocks; ++block) total += out.partials[block];
     *static_cast<T*>(out.total) = static_cast<T>(total * out.factor);
+  }
+}
+
+// Takes one block of a gradient: stores it, or adds it to the sums of its part.
+template <class T>
+void put_gradient(const Gradient& out, const Space& space, const Block& block, const T* values) {
+  if (!out.sums) return store(out, space, block.begin, block.size, values);
+  double* sums = out.sums + block.part * out.size;
+  for_each_run(space, out, block.begin, block.size,
+               [=](int64_t offset, int64_t stride, int64_t position, int64_t length) {
+                 if (stride == 0) {
+                   sums[offset] += sum(values + position, length);
+                 } else {
+                   for (int64_t i = 0; i < length; ++i) sums[offset + i * stride] += values[position + i];
+                 }
+               });
+}
+
+// Adds the parts' sums in their order.
+template <class T>
+void finish_gradient(const Gradient& out, int64_t parts) {
+  if (!out.sums) return;
+  View gradient = out;
+  gradient.layout = Layout::dense;
+  for (int64_t begin = 0; begin < out.size; begin += kBlock) {
+    T buffer[kBlock];
+    const int64_t n = smaller(kBlock, out.size - begin);
+    T* to = destination(gradient, begin, buffer);
+    for (int64_t i = 0; i < n; ++i) {
+      double total = 0;
+      for (int64_t part = 0; part < parts; ++part) total += out.sums[part * out.size + begin + i];
+      to[i] = static_cast<T>(total);
+    }
+    store(gradient, Space{}, begin, n, to);
   }
 }
 

@@ -69,11 +69,11 @@ void log_normal(const LogNormal& a) {
 template <class T>
 void log_normal_backward(const LogNormalBackward& a) {
   const Floors<T> f = floors<T>(a.options);
+  const Gradient* views[3] = {&a.grad_z, &a.grad_mu, &a.grad_scale};
   with_density(a.options, !a.scale, [&](auto form) {
     for_each_block(a, [&](const Block& block) {
       T z_buffer[kBlock], mu_buffer[kBlock], scale_buffer[kBlock], upstream[kBlock], outputs[3][kBlock];
       const int64_t begin = block.begin, n = block.size;
-      const View* views[3] = {&a.grad_z, &a.grad_mu, &a.grad_scale};
       T* out[3];
       for (int i = 0; i < 3; ++i) out[i] = destination(*views[i], begin, outputs[i]);
       const T* z = load(a.z, a.space, begin, n, z_buffer);
@@ -83,9 +83,10 @@ void log_normal_backward(const LogNormalBackward& a) {
       const T factor = static_cast<T>(a.factor);
       for (int64_t i = 0; i < n; ++i) upstream[i] = g[i] * factor;
       density_gradients(form, n, f, z, mu, raw, static_cast<const T*>(upstream), out[0], out[1], out[2]);
-      for (int i = 0; i < 3; ++i) store(*views[i], a.space, begin, n, out[i]);
+      for (int i = 0; i < 3; ++i) put_gradient(*views[i], a.space, block, out[i]);
     });
   });
+  for (const Gradient* view : views) finish_gradient<T>(*view, a.parts);
 }
 
 }  // namespace

@@ -101,7 +101,7 @@ void reconstruction(const Reconstruction& a) {
       const T* s = load(a.log_scale, a.space, begin, n, s_buffer);
       T* loss = destination(a.loss.elementwise, begin, loss_buffer);
       T* grad = destination(a.grad, begin, x_buffer);
-      const T constant = static_cast<T>(a.constant), factor = static_cast<T>(a.loss.factor);
+      const T constant = a.full ? T(kHalfLogTwoPi) : T(0), factor = static_cast<T>(a.loss.factor);
       if (a.grad) {
         evaluate<T, Loss, true>(n, x, t, s, constant, factor, loss, grad);
         if (w) multiply(n, grad, w);
@@ -131,12 +131,12 @@ void differentiate(int64_t n, const T* x, const T* t, const T* log_scale, const 
 
 template <class T>
 void reconstruction_backward(const ReconstructionBackward& a) {
+  const Gradient* views[3] = {&a.grad_input, &a.grad_target, &a.grad_log_scale};
   with_likelihood(a.likelihood, [&](auto likelihood) {
     for_each_block(a, [&](const Block& block) {
       T x_buffer[kBlock], t_buffer[kBlock], s_buffer[kBlock], g_buffer[kBlock], w_buffer[kBlock];
       T outputs[3][kBlock];
       const int64_t begin = block.begin, n = block.size;
-      const View* views[3] = {&a.grad_input, &a.grad_target, &a.grad_log_scale};
       T* out[3];
       for (int i = 0; i < 3; ++i) out[i] = destination(*views[i], begin, outputs[i]);
       const T* x = load(a.input, a.space, begin, n, x_buffer);
@@ -147,10 +147,11 @@ void reconstruction_backward(const ReconstructionBackward& a) {
       differentiate<T, decltype(likelihood)>(n, x, t, s, g, static_cast<T>(a.factor), out[0], out[1], out[2]);
       for (int i = 0; i < 3; ++i) {
         if (w && *views[i]) multiply(n, out[i], w);
-        store(*views[i], a.space, begin, n, out[i]);
+        put_gradient(*views[i], a.space, block, out[i]);
       }
     });
   });
+  for (const Gradient* view : views) finish_gradient<T>(*view, a.parts);
 }
 
 }  // namespace

@@ -140,6 +140,7 @@ const T* accumulate_samples(const ReparameterizeKlBackward& a, const Block& bloc
 
 template <class T>
 void reparameterize_kl_backward(const ReparameterizeKlBackward& a) {
+  const Gradient* views[4] = {&a.grad_mu, &a.grad_scale, &a.grad_prior_mu, &a.grad_prior_scale};
   const Floors<T> f = floors<T>(a.options);
   with_form(a.options, [&](auto form) {
     with_kl(bool(a.grad_kl), bool(a.prior_mu), [&](auto kl, auto prior) {
@@ -147,7 +148,6 @@ void reparameterize_kl_backward(const ReparameterizeKlBackward& a) {
         T mu_buffer[kBlock], scale_buffer[kBlock], prior_buffer[2][kBlock], kl_buffer[kBlock];
         T sum[kBlock], along_sigma[kBlock], outputs[4][kBlock];
         const int64_t begin = block.begin, n = block.size;
-        const View* views[4] = {&a.grad_mu, &a.grad_scale, &a.grad_prior_mu, &a.grad_prior_scale};
         T* out[4];
         for (int i = 0; i < 4; ++i) out[i] = destination(*views[i], begin, outputs[i]);
         const T* along_mu = a.grad_z ? accumulate_samples(a, block, sum, along_sigma) : nullptr;
@@ -171,10 +171,11 @@ void reparameterize_kl_backward(const ReparameterizeKlBackward& a) {
         if (!kl.value && (a.grad_prior_mu || a.grad_prior_scale)) {  // z knows no prior
           for (int64_t i = 0; i < n; ++i) out[2][i] = out[3][i] = T(0);
         }
-        for (int i = 0; i < 4; ++i) store(*views[i], a.space, begin, n, out[i]);
+        for (int i = 0; i < 4; ++i) put_gradient(*views[i], a.space, block, out[i]);
       });
     });
   });
+  for (const Gradient* view : views) finish_gradient<T>(*view, a.parts);
 }
 
 }  // namespace

@@ -39,7 +39,6 @@ const Kernels FASTVAE_JOIN(kernels_, FASTVAE_UNIT) = {
     FASTVAE_KERNEL(importance_weighted_bound),
     FASTVAE_KERNEL(importance_weighted_bound_backward),
     FASTVAE_KERNEL(scale_gradient),
-    FASTVAE_KERNEL(sum_to),
     normal,
 };
 

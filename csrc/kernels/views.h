@@ -145,6 +145,7 @@ const T* load(const View& view, const Space& space, int64_t begin, int64_t n, T*
     case DType::f16: gather<Half>(view, space, begin, n, lead, buffer); break;
     case DType::u8: gather<Byte>(view, space, begin, n, lead, buffer); break;
     case DType::boolean: gather<Boolean>(view, space, begin, n, lead, buffer); break;
+    case DType::i64: __builtin_unreachable();  // never an operand
   }
   return buffer;
 }
@@ -164,7 +165,8 @@ void store(const View& view, const Space& space, int64_t begin, int64_t n, const
     case DType::bf16: scatter<BFloat16>(view, space, begin, n, lead, block); break;
     case DType::f16: scatter<Half>(view, space, begin, n, lead, block); break;
     case DType::u8:
-    case DType::boolean: __builtin_unreachable();  // never an output
+    case DType::boolean:
+    case DType::i64: __builtin_unreachable();  // never an output
   }
 }
 

@@ -1,0 +1,128 @@
+#include "exchange.h"
+
+#include <algorithm>
+#include <optional>
+#include <stdexcept>
+#include <string>
+
+#include "dlpack.h"
+
+namespace py = pybind11;
+
+namespace fastvae {
+
+namespace {
+
+struct Torch {
+  PyTypeObject *tensor, *parameter;
+  const dlpack::ExchangeApi* api;
+  PyObject* is_neg;
+};
+
+// Leaked on purpose: the interpreter may be gone when static objects die.
+const Torch& torch() {
+  static const Torch* loaded = [] {
+    const py::object tensor = py::module_::import("torch").attr("Tensor");
+    const py::object parameter = py::module_::import("torch.nn").attr("Parameter");
+    const py::object capsule = tensor.attr("__dlpack_c_exchange_api__");
+    const auto* api = static_cast<const dlpack::ExchangeApi*>(PyCapsule_GetPointer(capsule.ptr(), dlpack::kCapsule));
+    if (!api) throw py::error_already_set();
+    if (api->major_version != dlpack::kMajorVersion || !api->tensor_from_object)
+      throw std::runtime_error("torch.Tensor.__dlpack_c_exchange_api__: takes DLPack " +
+                               std::to_string(dlpack::kMajorVersion));
+    return new Torch{reinterpret_cast<PyTypeObject*>(tensor.inc_ref().ptr()),
+                     reinterpret_cast<PyTypeObject*>(parameter.inc_ref().ptr()), api,
+                     PyUnicode_InternFromString("is_neg")};
+  }();
+  return *loaded;
+}
+
+std::optional<DType> dtype_of(const dlpack::Tensor& tensor) {
+  const auto is = [&](dlpack::Code code, int bits) { return tensor.code == code && tensor.bits == bits; };
+  if (is(dlpack::kFloat, 32)) return DType::f32;
+  if (is(dlpack::kFloat, 64)) return DType::f64;
+  if (is(dlpack::kBrainFloat, 16)) return DType::bf16;
+  if (is(dlpack::kFloat, 16)) return DType::f16;
+  if (is(dlpack::kUnsigned, 8)) return DType::u8;
+  if (is(dlpack::kSigned, 64)) return DType::i64;
+  if (is(dlpack::kBool, 8)) return DType::boolean;
+  return std::nullopt;
+}
+
+int64_t product(const int64_t* sizes, int rank) {
+  int64_t count = 1;
+  for (int d = 0; d < rank; ++d) count *= sizes[d];
+  return count;
+}
+
+const char* device_name(int32_t type) {
+  if (type == dlpack::kCpu) return "cpu";
+  return type == dlpack::kCuda || type == dlpack::kRocm ? "cuda" : nullptr;
+}
+
+bool has_pending_sign(py::handle object) {
+  PyObject* self = object.ptr();
+  const py::object answer =
+      py::reinterpret_steal<py::object>(PyObject_VectorcallMethod(torch().is_neg, &self, 1, nullptr));
+  if (!answer) throw py::error_already_set();
+  return answer.ptr() == Py_True;
+}
+
+}  // namespace
+
+int64_t Tensor::count() const { return product(sizes, rank); }
+
+int Tensor::item_size() const {
+  static constexpr int kSizes[] = {4, 8, 2, 2, 1, 1, 8};
+  return kSizes[static_cast<int>(dtype)];
+}
+
+Tensor tensor_of(py::handle object) {
+  if (object.is_none()) return {};
+  if (!PyObject_TypeCheck(object.ptr(), torch().tensor))
+    throw py::type_error(std::string("got ") + Py_TYPE(object.ptr())->tp_name + "; takes a torch.Tensor or None");
+  dlpack::Tensor tensor;
+  if (torch().api->tensor_from_object(object.ptr(), &tensor) != 0) throw py::error_already_set();
+  if (tensor.device_type != dlpack::kCpu) throw py::type_error("got a tensor of another device; takes cpu");
+  const std::optional<DType> dtype = dtype_of(tensor);
+  if (!dtype) throw py::type_error("got a tensor of a dtype that no kernel takes");
+  return {true,          static_cast<char*>(tensor.data) + tensor.byte_offset, *dtype, tensor.rank, tensor.sizes,
+          tensor.strides};
+}
+
+Unpacked::Unpacked(const Tensor& moments, int dim, bool interleaved) : mu(moments), scale(moments) {
+  if (!moments.present) return;
+  std::copy_n(moments.sizes, moments.rank, sizes_);
+  std::copy_n(moments.strides, moments.rank, strides_);
+  sizes_[dim] /= 2;
+  if (interleaved) strides_[dim] *= 2;
+  const int64_t between = moments.strides[dim] * (interleaved ? 1 : sizes_[dim]);
+  scale.data = static_cast<char*>(moments.data) + between * moments.item_size();
+  for (Tensor* half : {&mu, &scale}) {
+    half->sizes = sizes_;
+    half->strides = strides_;
+  }
+}
+
+py::object plain_device(const py::tuple& arguments) {
+  const char* device = nullptr;
+  for (const py::handle argument : arguments) {
+    PyTypeObject* type = Py_TYPE(argument.ptr());
+    if (type != torch().tensor && type != torch().parameter) {
+      if (PyObject_TypeCheck(argument.ptr(), torch().tensor)) return py::none();
+      continue;
+    }
+    dlpack::Tensor tensor;
+    if (torch().api->tensor_from_object(argument.ptr(), &tensor) != 0) {
+      PyErr_Clear();
+      return py::none();
+    }
+    const bool memory = tensor.data || product(tensor.sizes, tensor.rank) == 0;
+    const char* name = device_name(tensor.device_type);
+    if (!memory || !name || (device && device != name) || has_pending_sign(argument)) return py::none();
+    device = name;
+  }
+  return device ? py::object(py::str(device)) : py::none();
+}
+
+}  // namespace fastvae

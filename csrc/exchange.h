@@ -1,0 +1,52 @@
+// From a torch.Tensor to what the kernels know of one.
+#pragma once
+#include <pybind11/pybind11.h>
+
+#include <cstdint>
+
+#include "tensor.h"
+
+namespace fastvae {
+
+// Sizes and strides are borrowed from the tensor. None becomes an absent one.
+struct Tensor {
+  bool present = false;
+  void* data = nullptr;
+  DType dtype = DType::f32;
+  int rank = 0;
+  const int64_t* sizes = nullptr;
+  const int64_t* strides = nullptr;
+
+  int64_t count() const;
+  int item_size() const;
+};
+
+// Throws where the object is neither None nor a tensor, its memory is not the CPU's, or no kernel takes its dtype.
+Tensor tensor_of(pybind11::handle object);
+
+// The halves of a tensor along `dim`, or its even and odd entries.
+struct Unpacked {
+  Tensor mu, scale;
+
+  Unpacked(const Tensor& moments, int dim, bool interleaved);
+  Unpacked(const Unpacked&) = delete;
+
+ private:
+  int64_t sizes_[kMaxDims], strides_[kMaxDims];
+};
+
+// The type of the device ("cpu", "cuda") of all tensors among `arguments`, or None unless each is nothing but memory
+// there: no subclass, no wrapper without memory, no pending sign.
+pybind11::object plain_device(const pybind11::tuple& arguments);
+
+}  // namespace fastvae
+
+template <>
+struct pybind11::detail::type_caster<fastvae::Tensor> {
+  PYBIND11_TYPE_CASTER(fastvae::Tensor, const_name("torch.Tensor | None"));
+
+  bool load(handle source, bool) {
+    value = fastvae::tensor_of(source);
+    return true;
+  }
+};
