@@ -1,8 +1,9 @@
-// The extension module: one line an op. A call takes the arguments of the op's schema, then its outputs (None is not
-// wanted), then the number of threads.
+// The extension module: one line an op. A call takes the arguments of the op's schema, those that a family of ops
+// shares as one tuple, then its outputs (None is not wanted), then the number of threads.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <array>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -40,13 +41,17 @@ constexpr std::pair<Name, Likelihood> kLikelihoods[] = {
 
 const int64_t* seed_of(const Tensor& seed) { return static_cast<const int64_t*>(seed.data); }
 
+template <size_t Size>
+using Tensors = std::array<Tensor, Size>;
+
 // What follows mu and scale in the schemas: prior_mu, prior_scale, eps, seed, num_samples, parameterization, low, high,
 // min_std, min_var, reduction, batch_dims.
 using Posterior = std::tuple<Tensor, Tensor, Tensor, Tensor, std::optional<int64_t>, Name, double, double, double,
                              double, std::optional<Name>, int>;
 
-void reparameterize_kl(const Tensor& mu, const Tensor& scale, const Posterior& posterior, const Tensor& z,
-                       const Tensor& kl, int threads) {
+void reparameterize_kl(const Tensor& mu, const Tensor& scale, const Posterior& posterior, const Tensors<2>& outputs,
+                       int threads) {
+  const auto& [z, kl] = outputs;
   const auto& [prior_mu, prior_scale, eps, seed, num_samples, form, low, high, min_std, min_var, reduction,
                batch_dims] = posterior;
   Call<ReparameterizeKl> call(mu, batch_dims, threads);
@@ -62,8 +67,8 @@ void reparameterize_kl(const Tensor& mu, const Tensor& scale, const Posterior& p
 }
 
 void reparameterize_kl_backward(const Tensor& grad_z, const Tensor& grad_kl, const Tensor& mu, const Tensor& scale,
-                                const Posterior& posterior, const Tensor& grad_mu, const Tensor& grad_scale,
-                                const Tensor& grad_prior_mu, const Tensor& grad_prior_scale, int threads) {
+                                const Posterior& posterior, const Tensors<4>& gradients, int threads) {
+  const auto& [grad_mu, grad_scale, grad_prior_mu, grad_prior_scale] = gradients;
   const auto& [prior_mu, prior_scale, eps, seed, num_samples, form, low, high, min_std, min_var, reduction,
                batch_dims] = posterior;
   Call<ReparameterizeKlBackward> call(mu, batch_dims, threads);
@@ -80,22 +85,26 @@ void reparameterize_kl_backward(const Tensor& grad_z, const Tensor& grad_kl, con
 }
 
 void reparameterize_kl_packed(const Tensor& moments, int dim, bool interleaved, const Posterior& posterior,
-                              const Tensor& z, const Tensor& kl, int threads) {
+                              const Tensors<2>& outputs, int threads) {
   const Unpacked halves(moments, dim, interleaved);
-  reparameterize_kl(halves.mu, halves.scale, posterior, z, kl, threads);
+  reparameterize_kl(halves.mu, halves.scale, posterior, outputs, threads);
 }
 
 void reparameterize_kl_packed_backward(const Tensor& grad_z, const Tensor& grad_kl, const Tensor& moments, int dim,
-                                       bool interleaved, const Posterior& posterior, const Tensor& grad_moments,
-                                       const Tensor& grad_prior_mu, const Tensor& grad_prior_scale, int threads) {
+                                       bool interleaved, const Posterior& posterior, const Tensors<3>& gradients,
+                                       int threads) {
+  const auto& [grad_moments, grad_prior_mu, grad_prior_scale] = gradients;
   const Unpacked halves(moments, dim, interleaved), grads(grad_moments, dim, interleaved);
-  reparameterize_kl_backward(grad_z, grad_kl, halves.mu, halves.scale, posterior, grads.mu, grads.scale, grad_prior_mu,
-                             grad_prior_scale, threads);
+  reparameterize_kl_backward(grad_z, grad_kl, halves.mu, halves.scale, posterior,
+                             {grads.mu, grads.scale, grad_prior_mu, grad_prior_scale}, threads);
 }
 
-void reconstruction(Name name, const Tensor& input, const Tensor& target, const Tensor& weight, const Tensor& log_scale,
-                    bool full, Name reduction, int batch_dims, const Tensor& loss, const Tensor& per_sample,
-                    const Tensor& grad, int threads) {
+// input, target, weight, log_scale, full, reduction, batch_dims.
+using Pair = std::tuple<Tensor, Tensor, Tensor, Tensor, bool, Name, int>;
+
+void reconstruction(Name name, const Pair& pair, const Tensors<3>& outputs, int threads) {
+  const auto& [loss, per_sample, grad] = outputs;
+  const auto& [input, target, weight, log_scale, full, reduction, batch_dims] = pair;
   Call<Reconstruction> call(input, batch_dims, threads);
   Reconstruction& a = call.arguments;
   call.operand(a.input, input).operand(a.target, target).operand(a.weight, weight).operand(a.log_scale, log_scale);
@@ -106,10 +115,10 @@ void reconstruction(Name name, const Tensor& input, const Tensor& target, const 
   call.run(kernels().reconstruction, true);
 }
 
-void reconstruction_backward(Name name, const Tensor& grad_loss, const Tensor& input, const Tensor& target,
-                             const Tensor& weight, const Tensor& log_scale, bool, Name reduction, int batch_dims,
-                             const Tensor& grad_input, const Tensor& grad_target, const Tensor& grad_log_scale,
+void reconstruction_backward(Name name, const Tensor& grad_loss, const Pair& pair, const Tensors<3>& gradients,
                              int threads) {
+  const auto& [grad_input, grad_target, grad_log_scale] = gradients;
+  const auto& [input, target, weight, log_scale, full, reduction, batch_dims] = pair;
   Call<ReconstructionBackward> call(input, batch_dims, threads);
   ReconstructionBackward& a = call.arguments;
   call.operand(a.input, input).operand(a.target, target).operand(a.weight, weight).operand(a.log_scale, log_scale);
@@ -120,24 +129,27 @@ void reconstruction_backward(Name name, const Tensor& grad_loss, const Tensor& i
   call.run(kernels().reconstruction_backward, true);
 }
 
-void log_normal(const Tensor& z, const Tensor& mu, const Tensor& scale, Name parameterization, double low, double high,
-                double min_std, double min_var, Name reduction, int batch_dims, const Tensor& log_prob, int threads) {
+// z, mu, scale, parameterization, low, high, min_std, min_var, reduction, batch_dims.
+using Density = std::tuple<Tensor, Tensor, Tensor, Name, double, double, double, double, Name, int>;
+
+void log_normal(const Density& density, const Tensor& log_prob, int threads) {
+  const auto& [z, mu, scale, form, low, high, min_std, min_var, reduction, batch_dims] = density;
   Call<LogNormal> call(z, batch_dims, threads);
   LogNormal& a = call.arguments;
   call.operand(a.z, z).operand(a.mu, mu).operand(a.scale, scale).loss(a.log_prob, log_prob, {}, reduction);
-  a.options = {named("parameterization", kForms, parameterization), low, high, min_std, min_var};
+  a.options = {named("parameterization", kForms, form), low, high, min_std, min_var};
   call.run(kernels().log_normal, true);
 }
 
-void log_normal_backward(const Tensor& grad_log_prob, const Tensor& z, const Tensor& mu, const Tensor& scale,
-                         Name parameterization, double low, double high, double min_std, double min_var, Name reduction,
-                         int batch_dims, const Tensor& grad_z, const Tensor& grad_mu, const Tensor& grad_scale,
+void log_normal_backward(const Tensor& grad_log_prob, const Density& density, const Tensors<3>& gradients,
                          int threads) {
+  const auto& [grad_z, grad_mu, grad_scale] = gradients;
+  const auto& [z, mu, scale, form, low, high, min_std, min_var, reduction, batch_dims] = density;
   Call<LogNormalBackward> call(z, batch_dims, threads);
   LogNormalBackward& a = call.arguments;
   call.operand(a.z, z).operand(a.mu, mu).operand(a.scale, scale).upstream(a.grad_log_prob, grad_log_prob);
   call.gradient(a.grad_z, grad_z).gradient(a.grad_mu, grad_mu).gradient(a.grad_scale, grad_scale);
-  a.options = {named("parameterization", kForms, parameterization), low, high, min_std, min_var};
+  a.options = {named("parameterization", kForms, form), low, high, min_std, min_var};
   a.factor = call.factor(reduction);
   call.run(kernels().log_normal_backward, true);
 }

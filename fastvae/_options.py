@@ -90,6 +90,8 @@ def scale_form(
         ValueError: an unknown parameterization, an empty clamp interval, a negative floor, both floors,
             or ``min_std`` with a signed ``"std"``.
     """
+    if clamp is None and min_std == 0 and min_var == 0 and parameterization in _PLAIN:
+        return _PLAIN[parameterization]
     if parameterization not in PARAMETERIZATIONS:
         raise ValueError(f"parameterization: got {parameterization!r}; takes one of {PARAMETERIZATIONS}")
     if clamp is None:
@@ -108,6 +110,9 @@ def scale_form(
             f"min_std: got {min_std!r} with parameterization='std', whose scale may have any sign; takes min_var there"
         )
     return ScaleForm(parameterization, low, high, float(min_std), float(min_var))
+
+
+_PLAIN: Final = {name: ScaleForm(name, -math.inf, math.inf, 0.0, 0.0) for name in PARAMETERIZATIONS}
 
 
 def reduction_scale(reduction: str, count: int, batch: int) -> float:

@@ -30,10 +30,8 @@ def loss(like: Tensor, reduction: str, batch_dims: int) -> Tensor:
 
 def gradients(wanted: Sequence[bool], *operands: Tensor | None) -> tuple[Tensor | None, ...]:
     """One gradient an operand, in its shape, dtype and dense layout; None where it is not wanted."""
-    return tuple(
-        torch.empty_like(operand) if want and operand is not None else None
-        for want, operand in zip(wanted, operands, strict=True)
-    )
+    pairs = zip(wanted, operands, strict=True)
+    return tuple([torch.empty_like(operand) if want and operand is not None else None for want, operand in pairs])
 
 
 def sample(mu: Tensor, num_samples: int | None) -> Tensor:

@@ -48,18 +48,19 @@ def differentiable(
         name: the op's public name, for error messages.
         run: the forward computation, ``run(*args) -> outputs``.
         save: keeps on ``ctx`` what backward needs, ``save(ctx, args, outputs)``.
-        backward: ``backward(ctx, saved_tensors, *grad_outputs) -> grad_inputs``, one an argument.
+        backward: ``backward(ctx, saved, *grad_outputs) -> grad_inputs``, one an argument; ``saved()``, called at most
+            once, gives the saved tensors.
 
     Two autograd.Functions come of it: the fast one, and the one functorch transforms need (`setup_context` style,
     10 us slower). Differentiating the gradient raises, naming the reference backend.
     """
 
     def backward_once(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
-        saved = ctx.saved_tensors  # once: checkpointing recomputes them for a single reading
         if torch.compiler.is_compiling() or not torch.is_grad_enabled():
-            return backward(ctx, saved, *grad_outputs)
+            return backward(ctx, lambda: ctx.saved_tensors, *grad_outputs)
+        saved = ctx.saved_tensors  # once: checkpointing recomputes them for a single reading
         with torch.no_grad():
-            gradients = backward(ctx, saved, *grad_outputs)
+            gradients = backward(ctx, lambda: saved, *grad_outputs)
         sources = [tensor for tensor in (*grad_outputs, *saved) if tensor is not None and tensor.requires_grad]
         if not sources:
             return gradients
@@ -71,8 +72,8 @@ def differentiable(
         save(ctx, args, outputs)
         return outputs
 
-    eager = type(name, (Function,), {"forward": staticmethod(forward), "backward": staticmethod(backward_once)})
-    functorch = type(
+    eager: Any = type(name, (Function,), {"forward": staticmethod(forward), "backward": staticmethod(backward_once)})
+    functorch: Any = type(
         name,
         (Function,),
         {
@@ -82,10 +83,12 @@ def differentiable(
             "generate_vmap_rule": True,
         },
     )
+    # What Function.apply ends in, without its search of the arguments for functorch's wrappers: 2 us a call.
+    fast: Callable[..., Any] = super(Function, eager).apply
 
     def apply(*args: Any) -> Any:
-        if torch._C._are_functorch_transforms_active():
-            return functorch.apply(*args)  # type: ignore[attr-defined]
-        return eager.apply(*args)  # type: ignore[attr-defined]
+        if torch.compiler.is_compiling():
+            return eager.apply(*args)
+        return (functorch.apply if torch._C._are_functorch_transforms_active() else fast)(*args)
 
     return apply

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
@@ -15,8 +16,8 @@ def _save(ctx: Any, args: tuple[Tensor, int], bound: Tensor) -> None:
     ctx.save_for_backward(log_w, bound)
 
 
-def _backward(ctx: Any, saved: tuple[Tensor, ...], grad_bound: Tensor) -> tuple[Tensor | None, ...]:
-    return _ops.importance_weighted_bound_backward(grad_bound, *saved, ctx.dim), None
+def _backward(ctx: Any, saved: Callable[[], tuple[Tensor, ...]], grad_bound: Tensor) -> tuple[Tensor | None, ...]:
+    return _ops.importance_weighted_bound_backward(grad_bound, *saved(), ctx.dim), None
 
 
 _apply = differentiable("importance_weighted_bound", _ops.importance_weighted_bound, _save, _backward)

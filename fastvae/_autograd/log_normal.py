@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
@@ -17,9 +18,9 @@ def _save(ctx: Any, args: tuple[Any, ...], output: Tensor) -> None:
     ctx.options = args[3:]
 
 
-def _backward(ctx: Any, saved: tuple[Tensor, ...], grad_log_prob: Tensor) -> tuple[Tensor | None, ...]:
+def _backward(ctx: Any, saved: Callable[[], tuple[Tensor, ...]], grad_log_prob: Tensor) -> tuple[Tensor | None, ...]:
     wanted = ctx.needs_input_grad[:3]
-    gradients = _ops.log_normal_backward(grad_log_prob, *saved, *ctx.options, wanted)
+    gradients = _ops.log_normal_backward(grad_log_prob, *saved(), *ctx.options, wanted)
     return (*map(optional, gradients, wanted), *(None,) * len(ctx.options))
 
 

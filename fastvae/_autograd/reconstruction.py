@@ -7,6 +7,7 @@ second backward through a retained graph recomputes it from the inputs.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,48 +16,48 @@ from torch import Tensor
 from fastvae import _checks, _ops
 from fastvae._autograd._function import differentiable, optional
 
+Results = tuple[Tensor, Tensor | None, Tensor | None]
 
-def _run(inplace: bool, name: str, input: Tensor, *options: Any) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Loss, per-sample sums and the gradient; `options` are those of the op, `grad` last."""
+
+def _run(name: str, input: Tensor, *args: Any) -> Results:
+    """Loss, per-sample sums and the gradient. Behind the tensors come the options of the pair and what is wanted."""
+    *operands, options, (per_sample, grad, inplace) = args
     if inplace:
-        loss, per_sample = _ops.reconstruction_inplace(name, input, *options[:-1])
+        loss, samples = _ops.reconstruction_inplace(name, input, *operands, *options, per_sample)
         torch.autograd.graph.increment_version(input)
-        return loss, per_sample, input.detach()
-    result: tuple[Tensor, Tensor | None, Tensor | None] = _ops.reconstruction(name, input, *options)
-    return result
+        return loss, samples, input.detach()
+    results: Results = _ops.reconstruction(name, input, *operands, *options, per_sample, grad)
+    return results
 
 
-def _save(ctx: Any, args: tuple[Any, ...], outputs: tuple[Tensor, Tensor | None, Tensor | None]) -> None:
-    inplace, name, input, target, weight, log_scale, full, reduction, batch_dims, _, grad = args
-    ctx.inplace, ctx.name, ctx.options = inplace, name, (full, reduction, batch_dims)
-    ctx.grad = outputs[2] if grad else None
-    ctx.save_for_backward(None if inplace else input, target, weight, log_scale)
+def _save(ctx: Any, args: tuple[Any, ...], outputs: Results) -> None:
+    ctx.name, input, target, weight, log_scale, ctx.options, (_, grad, ctx.inplace) = args
+    _, samples, gradient = outputs
+    ctx.grad = gradient if grad else None
+    ctx.save_for_backward(None if ctx.inplace else input, target, weight, log_scale)
     ctx.set_materialize_grads(False)
-    constants = [output for output in outputs[1:] if output is not None]
-    if constants:
-        ctx.mark_non_differentiable(*constants)
+    if samples is not None or gradient is not None:
+        ctx.mark_non_differentiable(*(output for output in (samples, gradient) if output is not None))
 
 
 def _backward(
-    ctx: Any, saved: tuple[Tensor, ...], grad_loss: Tensor | None, *_: Tensor | None
+    ctx: Any, saved: Callable[[], tuple[Tensor, ...]], grad_loss: Tensor | None, *_: Tensor | None
 ) -> tuple[Tensor | None, ...]:
-    wanted = (ctx.needs_input_grad[2], ctx.needs_input_grad[3], ctx.needs_input_grad[5])
-    gradients: tuple[Tensor | None, ...]
     written, ctx.grad = ctx.grad, None
     if grad_loss is None:
-        gradients = (None, None, None)
-    elif written is not None:
+        return (None,) * 7
+    if written is not None:
         _ops.scale_gradient(written, grad_loss)
-        gradients = (written, None, None)
-    elif ctx.inplace:
+        return (None, written, None, None, None, None, None)
+    if ctx.inplace:
         raise RuntimeError(
             f"{ctx.name}: second backward with inplace=True, whose first one used up the input; takes inplace=False"
         )
-    else:
-        results = _ops.reconstruction_backward(ctx.name, grad_loss, *saved, *ctx.options, wanted)
-        gradients = tuple(map(optional, results, wanted))
-    grad_input, grad_target, grad_log_scale = gradients
-    return (None, None, grad_input, grad_target, None, grad_log_scale, None, None, None, None, None)
+    _, of_input, of_target, _, of_log_scale, _, _ = ctx.needs_input_grad
+    wanted = (of_input, of_target, of_log_scale)
+    results = _ops.reconstruction_backward(ctx.name, grad_loss, *saved(), *ctx.options, wanted)
+    grad_input, grad_target, grad_log_scale = map(optional, results, wanted)
+    return (None, grad_input, grad_target, None, grad_log_scale, None, None)
 
 
 _apply = differentiable("reconstruction", _run, _save, _backward)
@@ -103,9 +104,8 @@ def reconstruction_with_samples(
     overwrite = inplace and early
     # A float16 gradient written before a loss scale reaches it has lost its small values.
     early = overwrite or (early and input.dtype != torch.float16)
-    loss, samples, _ = _apply(
-        overwrite, name, input, target, weight, log_scale, full, reduction, batch_dims, per_sample, early
-    )
+    options, wanted = (full, reduction, batch_dims), (per_sample, early, overwrite)
+    loss, samples, _ = _apply(name, input, target, weight, log_scale, options, wanted)
     return loss, samples
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
@@ -11,36 +12,43 @@ from fastvae._autograd._function import differentiable, optional
 from fastvae._noise import Noise
 from fastvae._options import ScaleForm
 
-
-def _save(ctx: Any, args: tuple[Any, ...], outputs: tuple[Tensor | None, Tensor | None]) -> None:
-    """Tensors first (mu, scale, prior_mu, prior_scale, eps, seed), options behind them."""
-    ctx.save_for_backward(*args[:6])
-    ctx.options = args[6:]
-    ctx.set_materialize_grads(False)
-    used = _used(args[4:6], args[-2])
-    unused = [output for output, is_used in zip(outputs, used, strict=True) if output is not None and not is_used]
-    if unused:
-        ctx.mark_non_differentiable(*unused)
+Saved = Callable[[], tuple[Tensor, ...]]
 
 
-def _used(noise: tuple[Any, ...], reduction: str | None) -> tuple[bool, bool]:
+def _used(noise: tuple[Any, ...], options: tuple[Any, ...]) -> tuple[bool, bool]:
+    """Is there a z, is there a KL?"""
+    *_, reduction, _ = options
     return any(source is not None for source in noise), reduction is not None
 
 
-def _backward(
-    ctx: Any, saved: tuple[Tensor, ...], grad_z: Tensor | None, grad_kl: Tensor | None
-) -> tuple[Tensor | None, ...]:
-    wanted = ctx.needs_input_grad[:4]
+def _run(*args: Any) -> Any:
+    *operands, options = args
+    return _ops.reparameterize_kl(*operands, *options)
+
+
+def _save(ctx: Any, args: tuple[Any, ...], outputs: tuple[Tensor | None, Tensor | None]) -> None:
+    """mu, scale, prior_mu, prior_scale, eps, seed, options."""
+    *operands, ctx.options = args
+    ctx.save_for_backward(*operands)
+    ctx.set_materialize_grads(False)
+    ctx.used = _used(args[4:6], ctx.options)
+    if not all(ctx.used):
+        unused = [output for output, used in zip(outputs, ctx.used, strict=True) if output is not None and not used]
+        ctx.mark_non_differentiable(*unused)
+
+
+def _backward(ctx: Any, saved: Saved, grad_z: Tensor | None, grad_kl: Tensor | None) -> tuple[Tensor | None, ...]:
     # AOTAutograd fills in zeros for the gradient of an output that has none.
-    used_z, used_kl = _used(saved[4:6], ctx.options[-2])
+    used_z, used_kl = ctx.used
     grad_z, grad_kl = grad_z if used_z else None, grad_kl if used_kl else None
     if grad_z is None and grad_kl is None:
-        return (None,) * (6 + len(ctx.options))
-    gradients = _ops.reparameterize_kl_backward(grad_z, grad_kl, *saved, *ctx.options, wanted)
-    return (*map(optional, gradients, wanted), *(None,) * (2 + len(ctx.options)))
+        return (None,) * 7
+    wanted = ctx.needs_input_grad[:4]
+    gradients = _ops.reparameterize_kl_backward(grad_z, grad_kl, *saved(), *ctx.options, wanted)
+    return (*map(optional, gradients, wanted), None, None, None)
 
 
-_apply = differentiable("reparameterize_kl", _ops.reparameterize_kl, _save, _backward)
+_apply = differentiable("reparameterize_kl", _run, _save, _backward)
 
 
 def reparameterize_kl(
@@ -55,36 +63,37 @@ def reparameterize_kl(
     batch_dims: int,
 ) -> tuple[Tensor, Tensor]:
     """(z, kl); z is empty without noise, kl without a reduction."""
-    result: tuple[Tensor, Tensor] = _apply(
-        mu, scale, prior_mu, prior_scale, noise.eps, noise.seed, num_samples, *form, reduction, batch_dims
-    )
+    options = (num_samples, *form, reduction, batch_dims)
+    result: tuple[Tensor, Tensor] = _apply(mu, scale, prior_mu, prior_scale, noise.eps, noise.seed, options)
     return result
 
 
+def _run_packed(moments: Tensor, *args: Any) -> Any:
+    *operands, packing, options = args
+    return _ops.reparameterize_kl_packed(moments, *packing, *operands, *options)
+
+
 def _save_packed(ctx: Any, args: tuple[Any, ...], outputs: tuple[Tensor, Tensor]) -> None:
-    """moments, (dim, interleaved), four tensors (prior_mu, prior_scale, eps, seed), options behind them."""
-    ctx.save_for_backward(args[0], *args[3:7])
-    ctx.packing, ctx.options = args[1:3], args[7:]
+    """moments, prior_mu, prior_scale, eps, seed, (dim, interleaved), options."""
+    *operands, ctx.packing, ctx.options = args
+    ctx.save_for_backward(*operands)
     ctx.set_materialize_grads(False)
 
 
 def _backward_packed(
-    ctx: Any, saved: tuple[Tensor, ...], grad_z: Tensor | None, grad_kl: Tensor | None
+    ctx: Any, saved: Saved, grad_z: Tensor | None, grad_kl: Tensor | None
 ) -> tuple[Tensor | None, ...]:
-    wanted = (ctx.needs_input_grad[0], *ctx.needs_input_grad[3:5])
     if grad_z is None and grad_kl is None:
-        return (None,) * (7 + len(ctx.options))
-    moments, *rest = saved
+        return (None,) * 7
+    wanted = ctx.needs_input_grad[:3]
+    moments, *rest = saved()
     gradients = _ops.reparameterize_kl_packed_backward(
         grad_z, grad_kl, moments, *ctx.packing, *rest, *ctx.options, wanted
     )
-    grad_moments, *grad_prior = map(optional, gradients, wanted)
-    return (grad_moments, None, None, *grad_prior, *(None,) * (2 + len(ctx.options)))
+    return (*map(optional, gradients, wanted), None, None, None, None)
 
 
-_apply_packed = differentiable(
-    "reparameterize_kl_packed", _ops.reparameterize_kl_packed, _save_packed, _backward_packed
-)
+_apply_packed = differentiable("reparameterize_kl_packed", _run_packed, _save_packed, _backward_packed)
 
 
 def reparameterize_kl_packed(
@@ -100,8 +109,8 @@ def reparameterize_kl_packed(
     batch_dims: int,
 ) -> tuple[Tensor, Tensor]:
     """(z, kl) of a packed encoder output; the gradient comes back packed."""
+    packing, options = (dim, interleaved), (num_samples, *form, reduction, batch_dims)
     result: tuple[Tensor, Tensor] = _apply_packed(
-        moments, dim, interleaved, prior_mu, prior_scale, noise.eps, noise.seed, num_samples, *form, reduction,
-        batch_dims,
-    )  # fmt: skip
+        moments, prior_mu, prior_scale, noise.eps, noise.seed, packing, options
+    )
     return result

@@ -1,4 +1,7 @@
-"""Reconstruction losses, forward and backward, and the scaling of a gradient written in forward."""
+"""Reconstruction losses, forward and backward, and the scaling of a gradient written in forward.
+
+The pair of an op is what the family shares: input, target, weight, log_scale, full, reduction, batch_dims.
+"""
 
 from __future__ import annotations
 
@@ -10,29 +13,24 @@ from torch import Tensor
 from fastvae import _C, _outputs
 
 
-def reconstruction(name: str, input: Tensor, *args: Any) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    *options, per_sample, grad = args
-    outputs = _outputs.reconstruction(input, *options[-2:], per_sample, grad)
-    _C.reconstruction(name, input, *options, *outputs, torch.get_num_threads())
+def reconstruction(name: str, *args: Any) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    pair, (per_sample, grad) = args[:-2], args[-2:]
+    outputs = _outputs.reconstruction(pair[0], pair[-2], pair[-1], per_sample, grad)
+    _C.reconstruction(name, pair, outputs, torch.get_num_threads())
     return outputs
 
 
-def reconstruction_inplace(name: str, input: Tensor, *args: Any) -> tuple[Tensor, Tensor | None]:
-    *options, per_sample = args
-    loss, samples, _ = _outputs.reconstruction(input, *options[-2:], per_sample, False)
-    _C.reconstruction(name, input, *options, loss, samples, input, torch.get_num_threads())
+def reconstruction_inplace(name: str, *args: Any) -> tuple[Tensor, Tensor | None]:
+    pair, per_sample = args[:-1], args[-1]
+    loss, samples, _ = _outputs.reconstruction(pair[0], pair[-2], pair[-1], per_sample, False)
+    _C.reconstruction(name, pair, (loss, samples, pair[0]), torch.get_num_threads())
     return loss, samples
 
 
-def reconstruction_backward(
-    name: str, grad_loss: Tensor, input: Tensor, target: Tensor, weight: Tensor | None, log_scale: Tensor | None,
-    *args: Any,
-) -> tuple[Tensor | None, ...]:  # fmt: skip
-    *options, wanted = args
-    gradients = _outputs.gradients(wanted, input, target, log_scale)
-    _C.reconstruction_backward(
-        name, grad_loss, input, target, weight, log_scale, *options, *gradients, torch.get_num_threads()
-    )
+def reconstruction_backward(name: str, grad_loss: Tensor, *args: Any) -> tuple[Tensor | None, ...]:
+    pair, wanted = args[:-1], args[-1]
+    gradients = _outputs.gradients(wanted, pair[0], pair[1], pair[3])
+    _C.reconstruction_backward(name, grad_loss, pair, gradients, torch.get_num_threads())
     return gradients
 
 

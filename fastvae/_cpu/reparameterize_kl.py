@@ -14,7 +14,7 @@ from fastvae._options import Posterior
 
 def reparameterize_kl(mu: Tensor, scale: Tensor, *options: Any) -> tuple[Tensor | None, Tensor | None]:
     outputs = _outputs.reparameterize_kl(mu, Posterior(*options))
-    _C.reparameterize_kl(mu, scale, options, *outputs, torch.get_num_threads())
+    _C.reparameterize_kl(mu, scale, options, outputs, torch.get_num_threads())
     return outputs
 
 
@@ -23,7 +23,7 @@ def reparameterize_kl_backward(
 ) -> tuple[Tensor | None, ...]:
     options, wanted = args[:-1], args[-1]
     gradients = _outputs.gradients(wanted, mu, scale, *options[:2])
-    _C.reparameterize_kl_backward(grad_z, grad_kl, mu, scale, options, *gradients, torch.get_num_threads())
+    _C.reparameterize_kl_backward(grad_z, grad_kl, mu, scale, options, gradients, torch.get_num_threads())
     return gradients
 
 
@@ -31,7 +31,7 @@ def reparameterize_kl_packed(
     moments: Tensor, dim: int, interleaved: bool, *options: Any
 ) -> tuple[Tensor | None, Tensor | None]:
     outputs = _outputs.reparameterize_kl(unpack(moments, dim, interleaved)[0], Posterior(*options))
-    _C.reparameterize_kl_packed(moments, dim, interleaved, options, *outputs, torch.get_num_threads())
+    _C.reparameterize_kl_packed(moments, dim, interleaved, options, outputs, torch.get_num_threads())
     return outputs
 
 
@@ -41,6 +41,6 @@ def reparameterize_kl_packed_backward(
     options, wanted = args[:-1], args[-1]
     gradients = _outputs.gradients(wanted, moments, *options[:2])
     _C.reparameterize_kl_packed_backward(
-        grad_z, grad_kl, moments, dim, interleaved, options, *gradients, torch.get_num_threads()
+        grad_z, grad_kl, moments, dim, interleaved, options, gradients, torch.get_num_threads()
     )
     return gradients
