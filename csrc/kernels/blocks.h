@@ -4,7 +4,8 @@
 
 namespace {
 
-constexpr int64_t kGrain = 8;  // blocks that are worth a thread
+constexpr int64_t kGrain = 8;    // blocks that are worth a thread
+constexpr int64_t kChunk = 512;  // elements
 
 template <class Body>
 void parallel_for(int64_t count, int threads, int64_t grain, const Body& body) {
@@ -14,18 +15,18 @@ void parallel_for(int64_t count, int threads, int64_t grain, const Body& body) {
   for (int64_t part = 0; part < useful; ++part) body(count * part / useful, count * (part + 1) / useful);
 }
 
-struct Block {
-  int64_t index, part, begin, size;
+struct Block : Range {
+  int64_t index, part;
 };
 
 FASTVAE_INLINE Block block_at(const Space& space, int64_t index, int64_t part) {
   if (space.long_samples()) {
     const int64_t per_sample = space.blocks_per_sample(), sample = index / per_sample;
     const int64_t begin = (index - sample * per_sample) * kBlock;
-    return {index, part, sample * space.sample_size + begin, smaller(kBlock, space.sample_size - begin)};
+    return {Range(space, sample * space.sample_size + begin, smaller(kBlock, space.sample_size - begin)), index, part};
   }
   const int64_t size = space.samples_per_block() * space.sample_size, begin = index * size;
-  return {index, part, begin, smaller(size, space.count - begin)};
+  return {Range(space, begin, smaller(size, space.count - begin)), index, part};
 }
 
 // One thread walks all blocks of a part, in their order.
@@ -40,6 +41,17 @@ void for_each_block(const Launch& launch, const Body& body) {
   });
 }
 
+// Calls body(chunk) for parts of a block, of a size that keeps all operands of the arithmetic between load and store in
+// L1, and the memory busy while it runs. Rows of about that size come one at a time: the halves of a packed tensor are
+// then read in the order they lie in.
+template <class Body>
+FASTVAE_INLINE void for_each_chunk(const Space& space, const Block& block, const Body& body) {
+  const int64_t row = space.shape[space.rank - 1];
+  const int64_t chunk = space.rank > 1 && row >= kChunk / 8 && row < kChunk ? row : kChunk;
+  for (int64_t offset = 0; offset < block.size; offset += chunk)
+    body(Block{Range(space, block.begin + offset, smaller(chunk, block.size - offset)), block.index, block.part});
+}
+
 // Pairwise, which vectorises and loses least.
 template <int Lanes>
 FASTVAE_INLINE double sum_of_lanes(double* lanes) {
@@ -52,7 +64,7 @@ FASTVAE_INLINE double sum_of_lanes(double* lanes) {
 // widened to double.
 template <int Lanes, class T>
 FASTVAE_INLINE double sum_in_lanes(const T* values, int64_t n) {
-  constexpr int64_t kRun = 4 * Lanes;
+  constexpr int64_t kRun = 8 * Lanes;
   double wide[Lanes] = {};
   int64_t i = 0;
   for (; i < n; i += kRun) {
@@ -69,26 +81,20 @@ FASTVAE_INLINE double sum_in_lanes(const T* values, int64_t n) {
 
 template <class T>
 FASTVAE_INLINE double sum(const T* values, int64_t n) {
-  return n >= 256 ? sum_in_lanes<64>(values, n) : sum_in_lanes<16>(values, n);
+  return n >= 256 ? sum_in_lanes<32>(values, n) : sum_in_lanes<16>(values, n);
 }
 
-// Takes one block of an elementwise loss: stores it, or sums it by sample.
+// Takes one block of an elementwise loss: stores it, or sums it, and by sample where those are short and wanted. The
+// total does not depend on whether they are.
 template <class T>
 void put_loss(const LossOutput& out, const Space& space, const Block& block, const T* loss) {
-  store(out.elementwise, space, block.begin, block.size, loss);
+  store(out.elementwise, space, block, loss);
   if (!out.partials) return;
+  out.partials[block.index] = sum(loss, block.size);
   T* per_sample = static_cast<T*>(out.per_sample);
-  if (space.long_samples() || !per_sample) {
-    out.partials[block.index] = sum(loss, block.size);
-    return;
-  }
-  double total = 0;
-  for (int64_t begin = 0; begin < block.size; begin += space.sample_size) {
-    const double value = sum(loss + begin, space.sample_size);
-    per_sample[(block.begin + begin) / space.sample_size] = static_cast<T>(value);
-    total += value;
-  }
-  out.partials[block.index] = total;
+  if (space.long_samples() || !per_sample) return;
+  for (int64_t begin = 0; begin < block.size; begin += space.sample_size)
+    per_sample[(block.begin + begin) / space.sample_size] = static_cast<T>(sum(loss + begin, space.sample_size));
 }
 
 // Adds the blocks' sums in their order.
@@ -112,19 +118,24 @@ void finish_loss(const LossOutput& out, const Space& space) {
   }
 }
 
+// Where to compute a block of a gradient, for put_gradient to take.
+template <class T>
+T* destination(const Gradient& out, const Space& space, const Block& block, T* buffer) {
+  return out.sums ? buffer : destination<T>(out, space, static_cast<const Range&>(block), buffer);
+}
+
 // Takes one block of a gradient: stores it, or adds it to the sums of its part.
 template <class T>
 void put_gradient(const Gradient& out, const Space& space, const Block& block, const T* values) {
-  if (!out.sums) return store(out, space, block.begin, block.size, values);
+  if (!out.sums) return store(out, space, block, values);
   double* sums = out.sums + block.part * out.size;
-  for_each_run(space, out, block.begin, block.size,
-               [=](int64_t offset, int64_t stride, int64_t position, int64_t length) {
-                 if (stride == 0) {
-                   sums[offset] += sum(values + position, length);
-                 } else {
-                   for (int64_t i = 0; i < length; ++i) sums[offset + i * stride] += values[position + i];
-                 }
-               });
+  for_each_run(out, space, block, [=](int64_t offset, int64_t stride, int64_t position, int64_t length) {
+    if (stride == 0) {
+      sums[offset] += sum(values + position, length);
+    } else {
+      for (int64_t i = 0; i < length; ++i) sums[offset + i * stride] += values[position + i];
+    }
+  });
 }
 
 // Adds the parts' sums in their order.
@@ -133,16 +144,18 @@ void finish_gradient(const Gradient& out, int64_t parts) {
   if (!out.sums) return;
   View gradient = out;
   gradient.layout = Layout::dense;
+  Space space;
+  space.rank = 1;
   for (int64_t begin = 0; begin < out.size; begin += kBlock) {
     T buffer[kBlock];
-    const int64_t n = smaller(kBlock, out.size - begin);
-    T* to = destination(gradient, begin, buffer);
-    for (int64_t i = 0; i < n; ++i) {
+    const Range at(space, begin, smaller(kBlock, out.size - begin));
+    T* to = destination(gradient, space, at, buffer);
+    for (int64_t i = 0; i < at.size; ++i) {
       double total = 0;
       for (int64_t part = 0; part < parts; ++part) total += out.sums[part * out.size + begin + i];
       to[i] = static_cast<T>(total);
     }
-    store(gradient, Space{}, begin, n, to);
+    store(gradient, space, at, to);
   }
 }
 

@@ -8,14 +8,14 @@ namespace {
 template <class T>
 void scale_gradient(const ScaleGradient& a) {
   T upstream_buffer[1];
-  const T upstream = *load(a.upstream, a.space, 0, 1, upstream_buffer);
+  const T upstream = *load(a.upstream, a.space, Range(a.space, 0, 1), upstream_buffer);
   if (upstream == T(1)) return;
   for_each_block(a, [&](const Block& block) {
     T buffer[kBlock];
-    const T* grad = load(a.grad, a.space, block.begin, block.size, buffer);
-    T* out = destination(a.grad, block.begin, buffer);
+    const T* grad = load(a.grad, a.space, block, buffer);
+    T* out = destination(a.grad, a.space, block, buffer);
     for (int64_t i = 0; i < block.size; ++i) out[i] = grad[i] * upstream;
-    store(a.grad, a.space, block.begin, block.size, out);
+    store(a.grad, a.space, block, out);
   });
 }
 

@@ -16,21 +16,21 @@ void importance_weighted_bound(const ImportanceWeightedBound& a) {
   for_each_block(a, [&](const Block& block) {
     T buffer[kBlock], out_buffer[kBlock], largest[kBlock];
     double total[kBlock];
-    const int64_t begin = block.begin, n = block.size;
+    const int64_t n = block.size;
     for (int64_t i = 0; i < n; ++i) largest[i] = T(-__builtin_inf()), total[i] = 0;
     for (int64_t k = 0; k < a.num_samples; ++k) {
-      const T* log_w = load(a.log_w, a.space, begin, n, buffer, k);
+      const T* log_w = load(a.log_w, a.space, block, buffer, k);
       for (int64_t i = 0; i < n; ++i) largest[i] = log_w[i] > largest[i] ? log_w[i] : largest[i];
     }
     for (int64_t i = 0; i < n; ++i) largest[i] = finite_or_zero(largest[i]);
     for (int64_t k = 0; k < a.num_samples; ++k) {
-      const T* log_w = load(a.log_w, a.space, begin, n, buffer, k);
+      const T* log_w = load(a.log_w, a.space, block, buffer, k);
       for (int64_t i = 0; i < n; ++i) total[i] += exp(log_w[i] - largest[i]);
     }
-    T* bound = destination(a.bound, begin, out_buffer);
+    T* bound = destination(a.bound, a.space, block, out_buffer);
     const T log_k = static_cast<T>(__builtin_log(static_cast<double>(a.num_samples)));
     for (int64_t i = 0; i < n; ++i) bound[i] = largest[i] + (log(static_cast<T>(total[i])) - log_k);
-    store(a.bound, a.space, begin, n, bound);
+    store(a.bound, a.space, block, bound);
   });
 }
 
@@ -41,20 +41,20 @@ void importance_weighted_bound_backward(const ImportanceWeightedBoundBackward& a
   for_each_block(a, [&](const Block& block) {
     T buffer[kBlock], bound_buffer[kBlock], grad_buffer[kBlock], out_buffer[kBlock], shift[kBlock];
     double total[kBlock];
-    const int64_t begin = block.begin, n = block.size;
-    const T* bound = load(a.bound, a.space, begin, n, bound_buffer);
-    const T* g = load(a.grad_bound, a.space, begin, n, grad_buffer);
+    const int64_t n = block.size;
+    const T* bound = load(a.bound, a.space, block, bound_buffer);
+    const T* g = load(a.grad_bound, a.space, block, grad_buffer);
     for (int64_t i = 0; i < n; ++i) shift[i] = bound[i] == T(-__builtin_inf()) ? T(0) : bound[i], total[i] = 0;
     for (int64_t k = 0; k < a.num_samples; ++k) {
-      const T* log_w = load(a.log_w, a.space, begin, n, buffer, k);
+      const T* log_w = load(a.log_w, a.space, block, buffer, k);
       for (int64_t i = 0; i < n; ++i) total[i] += exp(log_w[i] - shift[i]);
     }
     for (int64_t i = 0; i < n; ++i) total[i] = magnitude(bound[i]) < T(__builtin_inf()) ? total[i] : 1;
     for (int64_t k = 0; k < a.num_samples; ++k) {
-      const T* log_w = load(a.log_w, a.space, begin, n, buffer, k);
-      T* grad = destination(a.grad_log_w, begin, out_buffer, k);
+      const T* log_w = load(a.log_w, a.space, block, buffer, k);
+      T* grad = destination(a.grad_log_w, a.space, block, out_buffer, k);
       for (int64_t i = 0; i < n; ++i) grad[i] = g[i] * (exp(log_w[i] - shift[i]) / static_cast<T>(total[i]));
-      store(a.grad_log_w, a.space, begin, n, grad, k);
+      store(a.grad_log_w, a.space, block, grad, k);
     }
   });
 }

@@ -15,12 +15,12 @@ void with_density(const ScaleOptions& options, bool standard, const Visit& visit
 }
 
 template <class T>
-void density(UnitForm, int64_t n, const Floors<T>&, const T* z, const T*, const T*, T* log_prob) {
+void density(UnitForm, int64_t n, const Floors<T>, const T* z, const T*, const T*, T* log_prob) {
   for (int64_t i = 0; i < n; ++i) log_prob[i] = T(-0.5) * z[i] * z[i] - T(kHalfLogTwoPi);
 }
 
 template <class T, class Form>
-void density(Form, int64_t n, const Floors<T>& f, const T* z, const T* mu, const T* raw, T* log_prob) {
+void density(Form, int64_t n, const Floors<T> f, const T* z, const T* mu, const T* raw, T* log_prob) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
     const Scale<T> q = Form::at(clamped(raw[i], f), f);
@@ -30,13 +30,13 @@ void density(Form, int64_t n, const Floors<T>& f, const T* z, const T* mu, const
 }
 
 template <class T>
-void density_gradients(UnitForm, int64_t n, const Floors<T>&, const T* z, const T*, const T*, const T* g, T* dz, T*,
+void density_gradients(UnitForm, int64_t n, const Floors<T>, const T* z, const T*, const T*, const T* g, T* dz, T*,
                        T*) {
   for (int64_t i = 0; i < n; ++i) dz[i] = -g[i] * z[i];
 }
 
 template <class T, class Form>
-void density_gradients(Form, int64_t n, const Floors<T>& f, const T* z, const T* mu, const T* raw, const T* g, T* dz,
+void density_gradients(Form, int64_t n, const Floors<T> f, const T* z, const T* mu, const T* raw, const T* g, T* dz,
                        T* dmu, T* draw) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
@@ -54,11 +54,11 @@ void log_normal(const LogNormal& a) {
   with_density(a.options, !a.scale, [&](auto form) {
     for_each_block(a, [&](const Block& block) {
       T z_buffer[kBlock], mu_buffer[kBlock], scale_buffer[kBlock], out_buffer[kBlock];
-      const int64_t begin = block.begin, n = block.size;
-      const T* z = load(a.z, a.space, begin, n, z_buffer);
-      const T* mu = load(a.mu, a.space, begin, n, mu_buffer);
-      const T* raw = load(a.scale, a.space, begin, n, scale_buffer);
-      T* log_prob = destination(a.log_prob.elementwise, begin, out_buffer);
+      const int64_t n = block.size;
+      const T* z = load(a.z, a.space, block, z_buffer);
+      const T* mu = load(a.mu, a.space, block, mu_buffer);
+      const T* raw = load(a.scale, a.space, block, scale_buffer);
+      T* log_prob = destination(a.log_prob.elementwise, a.space, block, out_buffer);
       density(form, n, f, z, mu, raw, log_prob);
       put_loss(a.log_prob, a.space, block, log_prob);
     });
@@ -73,13 +73,13 @@ void log_normal_backward(const LogNormalBackward& a) {
   with_density(a.options, !a.scale, [&](auto form) {
     for_each_block(a, [&](const Block& block) {
       T z_buffer[kBlock], mu_buffer[kBlock], scale_buffer[kBlock], upstream[kBlock], outputs[3][kBlock];
-      const int64_t begin = block.begin, n = block.size;
+      const int64_t n = block.size;
       T* out[3];
-      for (int i = 0; i < 3; ++i) out[i] = destination(*views[i], begin, outputs[i]);
-      const T* z = load(a.z, a.space, begin, n, z_buffer);
-      const T* mu = load(a.mu, a.space, begin, n, mu_buffer);
-      const T* raw = load(a.scale, a.space, begin, n, scale_buffer);
-      const T* g = load(a.grad_log_prob, a.space, begin, n, upstream);
+      for (int i = 0; i < 3; ++i) out[i] = destination(*views[i], a.space, block, outputs[i]);
+      const T* z = load(a.z, a.space, block, z_buffer);
+      const T* mu = load(a.mu, a.space, block, mu_buffer);
+      const T* raw = load(a.scale, a.space, block, scale_buffer);
+      const T* g = load(a.grad_log_prob, a.space, block, upstream);
       const T factor = static_cast<T>(a.factor);
       for (int64_t i = 0; i < n; ++i) upstream[i] = g[i] * factor;
       density_gradients(form, n, f, z, mu, raw, static_cast<const T*>(upstream), out[0], out[1], out[2]);

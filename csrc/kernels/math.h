@@ -12,6 +12,8 @@ FASTVAE_INLINE float fma(float a, float b, float c) { return __builtin_fmaf(a, b
 FASTVAE_INLINE float fma(float a, float b, float c) { return a * b + c; }
 #endif
 
+FASTVAE_INLINE double fma(double a, double b, double c) { return a * b + c; }
+
 constexpr float kLn2High = 0.693359375f;
 constexpr float kLn2Low = -2.12194440e-4f;
 constexpr float kInfinity = __builtin_inff();
@@ -19,60 +21,56 @@ constexpr double kHalfLogTwoPi = 0.91893853320467274178;
 
 // (e^r - 1 - r) / r^2 for |r| <= ln(2) / 2.
 FASTVAE_INLINE float exponential_polynomial(float r) {
-  float p = 1.9875691500e-4f;
-  p = fma(p, r, 1.3981999507e-3f);
-  p = fma(p, r, 8.3334519073e-3f);
-  p = fma(p, r, 4.1665795894e-2f);
-  p = fma(p, r, 1.6666665459e-1f);
-  return fma(p, r, 5.0000001201e-1f);
+  // Estrin's scheme: what bounds these loops is the length of the chain of operations, not their number.
+  const float square = r * r;
+  const float high = fma(1.9875691500e-4f, r, 1.3981999507e-3f), middle = fma(8.3334519073e-3f, r, 4.1665795894e-2f);
+  const float low = fma(1.6666665459e-1f, r, 5.0000001201e-1f);
+  return fma(fma(high, square, middle), square, low);
 }
 
-// e^x = 2^n (1 + u + low), u = r + q, with q = e^r - 1 - r exact to its own last places: nothing cancels where x is
-// small. `low` is what rounding took from u.
+// e^x = 2^n (1 + u), u = r + q, with q = e^r - 1 - r exact to its own last places: nothing cancels where x is small.
 struct Exponential {
-  float u, low, q;
+  float u, q, r, rounded;
   int32_t n;
 };
 
-FASTVAE_INLINE Exponential exponential(float x) {
-  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
-  x = x > 89.0f ? 89.0f : x;
-  x = x < -104.0f ? -104.0f : x;
-  const float shifted = fma(x, 1.44269504088896341f, kRound);
-  const float n = shifted - kRound;
-  const float coarse = fma(n, -kLn2High, x), correction = n * -kLn2Low;
-  const float r = coarse + correction, lost = (coarse - r) + correction;
-  const float p = exponential_polynomial(r);
-  const float q = p * r * r, tail = q + lost, u = r + tail;
-  return {u, (r - u) + tail, q, to_bits(shifted) - 0x4B400000};
+constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
+
+FASTVAE_INLINE float at_least(float x, float bound) { return x < bound ? bound : x; }  // NaN passes, here and below
+FASTVAE_INLINE float at_most(float x, float bound) { return x > bound ? bound : x; }
+
+// n + kRound.
+FASTVAE_INLINE float nearest_power(float x) { return fma(x, 1.44269504088896341f, kRound); }
+
+FASTVAE_INLINE Exponential exponential(float x, float power) {
+  const float n = power - kRound;
+  float r = fma(n, -kLn2High, x);
+  r = fma(n, -kLn2Low, r);
+  const float q = exponential_polynomial(r) * (r * r);
+  return {r + q, q, r, n, to_bits(power) - 0x4B400000};
 }
+
+// Of a value of at least 0 that would be denormal: a loss of 0 must not run at the speed of denormals.
+FASTVAE_INLINE float flushed(float value) { return value < 1.17549435e-38f ? 0.0f : value; }
 
 FASTVAE_INLINE float power_of_two(int32_t n) { return from_bits((n + 127) << 23); }
 
-// In two factors, so that n = 128 overflows to infinity instead of wrapping.
-FASTVAE_INLINE float scale_by_power(float value, int32_t n) {
-  const int32_t half = n >> 1;
-  return value * power_of_two(half) * power_of_two(n - half);
-}
-
-// Results that would be denormal are 0: a loss of 0 must not run at the speed of denormals.
+// 2^n comes in two factors, so that n = 128 overflows to infinity instead of wrapping.
 FASTVAE_INLINE float exp(float x) {
-  const Exponential e = exponential(x);
-  const float value = scale_by_power(1.0f + e.u, e.n);
-  return x < -87.33f ? 0.0f : value;
+  const float bounded = at_least(x, -104.0f);
+  const Exponential e = exponential(bounded, at_most(nearest_power(bounded), kRound + 129));
+  const int32_t half = e.n >> 1;
+  const float scale = power_of_two(half);
+  return flushed(fma(e.u, scale, scale) * power_of_two(e.n - half));
 }
 FASTVAE_INLINE double exp(double x) { return __builtin_exp(x); }
 
-// e^x for x <= 0, to 1.5 units in the last place: what a logistic needs of it, in half the steps.
+// e^x for x <= 0: what a logistic needs of it, in half the steps.
 FASTVAE_INLINE float exp_negative(float x) {
-  constexpr float kRound = 12582912.0f;
-  const float bounded = x < -87.33f ? -87.33f : x;
-  const float shifted = fma(bounded, 1.44269504088896341f, kRound), n = shifted - kRound;
-  float r = fma(n, -kLn2High, bounded);
-  r = fma(n, -kLn2Low, r);
-  const float p = exponential_polynomial(r);
-  const float value = (fma(p * r, r, r) + 1.0f) * power_of_two(to_bits(shifted) - 0x4B400000);
-  return x < -87.33f ? 0.0f : value;
+  const float bounded = at_least(x, -88.0f);  // where 2^n, n = -127, has the bits of 0
+  const Exponential e = exponential(bounded, nearest_power(bounded));
+  const float scale = power_of_two(e.n);
+  return flushed(fma(e.u, scale, scale));
 }
 FASTVAE_INLINE double exp_negative(double x) { return __builtin_exp(x); }
 
@@ -131,29 +129,37 @@ FASTVAE_INLINE double log1p_negative(double x) { return __builtin_log1p(x); }
 
 FASTVAE_INLINE float sqrt(float x) { return __builtin_sqrtf(x); }
 FASTVAE_INLINE double sqrt(double x) { return __builtin_sqrt(x); }
+FASTVAE_INLINE float minus_magnitude(float x) { return from_bits(to_bits(x) | static_cast<int32_t>(0x80000000u)); }
+FASTVAE_INLINE double minus_magnitude(double x) { return -__builtin_fabs(x); }
 FASTVAE_INLINE float magnitude(float x) { return __builtin_fabsf(x); }
 FASTVAE_INLINE double magnitude(double x) { return __builtin_fabs(x); }
 
-// Of s = log sigma: sigma, the excess sigma^2 - 1 and the penalty sigma^2 - 1 - log sigma^2, both without cancellation
+// Of l = log sigma^2: sigma, the excess sigma^2 - 1 and the penalty sigma^2 - 1 - l, the last two without cancellation
 // where sigma is near 1.
 template <class T>
 struct LogScale {
   T sigma, excess, penalty;
 };
 
-FASTVAE_INLINE LogScale<float> log_scale(float s) {
-  const Exponential e = exponential(s);
-  const float sigma = scale_by_power(1.0f + e.u, e.n);
-  const float core = 2.0f * e.u + (e.u * e.u + 2.0f * e.low * (1.0f + e.u));
-  const float variance = scale_by_power(scale_by_power(1.0f + core, e.n), e.n);
-  const bool near = e.n == 0;
-  const float excess = near ? core : variance - 1.0f;
-  const float penalty = near ? fma(e.u, e.u, 2.0f * e.q) : (variance - 1.0f) - 2.0f * s;
-  return {s < -87.33f ? 0.0f : sigma, excess, penalty};
+// One exponential serves all three: with e^l = 2^n (1 + u), sigma is sqrt(2^(n mod 2) (1 + u)) 2^(n div 2).
+FASTVAE_INLINE LogScale<float> log_scale(float l) {
+  const float bounded = at_least(l, -220.0f);  // sigma is 0 below -208 and infinite above 177.5
+  const Exponential e = exponential(bounded, at_most(nearest_power(bounded), kRound + 257));
+  const int32_t half = e.n >> 1, quarter = half >> 1;
+  const float odd = power_of_two(e.n & 1), mantissa = fma(e.u, odd, odd);
+  const float a = power_of_two(quarter), b = power_of_two(half - quarter), scale = a * b;
+  const float sigma = flushed(sqrt(mantissa) * a * b);
+  // e^l - 1 = 2^n u + (2^n - 1) and e^l - 1 - l = 2^n q + (2^n - 1) r + (2^n - 1 - n ln 2): no term cancels another.
+  const float power = scale * scale * odd, below = power - 1.0f;
+  const float rest = fma(e.rounded, -kLn2Low, fma(e.rounded, -kLn2High, below));
+  const float excess = fma(power, e.u, below), penalty = fma(power, e.q, fma(below, e.r, rest));
+  const bool far = magnitude(l) > 87.0f;  // where 2^n is no float, and -1 or -l is nothing beside the rest
+  const float variance = mantissa * scale * scale - 1.0f;
+  return {sigma, far ? variance : excess, far ? variance - l : penalty};
 }
 
-FASTVAE_INLINE LogScale<double> log_scale(double s) {
-  const double l = 2 * s, excess = __builtin_expm1(l);
+FASTVAE_INLINE LogScale<double> log_scale(double l) {
+  const double excess = __builtin_expm1(l);
   double p = 1.0 / 6227020800.0;  // Taylor series of (e^l - 1 - l) / l^2
   p = p * l + 1.0 / 479001600.0;
   p = p * l + 1.0 / 39916800.0;
@@ -166,7 +172,7 @@ FASTVAE_INLINE LogScale<double> log_scale(double s) {
   p = p * l + 1.0 / 24.0;
   p = p * l + 1.0 / 6.0;
   p = p * l + 1.0 / 2.0;
-  return {__builtin_exp(s), excess, magnitude(l) < 0.35 ? p * l * l : excess - l};
+  return {__builtin_exp(0.5 * l), excess, magnitude(l) < 0.35 ? p * l * l : excess - l};
 }
 
 // d - log r of r = var / var_p and d = r - 1, without cancellation where r is near 1 (with w = d / (2 + d), log r is
@@ -191,7 +197,8 @@ FASTVAE_INLINE T ratio_penalty(T d, T r) {
   p = p * square + T(1) / T(5);
   p = p * square + T(1) / T(3);
   const T near = w * d - T(2) * (w * square) * p;
-  return magnitude(d) <= T(0.4) ? near : d - log(r);
+  const bool close = sizeof(T) == 4 ? (d >= T(-0.5)) & (d <= T(1)) : magnitude(d) <= T(0.4);
+  return close ? near : (r - T(1)) - log(r);
 }
 
 template <class T>
@@ -201,9 +208,9 @@ struct Logistic {
 
 template <class T>
 FASTVAE_INLINE Logistic<T> logistic(T x) {
-  const T e = exp_negative(-magnitude(x));
+  const T e = exp_negative(minus_magnitude(x));
   const T inverse = T(1) / (T(1) + e);
-  return {x >= T(0) ? inverse : e * inverse, log1p_unit(e)};
+  return {x < T(0) ? e * inverse : inverse, log1p_unit(e)};
 }
 
 }  // namespace

@@ -14,32 +14,34 @@ constexpr uint32_t kStream = 0;
 constexpr uint32_t kMultiplier0 = 0xD2511F53u, kMultiplier1 = 0xCD9E8D57u;
 constexpr uint32_t kWeyl0 = 0x9E3779B9u, kWeyl1 = 0xBB67AE85u;
 
+// One word of each counter, in the low half of its 64-bit lane. The product reads no upper half, so none is cleared:
+// a round is two products, two shifts and two three-way xors.
 #if defined(__AVX512F__)
 
 using Words = __m512i;
 FASTVAE_INLINE Words every(uint32_t word) { return _mm512_set1_epi32(static_cast<int>(word)); }
-FASTVAE_INLINE Words load_words(const uint32_t* from) { return _mm512_load_si512(from); }
-FASTVAE_INLINE void store_words(uint32_t* to, Words words) { _mm512_store_si512(to, words); }
+FASTVAE_INLINE Words counters(uint64_t group) {
+  return _mm512_add_epi64(_mm512_set1_epi64(static_cast<int64_t>(group)), _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14));
+}
+FASTVAE_INLINE Words product(Words a, Words b) { return _mm512_mul_epu32(a, b); }
+FASTVAE_INLINE Words high(Words words) { return _mm512_srli_epi64(words, 32); }
 FASTVAE_INLINE Words mix(Words a, Words b, Words c) { return _mm512_ternarylogic_epi32(a, b, c, 0x96); }
-FASTVAE_INLINE void multiply(Words a, Words m, Words& high, Words& low) {
-  const Words even = _mm512_mul_epu32(a, m), odd = _mm512_mul_epu32(_mm512_srli_epi64(a, 32), m);
-  low = _mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64(odd, 32));
-  high = _mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 32), odd);
+FASTVAE_INLINE void store_pairs(uint32_t* to, Words even, Words odd) {
+  _mm512_store_si512(to, _mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64(odd, 32)));
 }
 
 #elif defined(__AVX2__)
 
 using Words = __m256i;
 FASTVAE_INLINE Words every(uint32_t word) { return _mm256_set1_epi32(static_cast<int>(word)); }
-FASTVAE_INLINE Words load_words(const uint32_t* from) {
-  return _mm256_load_si256(reinterpret_cast<const Words*>(from));
+FASTVAE_INLINE Words counters(uint64_t group) {
+  return _mm256_add_epi64(_mm256_set1_epi64x(static_cast<int64_t>(group)), _mm256_setr_epi64x(0, 2, 4, 6));
 }
-FASTVAE_INLINE void store_words(uint32_t* to, Words words) { _mm256_store_si256(reinterpret_cast<Words*>(to), words); }
+FASTVAE_INLINE Words product(Words a, Words b) { return _mm256_mul_epu32(a, b); }
+FASTVAE_INLINE Words high(Words words) { return _mm256_srli_epi64(words, 32); }
 FASTVAE_INLINE Words mix(Words a, Words b, Words c) { return _mm256_xor_si256(a, _mm256_xor_si256(b, c)); }
-FASTVAE_INLINE void multiply(Words a, Words m, Words& high, Words& low) {
-  const Words even = _mm256_mul_epu32(a, m), odd = _mm256_mul_epu32(_mm256_srli_epi64(a, 32), m);
-  low = _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA);
-  high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
+FASTVAE_INLINE void store_pairs(uint32_t* to, Words even, Words odd) {
+  _mm256_store_si256(reinterpret_cast<Words*>(to), _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA));
 }
 
 #endif
@@ -85,6 +87,36 @@ FASTVAE_INLINE void interleave(const float* n0, const float* n1, const float* n2
 
 // The four words of the counters (group + lane, stream, 0) under the key `seed`, one array a word, aligned to 64 bytes.
 FASTVAE_INLINE void philox(uint64_t seed, uint64_t group, uint32_t* c0, uint32_t* c1, uint32_t* c2, uint32_t* c3) {
+  const uint32_t key0 = static_cast<uint32_t>(seed), key1 = static_cast<uint32_t>(seed >> 32);
+#if defined(__AVX2__)
+  constexpr int kCounters = sizeof(Words) / 4;  // of an even and an odd vector together
+  const Words m0 = every(kMultiplier0), m1 = every(kMultiplier1);
+  for (int first = 0; first < kLanes; first += kCounters) {
+    Words w0[2], w1[2], w2[2], w3[2];
+    for (uint64_t odd = 0; odd < 2; ++odd) {
+      w0[odd] = counters(group + static_cast<uint64_t>(first) + odd);
+      w1[odd] = high(w0[odd]);
+      w2[odd] = every(kStream);
+      w3[odd] = every(0);
+    }
+#pragma GCC unroll 10
+    for (uint32_t round = 0; round < 10; ++round) {
+      const Words k0 = every(key0 + round * kWeyl0), k1 = every(key1 + round * kWeyl1);
+#pragma GCC unroll 2
+      for (int odd = 0; odd < 2; ++odd) {
+        const Words p0 = product(w0[odd], m0), p1 = product(w2[odd], m1);
+        w0[odd] = mix(high(p1), w1[odd], k0);
+        w1[odd] = p1;
+        w2[odd] = mix(high(p0), w3[odd], k1);
+        w3[odd] = p0;
+      }
+    }
+    store_pairs(c0 + first, w0[0], w0[1]);
+    store_pairs(c1 + first, w1[0], w1[1]);
+    store_pairs(c2 + first, w2[0], w2[1]);
+    store_pairs(c3 + first, w3[0], w3[1]);
+  }
+#else
   for (int lane = 0; lane < kLanes; ++lane) {
     const uint64_t g = group + static_cast<uint64_t>(lane);
     c0[lane] = static_cast<uint32_t>(g);
@@ -92,28 +124,6 @@ FASTVAE_INLINE void philox(uint64_t seed, uint64_t group, uint32_t* c0, uint32_t
     c2[lane] = kStream;
     c3[lane] = 0;
   }
-  const uint32_t key0 = static_cast<uint32_t>(seed), key1 = static_cast<uint32_t>(seed >> 32);
-#if defined(__AVX2__)
-  const Words m0 = every(kMultiplier0), m1 = every(kMultiplier1);
-  for (int first = 0; first < kLanes; first += static_cast<int>(sizeof(Words) / 4)) {
-    Words w0 = load_words(c0 + first), w1 = load_words(c1 + first), w2 = load_words(c2 + first);
-    Words w3 = load_words(c3 + first);
-#pragma GCC unroll 10
-    for (uint32_t round = 0; round < 10; ++round) {
-      Words high0, low0, high1, low1;
-      multiply(w0, m0, high0, low0);
-      multiply(w2, m1, high1, low1);
-      w0 = mix(high1, w1, every(key0 + round * kWeyl0));
-      w1 = low1;
-      w2 = mix(high0, w3, every(key1 + round * kWeyl1));
-      w3 = low0;
-    }
-    store_words(c0 + first, w0);
-    store_words(c1 + first, w1);
-    store_words(c2 + first, w2);
-    store_words(c3 + first, w3);
-  }
-#else
   for (uint32_t round = 0; round < 10; ++round) {
     const uint32_t k0 = key0 + round * kWeyl0, k1 = key1 + round * kWeyl1;
 #pragma omp simd

@@ -16,8 +16,8 @@ struct BinaryCrossEntropyWithLogits {
   template <class T>
   static FASTVAE_INLINE Point<T> at(T x, T t, T, T) {
     const Logistic<T> l = logistic(x);
-    const T log_sigmoid = (x < T(0) ? x : T(0)) - l.softplus_negative_magnitude;
-    return {(T(1) - t) * x - log_sigmoid, l.sigmoid - t, -x, T(0)};
+    const T minus_log_sigmoid = l.softplus_negative_magnitude - (x < T(0) ? x : T(0));
+    return {fma(T(1) - t, x, minus_log_sigmoid), l.sigmoid - t, -x, T(0)};
   }
 };
 
@@ -94,18 +94,18 @@ void reconstruction(const Reconstruction& a) {
     using Loss = decltype(likelihood);
     for_each_block(a, [&](const Block& block) {
       T x_buffer[kBlock], t_buffer[kBlock], w_buffer[kBlock], s_buffer[kBlock], loss_buffer[kBlock];
-      const int64_t begin = block.begin, n = block.size;
-      const T* x = load(a.input, a.space, begin, n, x_buffer);
-      const T* t = load(a.target, a.space, begin, n, t_buffer);
-      const T* w = load(a.weight, a.space, begin, n, w_buffer);
-      const T* s = load(a.log_scale, a.space, begin, n, s_buffer);
-      T* loss = destination(a.loss.elementwise, begin, loss_buffer);
-      T* grad = destination(a.grad, begin, x_buffer);
+      const int64_t n = block.size;
+      const T* x = load(a.input, a.space, block, x_buffer);
+      const T* t = load(a.target, a.space, block, t_buffer);
+      const T* w = load(a.weight, a.space, block, w_buffer);
+      const T* s = load(a.log_scale, a.space, block, s_buffer);
+      T* loss = destination(a.loss.elementwise, a.space, block, loss_buffer);
+      T* grad = destination(a.grad, a.space, block, x_buffer);
       const T constant = a.full ? T(kHalfLogTwoPi) : T(0), factor = static_cast<T>(a.loss.factor);
       if (a.grad) {
         evaluate<T, Loss, true>(n, x, t, s, constant, factor, loss, grad);
         if (w) multiply(n, grad, w);
-        store(a.grad, a.space, begin, n, grad);
+        store(a.grad, a.space, block, grad);
       } else {
         evaluate<T, Loss, false>(n, x, t, s, constant, factor, loss, grad);
       }
@@ -136,14 +136,14 @@ void reconstruction_backward(const ReconstructionBackward& a) {
     for_each_block(a, [&](const Block& block) {
       T x_buffer[kBlock], t_buffer[kBlock], s_buffer[kBlock], g_buffer[kBlock], w_buffer[kBlock];
       T outputs[3][kBlock];
-      const int64_t begin = block.begin, n = block.size;
+      const int64_t n = block.size;
       T* out[3];
-      for (int i = 0; i < 3; ++i) out[i] = destination(*views[i], begin, outputs[i]);
-      const T* x = load(a.input, a.space, begin, n, x_buffer);
-      const T* t = load(a.target, a.space, begin, n, t_buffer);
-      const T* s = load(a.log_scale, a.space, begin, n, s_buffer);
-      const T* g = load(a.grad_loss, a.space, begin, n, g_buffer);
-      const T* w = load(a.weight, a.space, begin, n, w_buffer);
+      for (int i = 0; i < 3; ++i) out[i] = destination(*views[i], a.space, block, outputs[i]);
+      const T* x = load(a.input, a.space, block, x_buffer);
+      const T* t = load(a.target, a.space, block, t_buffer);
+      const T* s = load(a.log_scale, a.space, block, s_buffer);
+      const T* g = load(a.grad_loss, a.space, block, g_buffer);
+      const T* w = load(a.weight, a.space, block, w_buffer);
       differentiate<T, decltype(likelihood)>(n, x, t, s, g, static_cast<T>(a.factor), out[0], out[1], out[2]);
       for (int i = 0; i < 3; ++i) {
         if (w && *views[i]) multiply(n, out[i], w);

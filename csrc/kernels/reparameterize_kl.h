@@ -23,13 +23,13 @@ void with_kl(bool wanted, bool prior, const Visit& visit) {
 // eps of sample k for one block: the caller's, or regenerated from the seed at its logical index.
 template <class T, class Arguments>
 const T* load_eps(const Arguments& a, const Block& block, int64_t k, T* buffer) {
-  if (a.eps) return load(a.eps, a.space, block.begin, block.size, buffer, k);
+  if (a.eps) return load(a.eps, a.space, block, buffer, k);
   fill_normal(static_cast<uint64_t>(*a.seed), k * a.space.count + block.begin, block.size, buffer);
   return buffer;
 }
 
 template <class T, class Form, bool Kl, bool Prior>
-void sigma_and_kl(int64_t n, const Floors<T>& f, const T* mu, const T* raw, const T* mu_p, const T* raw_p, T* sigma,
+void sigma_and_kl(int64_t n, const Floors<T> f, const T* mu, const T* raw, const T* mu_p, const T* raw_p, T* sigma,
                   T* kl) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
@@ -55,38 +55,42 @@ void reparameterize_kl(const ReparameterizeKl& a) {
   with_form(a.options, [&](auto form) {
     with_kl(a.kl_wanted, bool(a.prior_mu), [&](auto kl_wanted, auto prior) {
       for_each_block(a, [&](const Block& block) {
-        T mu_buffer[kBlock], scale_buffer[kBlock], prior_buffer[2][kBlock], sigma[kBlock], kl_buffer[kBlock];
-        const int64_t begin = block.begin, n = block.size;
-        const T* mu = load(a.mu, a.space, begin, n, mu_buffer);
-        const T* raw = load(a.scale, a.space, begin, n, scale_buffer);
-        const T* mu_p = load(a.prior_mu, a.space, begin, n, prior_buffer[0]);
-        const T* raw_p = load(a.prior_scale, a.space, begin, n, prior_buffer[1]);
-        T* kl = destination(a.kl.elementwise, begin, kl_buffer);
-        sigma_and_kl<T, decltype(form), kl_wanted.value, prior.value>(n, f, mu, raw, mu_p, raw_p, sigma, kl);
+        T kl_buffer[kBlock];
+        T* kl = destination(a.kl.elementwise, a.space, block, kl_buffer);
+        for_each_chunk(a.space, block, [&](const Block& chunk) {
+          T mu_buffer[kChunk], scale_buffer[kChunk], prior_buffer[2][kChunk], sigma[kChunk], z_buffer[kChunk];
+          const int64_t n = chunk.size;
+          const T* mu = load(a.mu, a.space, chunk, mu_buffer);
+          const T* raw = load(a.scale, a.space, chunk, scale_buffer);
+          const T* mu_p = load(a.prior_mu, a.space, chunk, prior_buffer[0]);
+          const T* raw_p = load(a.prior_scale, a.space, chunk, prior_buffer[1]);
+          sigma_and_kl<T, decltype(form), kl_wanted.value, prior.value>(n, f, mu, raw, mu_p, raw_p, sigma,
+                                                                        kl + (chunk.begin - block.begin));
+          if (!a.z) return;
+          T* eps_buffer = scale_buffer;  // the raw scale is no longer needed
+          for (int64_t k = 0; k < a.num_samples; ++k) {
+            const T* eps = load_eps(a, chunk, k, eps_buffer);
+            T* z = destination(a.z, a.space, chunk, z_buffer, k);
+            for (int64_t i = 0; i < n; ++i) z[i] = mu[i] + sigma[i] * eps[i];
+            store(a.z, a.space, chunk, z, k);
+          }
+        });
         if (kl_wanted.value) put_loss(a.kl, a.space, block, kl);
-        if (!a.z) return;
-        T* eps_buffer = scale_buffer;  // the raw scale is no longer needed
-        for (int64_t k = 0; k < a.num_samples; ++k) {
-          const T* eps = load_eps(a, block, k, eps_buffer);
-          T* z = destination(a.z, begin, kl_buffer, k);
-          for (int64_t i = 0; i < n; ++i) z[i] = mu[i] + sigma[i] * eps[i];
-          store(a.z, a.space, begin, n, z, k);
-        }
       });
     });
   });
   if (a.kl_wanted) finish_loss<T>(a.kl, a.space);
 }
 
-// One block of gradients; `along_mu` is sum_k dz_k and `along_sigma` sum_k dz_k eps_k where there are samples.
+// One chunk of gradients; `along_mu` is sum_k dz_k and `along_sigma` sum_k dz_k eps_k where there are samples.
 template <class T>
-struct GradientBlock {
+struct GradientChunk {
   const T *mu, *raw, *mu_p, *raw_p, *along_mu, *along_sigma, *grad_kl;
   T *grad_mu, *grad_raw, *grad_mu_p, *grad_raw_p;
 };
 
 template <class T, class Form, bool Sampled, bool Kl, bool Prior>
-void posterior_gradients(int64_t n, const Floors<T>& f, T factor, const GradientBlock<T>& b) {
+void posterior_gradients(int64_t n, const Floors<T> f, T factor, const GradientChunk<T>& b) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
     const T raw = b.raw[i];
@@ -113,65 +117,64 @@ void posterior_gradients(int64_t n, const Floors<T>& f, T factor, const Gradient
   }
 }
 
-// sum_k dz_k and sum_k dz_k eps_k of one block, into `sum` and `along_sigma`; one sample's dz is returned as it lies.
+// sum_k dz_k and sum_k dz_k eps_k of one chunk, into `sum` and `along_sigma`; one sample's dz is returned as it lies.
 template <class T>
-const T* accumulate_samples(const ReparameterizeKlBackward& a, const Block& block, T* sum, T* along_sigma) {
-  T buffer[kBlock];
+const T* accumulate_samples(const ReparameterizeKlBackward& a, const Block& chunk, T* sum, T* along_sigma) {
+  T buffer[kChunk], grad_buffer[kChunk];
   const bool several = a.num_samples > 1;
-  const T* along_mu = sum;
   for (int64_t k = 0; k < a.num_samples; ++k) {
-    const T* eps = load_eps(a, block, k, buffer);
+    const T* eps = load_eps(a, chunk, k, buffer);
+    const T* grad = load(a.grad_z, a.space, chunk, grad_buffer, k);
     if (k == 0) {
-      const T* grad = load(a.grad_z, a.space, block.begin, block.size, sum, k);
-      for (int64_t i = 0; i < block.size; ++i) along_sigma[i] = grad[i] * eps[i];
-      if (!several) return grad;
-      for (int64_t i = 0; i < block.size; ++i) sum[i] = grad[i];
+      for (int64_t i = 0; i < chunk.size; ++i) along_sigma[i] = grad[i] * eps[i];
+      if (!several && grad != grad_buffer) return grad;
+      for (int64_t i = 0; i < chunk.size; ++i) sum[i] = grad[i];
     } else {
-      T grad_buffer[kBlock];
-      const T* grad = load(a.grad_z, a.space, block.begin, block.size, grad_buffer, k);
-      for (int64_t i = 0; i < block.size; ++i) {
+      for (int64_t i = 0; i < chunk.size; ++i) {
         sum[i] += grad[i];
         along_sigma[i] += grad[i] * eps[i];
       }
     }
   }
-  return along_mu;
+  return sum;
 }
 
 template <class T>
 void reparameterize_kl_backward(const ReparameterizeKlBackward& a) {
   const Gradient* views[4] = {&a.grad_mu, &a.grad_scale, &a.grad_prior_mu, &a.grad_prior_scale};
   const Floors<T> f = floors<T>(a.options);
+  const T factor = static_cast<T>(a.factor);
   with_form(a.options, [&](auto form) {
     with_kl(bool(a.grad_kl), bool(a.prior_mu), [&](auto kl, auto prior) {
       for_each_block(a, [&](const Block& block) {
-        T mu_buffer[kBlock], scale_buffer[kBlock], prior_buffer[2][kBlock], kl_buffer[kBlock];
-        T sum[kBlock], along_sigma[kBlock], outputs[4][kBlock];
-        const int64_t begin = block.begin, n = block.size;
-        T* out[4];
-        for (int i = 0; i < 4; ++i) out[i] = destination(*views[i], begin, outputs[i]);
-        const T* along_mu = a.grad_z ? accumulate_samples(a, block, sum, along_sigma) : nullptr;
-        const GradientBlock<T> b = {load(a.mu, a.space, begin, n, mu_buffer),
-                                    load(a.scale, a.space, begin, n, scale_buffer),
-                                    load(a.prior_mu, a.space, begin, n, prior_buffer[0]),
-                                    load(a.prior_scale, a.space, begin, n, prior_buffer[1]),
-                                    along_mu,
-                                    along_sigma,
-                                    load(a.grad_kl, a.space, begin, n, kl_buffer),
-                                    out[0],
-                                    out[1],
-                                    out[2],
-                                    out[3]};
-        const T factor = static_cast<T>(a.factor);
-        if (a.grad_z) {
-          posterior_gradients<T, decltype(form), true, kl.value, prior.value>(n, f, factor, b);
-        } else {
-          posterior_gradients<T, decltype(form), false, kl.value, prior.value>(n, f, factor, b);
-        }
-        if (!kl.value && (a.grad_prior_mu || a.grad_prior_scale)) {  // z knows no prior
-          for (int64_t i = 0; i < n; ++i) out[2][i] = out[3][i] = T(0);
-        }
-        for (int i = 0; i < 4; ++i) put_gradient(*views[i], a.space, block, out[i]);
+        for_each_chunk(a.space, block, [&](const Block& chunk) {
+          T mu_buffer[kChunk], scale_buffer[kChunk], prior_buffer[2][kChunk], kl_buffer[kChunk];
+          T sum[kChunk], along_sigma[kChunk], outputs[4][kChunk];
+          const int64_t n = chunk.size;
+          T* out[4];
+          for (int i = 0; i < 4; ++i) out[i] = destination(*views[i], a.space, chunk, outputs[i]);
+          const T* along_mu = a.grad_z ? accumulate_samples(a, chunk, sum, along_sigma) : nullptr;
+          const GradientChunk<T> g = {load(a.mu, a.space, chunk, mu_buffer),
+                                      load(a.scale, a.space, chunk, scale_buffer),
+                                      load(a.prior_mu, a.space, chunk, prior_buffer[0]),
+                                      load(a.prior_scale, a.space, chunk, prior_buffer[1]),
+                                      along_mu,
+                                      along_sigma,
+                                      load(a.grad_kl, a.space, chunk, kl_buffer),
+                                      out[0],
+                                      out[1],
+                                      out[2],
+                                      out[3]};
+          if (a.grad_z) {
+            posterior_gradients<T, decltype(form), true, kl.value, prior.value>(n, f, factor, g);
+          } else {
+            posterior_gradients<T, decltype(form), false, kl.value, prior.value>(n, f, factor, g);
+          }
+          if (!kl.value && (a.grad_prior_mu || a.grad_prior_scale)) {  // z knows no prior
+            for (int64_t i = 0; i < n; ++i) out[2][i] = out[3][i] = T(0);
+          }
+          for (int i = 0; i < 4; ++i) put_gradient(*views[i], a.space, chunk, out[i]);
+        });
       });
     });
   });

@@ -26,11 +26,11 @@ FASTVAE_INLINE T clamp_mask(T raw, const Floors<T>& f, T gradient) {
   return (raw < f.low) | (raw > f.high) ? T(0) : gradient;
 }
 
-// sigma, its variance, and the derivatives of sigma and of log sigma^2 by the raw scale. `log_sigma` is for the forms
-// that have it without a logarithm.
+// sigma, its variance, and the derivatives of sigma and of log sigma^2 by the raw scale. Forms that start from
+// `logvar`, log sigma^2, have no need of the variance; the others none of a logarithm.
 template <class T>
 struct Scale {
-  T sigma, variance, dsigma, dlogvar, log_sigma;
+  T sigma, variance, dsigma, dlogvar, logvar;
 };
 
 // Of r = var / var_p: excess r - 1, penalty r - 1 - log r, precision 1 / var_p.
@@ -39,31 +39,31 @@ struct Ratio {
   T excess, penalty, precision;
 };
 
-// logvar (rate 1) and log_std (rate 2) without a floor: everything comes from log sigma.
+// logvar (rate 1) and log_std (rate 2) without a floor: everything comes from log sigma^2.
 template <int Rate>
 struct LogForm {
   template <class T>
   static FASTVAE_INLINE Scale<T> at(T raw, const Floors<T>&) {
-    const T s = Rate == 1 ? T(0.5) * raw : raw, sigma = log_scale(s).sigma;
-    return {sigma, sigma * sigma, T(0.5 * Rate) * sigma, T(Rate), s};
+    const T l = Rate == 1 ? raw : T(2) * raw, sigma = log_scale(l).sigma;
+    return {sigma, T(0), T(0.5 * Rate) * sigma, T(Rate), l};
   }
   template <class T>
   static FASTVAE_INLINE Ratio<T> ratio(const Scale<T>& q, const Floors<T>&) {
-    const LogScale<T> l = log_scale(q.log_sigma);
+    const LogScale<T> l = log_scale(q.logvar);
     return {l.excess, l.penalty, T(1)};
   }
   template <class T>
   static FASTVAE_INLINE Ratio<T> ratio(const Scale<T>& q, const Scale<T>& p, const Floors<T>&) {
-    const LogScale<T> l = log_scale(q.log_sigma - p.log_sigma);
+    const LogScale<T> l = log_scale(q.logvar - p.logvar);
     return {l.excess, l.penalty, precision(p)};
   }
   template <class T>
   static FASTVAE_INLINE T precision(const Scale<T>& p) {
-    return exp(T(-2) * p.log_sigma);
+    return exp(-p.logvar);
   }
   template <class T>
   static FASTVAE_INLINE T log_sigma(const Scale<T>& q) {
-    return q.log_sigma;
+    return T(0.5) * q.logvar;
   }
 };
 

@@ -39,9 +39,11 @@ FASTVAE_INLINE T decode(Half value) {
   const int32_t bits = magnitude >= 0x0F800000u ? special : to_bits(finite);
   return from_bits(bits | static_cast<int32_t>(sign));
 }
+// 1 / 255 in two parts: the first product is exact, and for each byte the sum is the quotient, rounded, at no division.
 template <class T>
 FASTVAE_INLINE T decode(Byte value) {
-  return static_cast<T>(static_cast<int32_t>(value.value)) / T(255);
+  const T pixel = static_cast<T>(static_cast<int32_t>(value.value));
+  return sizeof(T) == 4 ? pixel * T(0x1.01p-8) + pixel * T(0x1.010102p-24) : pixel / T(255);
 }
 template <class T>
 FASTVAE_INLINE T decode(Boolean value) {
@@ -71,20 +73,38 @@ FASTVAE_INLINE void encode(float value, Half& out) {
 FASTVAE_INLINE void encode(double value, BFloat16& out) { encode(static_cast<float>(value), out); }
 FASTVAE_INLINE void encode(double value, Half& out) { encode(static_cast<float>(value), out); }
 
-// Calls run(offset, stride, position, length) for each stretch of constant stride among elements begin .. begin + n.
-template <class Run>
-FASTVAE_INLINE void for_each_run(const Space& space, const View& view, int64_t begin, int64_t n, Run run) {
-  if (view.layout == Layout::dense) return run(begin, int64_t(1), int64_t(0), n);
-  if (view.layout == Layout::uniform) return run(int64_t(0), int64_t(0), int64_t(0), n);
-  const int last = space.rank - 1;
-  int64_t coordinate[kMaxRank], offset = 0, rest = begin;
-  for (int d = last; d >= 0; --d) {
-    coordinate[d] = rest % space.shape[d];
-    rest /= space.shape[d];
-    offset += coordinate[d] * view.strides[d];
+// Elements begin .. begin + size of a space, in row-major order, and the coordinates of the first.
+struct Range {
+  int64_t begin, size;
+  int64_t coordinate[kMaxRank];
+
+  FASTVAE_INLINE Range(const Space& space, int64_t begin, int64_t size) : begin(begin), size(size) {
+    int64_t rest = begin;
+    for (int d = space.rank - 1; d > 0; --d) {
+      const int64_t above = rest / space.shape[d];
+      coordinate[d] = rest - above * space.shape[d];
+      rest = above;
+    }
+    coordinate[0] = rest;
   }
-  for (int64_t position = 0; position < n;) {
-    const int64_t length = smaller(space.shape[last] - coordinate[last], n - position);
+};
+
+FASTVAE_INLINE int64_t offset_of(const View& view, const Space& space, const Range& at) {
+  int64_t offset = 0;
+  for (int d = 0; d < space.rank; ++d) offset += at.coordinate[d] * view.strides[d];
+  return offset;
+}
+
+// Calls run(offset, stride, position, length) for each stretch of constant stride.
+template <class Run>
+FASTVAE_INLINE void for_each_run(const View& view, const Space& space, const Range& at, Run run) {
+  if (view.layout == Layout::dense) return run(at.begin, int64_t(1), int64_t(0), at.size);
+  if (view.layout == Layout::uniform) return run(int64_t(0), int64_t(0), int64_t(0), at.size);
+  const int last = space.rank - 1;
+  int64_t coordinate[kMaxRank], offset = offset_of(view, space, at);
+  for (int d = 0; d <= last; ++d) coordinate[d] = at.coordinate[d];
+  for (int64_t position = 0; position < at.size;) {
+    const int64_t length = smaller(space.shape[last] - coordinate[last], at.size - position);
     run(offset, view.strides[last], position, length);
     position += length;
     offset += length * view.strides[last];
@@ -98,9 +118,9 @@ FASTVAE_INLINE void for_each_run(const Space& space, const View& view, int64_t b
 }
 
 template <class Source, class T>
-void gather(const View& view, const Space& space, int64_t begin, int64_t n, int64_t lead, T* buffer) {
+void gather(const View& view, const Space& space, const Range& at, int64_t lead, T* buffer) {
   const Source* data = static_cast<const Source*>(view.data) + lead * view.lead;
-  for_each_run(space, view, begin, n, [=](int64_t offset, int64_t stride, int64_t position, int64_t length) {
+  for_each_run(view, space, at, [=](int64_t offset, int64_t stride, int64_t position, int64_t length) {
     const Source* source = data + offset;
     T* out = buffer + position;
     if (stride == 1) {
@@ -112,9 +132,9 @@ void gather(const View& view, const Space& space, int64_t begin, int64_t n, int6
 }
 
 template <class Target, class T>
-void scatter(const View& view, const Space& space, int64_t begin, int64_t n, int64_t lead, const T* buffer) {
+void scatter(const View& view, const Space& space, const Range& at, int64_t lead, const T* buffer) {
   Target* data = static_cast<Target*>(view.data) + lead * view.lead;
-  for_each_run(space, view, begin, n, [=](int64_t offset, int64_t stride, int64_t position, int64_t length) {
+  for_each_run(view, space, at, [=](int64_t offset, int64_t stride, int64_t position, int64_t length) {
     Target* target = data + offset;
     const T* source = buffer + position;
     if (stride == 1) {
@@ -128,42 +148,49 @@ void scatter(const View& view, const Space& space, int64_t begin, int64_t n, int
 template <class T>
 constexpr DType kCompute = sizeof(T) == 4 ? DType::f32 : DType::f64;
 
+// The view's own memory where it holds the range as contiguous T already, else null.
 template <class T>
-FASTVAE_INLINE bool in_place(const View& view) {
-  return view.dtype == kCompute<T> && view.layout == Layout::dense;
+FASTVAE_INLINE T* in_place(const View& view, const Space& space, const Range& at, int64_t lead) {
+  if (view.dtype != kCompute<T>) return nullptr;
+  T* data = static_cast<T*>(view.data) + lead * view.lead;
+  if (view.layout == Layout::dense) return data + at.begin;
+  const int last = space.rank - 1;
+  const bool one_row = view.strides[last] == 1 && at.size <= space.shape[last] - at.coordinate[last];
+  return one_row ? data + offset_of(view, space, at) : nullptr;
 }
 
-// The block as contiguous T: the view's own memory where it is that already, else `buffer`. Null if absent.
+// The range as contiguous T: in place, else in `buffer`. Null if absent.
 template <class T>
-const T* load(const View& view, const Space& space, int64_t begin, int64_t n, T* buffer, int64_t lead = 0) {
+const T* load(const View& view, const Space& space, const Range& at, T* buffer, int64_t lead = 0) {
   if (!view) return nullptr;
-  if (in_place<T>(view)) return static_cast<const T*>(view.data) + lead * view.lead + begin;
+  if (const T* values = in_place<T>(view, space, at, lead)) return values;
   switch (view.dtype) {
-    case DType::f32: gather<float>(view, space, begin, n, lead, buffer); break;
-    case DType::f64: gather<double>(view, space, begin, n, lead, buffer); break;
-    case DType::bf16: gather<BFloat16>(view, space, begin, n, lead, buffer); break;
-    case DType::f16: gather<Half>(view, space, begin, n, lead, buffer); break;
-    case DType::u8: gather<Byte>(view, space, begin, n, lead, buffer); break;
-    case DType::boolean: gather<Boolean>(view, space, begin, n, lead, buffer); break;
+    case DType::f32: gather<float>(view, space, at, lead, buffer); break;
+    case DType::f64: gather<double>(view, space, at, lead, buffer); break;
+    case DType::bf16: gather<BFloat16>(view, space, at, lead, buffer); break;
+    case DType::f16: gather<Half>(view, space, at, lead, buffer); break;
+    case DType::u8: gather<Byte>(view, space, at, lead, buffer); break;
+    case DType::boolean: gather<Boolean>(view, space, at, lead, buffer); break;
     case DType::i64: __builtin_unreachable();  // never an operand
   }
   return buffer;
 }
 
-// Where to compute a block of an output: its own memory, or `buffer`, which `store` then moves. `buffer` if absent.
+// Where to compute a range of an output: in place, or `buffer`, which `store` then moves. `buffer` if absent.
 template <class T>
-T* destination(const View& view, int64_t begin, T* buffer, int64_t lead = 0) {
-  return view && in_place<T>(view) ? static_cast<T*>(view.data) + lead * view.lead + begin : buffer;
+T* destination(const View& view, const Space& space, const Range& at, T* buffer, int64_t lead = 0) {
+  T* values = view ? in_place<T>(view, space, at, lead) : nullptr;
+  return values ? values : buffer;
 }
 
 template <class T>
-void store(const View& view, const Space& space, int64_t begin, int64_t n, const T* block, int64_t lead = 0) {
-  if (!view || in_place<T>(view)) return;
+void store(const View& view, const Space& space, const Range& at, const T* values, int64_t lead = 0) {
+  if (!view || in_place<T>(view, space, at, lead) == values) return;
   switch (view.dtype) {
-    case DType::f32: scatter<float>(view, space, begin, n, lead, block); break;
-    case DType::f64: scatter<double>(view, space, begin, n, lead, block); break;
-    case DType::bf16: scatter<BFloat16>(view, space, begin, n, lead, block); break;
-    case DType::f16: scatter<Half>(view, space, begin, n, lead, block); break;
+    case DType::f32: scatter<float>(view, space, at, lead, values); break;
+    case DType::f64: scatter<double>(view, space, at, lead, values); break;
+    case DType::bf16: scatter<BFloat16>(view, space, at, lead, values); break;
+    case DType::f16: scatter<Half>(view, space, at, lead, values); break;
     case DType::u8:
     case DType::boolean:
     case DType::i64: __builtin_unreachable();  // never an output
