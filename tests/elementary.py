@@ -22,6 +22,7 @@ HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 class Elementary(NamedTuple):
     """A function of one float32: through fastvae, in float64, the ulp it may be off, and torch's own if torch has it.
 
+    The bound is the largest error among all float32 near where errors are largest, rounded up to half an ulp.
     `domain` is where the formula means something in float32; NaN is always in it. Where there is a `magnitude`, units
     are of the larger of it and the value. Where it is `flushed`, values too small for float32 are 0; where it
     `overflows`, those above 2^127 may be infinity.
@@ -144,7 +145,7 @@ FUNCTIONS: dict[str, Elementary] = {
     ),
     # (1 - t) x - log sigmoid(x), as torch: for negative x a difference of numbers of the size of x.
     "softplus: loss, target 0": Elementary(
-        entropy(BCE_LOGITS, 0), softplus, 3, entropy(OWN_LOGITS, 0), domain=FINITE, magnitude=torch.abs
+        entropy(BCE_LOGITS, 0), softplus, 3.5, entropy(OWN_LOGITS, 0), domain=FINITE, magnitude=torch.abs
     ),
     "sigmoid: slope of sigma": Elementary(slope(sigma("softplus")), sigmoid, 3, torch.sigmoid, flushed=True),
     "sigmoid: slope of the loss": Elementary(slope(entropy(BCE_LOGITS, 0)), sigmoid, 3, torch.sigmoid, flushed=True),
@@ -157,7 +158,7 @@ FUNCTIONS: dict[str, Elementary] = {
     "log: density": Elementary(
         density_at_the_mean,
         lambda v: -0.5 * torch.log(v) - HALF_LOG_TWO_PI,
-        2,
+        1.5,
         domain=(2.0**-128, INF),
         magnitude=torch.ones_like,
     ),
@@ -165,15 +166,15 @@ FUNCTIONS: dict[str, Elementary] = {
         pair_bound, lambda x: softplus(x) - math.log(2), 1.5, domain=FINITE, magnitude=torch.ones_like
     ),
     # Three forms of r - 1 - log r. Near the prior it does not cancel; where the plain difference takes over, it does.
-    "KL of logvar": Elementary(divergence("logvar"), half(remainder), 8, overflows=True),
-    "KL of logvar, near": Elementary(divergence("logvar"), half(remainder), 3, domain=(-0.69, 0.69)),
+    "KL of logvar": Elementary(divergence("logvar"), half(remainder), 7.5, overflows=True),
+    "KL of logvar, near": Elementary(divergence("logvar"), half(remainder), 3.5, domain=(-0.69, 0.69)),
     "KL of log_std": Elementary(
-        divergence("log_std"), lambda s: half(remainder)(2 * s), 8, domain=(-1e38, 1e38), overflows=True
+        divergence("log_std"), lambda s: half(remainder)(2 * s), 7.5, domain=(-1e38, 1e38), overflows=True
     ),
-    "KL of variance": Elementary(divergence("variance"), half(deficit), 6, domain=(0.0, INF)),
-    "KL of variance, near": Elementary(divergence("variance"), half(deficit), 3.5, domain=(0.61, 1.39)),
+    "KL of variance": Elementary(divergence("variance"), half(deficit), 5.5, domain=(0.0, INF)),
+    "KL of variance, near": Elementary(divergence("variance"), half(deficit), 3, domain=(0.61, 1.39)),
     "KL of std": Elementary(divergence("std"), lambda s: half(deficit)(s * s), 16, domain=(2.0**-63, 2.0**63)),
-    "KL of std, near": Elementary(divergence("std"), lambda s: half(deficit)(s * s), 6, domain=(0.78, 1.18)),
+    "KL of std, near": Elementary(divergence("std"), lambda s: half(deficit)(s * s), 6.5, domain=(0.78, 1.18)),
     "slope of the KL": Elementary(slope(divergence("logvar")), half(torch.expm1), 2, overflows=True),
 }
 

@@ -11,8 +11,8 @@ import pytest
 from elementary import FUNCTIONS, SPECIAL
 from units import UNITS, run, supported
 
-# Odd, so that no exponent sees the same few mantissas: 4 million points a function, or 34 million.
-STRIDES = [1021, pytest.param(127, marks=pytest.mark.slow)]
+# Odd, so that no exponent sees the same few mantissas: 3 million points a function, or 17 million.
+STRIDES = [1531, pytest.param(251, marks=pytest.mark.slow)]
 
 
 @pytest.fixture(scope="module", params=STRIDES, ids=lambda stride: f"every {stride}th")
