@@ -42,6 +42,12 @@ class _Counts:
         self.packed = self.scalar = self.products = 0
 
 
+def _output(words: list[str], **options: str) -> str:
+    result = subprocess.run(words, capture_output=True, text=True, check=False, **options)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
 def functions(assembly: str, register: str) -> Iterator[Function]:
     """What a listing in AT&T syntax holds, by demangled name."""
     counts: dict[str, _Counts] = {}
@@ -63,8 +69,7 @@ def functions(assembly: str, register: str) -> Iterator[Function]:
         elif name.startswith("j") and operands == label:
             current.loops.append(current.packed - before)
     plain = [re.sub(r"\.(_omp_fn|isra|part|constprop|cold)\b.*", "", symbol) for symbol in counts]
-    filtered = subprocess.run(["c++filt"], input="\n".join(plain), capture_output=True, text=True, check=True)
-    names = filtered.stdout.replace("(anonymous namespace)::", "").splitlines()
+    names = _output(["c++filt"], input="\n".join(plain)).replace("(anonymous namespace)::", "").splitlines()
     for name, count in zip(names, counts.values(), strict=True):
         yield Function(name, count.loops, count.packed, count.scalar, count.products)
 
@@ -76,7 +81,7 @@ def commands(build: Path) -> dict[str, list[str]]:
     generator = "Unix Makefiles" if shutil.which("make") else "Ninja"
     configure = ["cmake", "-S", str(ROOT), "-B", str(build), "-G", generator]
     configure += [f"-D{name}={value}" for name, value in options.items()]
-    subprocess.run(configure, check=True, capture_output=True)
+    _output(configure)
     found = {}
     for entry in json.loads((build / "compile_commands.json").read_text()):
         if unit := re.search(r"unit_(\w+)\.dir", entry["command"]):
@@ -92,12 +97,11 @@ def units(build: Path, cache: Path) -> dict[str, list[Function]]:
     def compiled(unit: str, command: list[str]) -> list[Function]:
         kept = cache / f"{unit}-{digest(command)}.json"
         if not kept.exists():
-            listing = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-            kept.write_text(json.dumps(list(functions(listing, REGISTER[unit]))))
+            kept.write_text(json.dumps(list(functions(_output(command), REGISTER[unit]))))
         return [Function(*row) for row in json.loads(kept.read_text())]
 
     def digest(command: list[str]) -> str:
-        version = subprocess.run([command[0], "--version"], check=True, capture_output=True).stdout
+        version = _output([command[0], "--version"]).encode()
         sources = [Path(__file__), *sorted((ROOT / "csrc").rglob("*.[ch]*"))]
         parts = [version, *(word.encode() for word in command), *(path.read_bytes() for path in sources)]
         return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
