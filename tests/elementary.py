@@ -154,12 +154,12 @@ FUNCTIONS: dict[str, Elementary] = {
     "log1p: loss": Elementary(
         entropy(BCE, 0), lambda p: -torch.log1p(-p).clamp(min=-100), 1.5, entropy(OWN_BCE, 0), domain=(0.0, 1.0)
     ),
-    # From 2^-128 on: the reciprocal of a smaller variance overflows.
+    # The reciprocal of a smaller variance overflows: the kernel multiplies by it where the reference divides.
     "log: density": Elementary(
         density_at_the_mean,
         lambda v: -0.5 * torch.log(v) - HALF_LOG_TWO_PI,
         1.5,
-        domain=(2.0**-128, INF),
+        domain=(2.0**-127, INF),
         magnitude=torch.ones_like,
     ),
     "log of exponentials: bound": Elementary(
