@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
-
-UNITS = ("default", "avx2", "avx512")
-FLAGS = {"default": set(), "avx2": {"avx2", "fma"}, "avx512": {"avx512f", "avx512bw", "avx512dq", "avx512vl"}}
+from units import UNITS, run, supported
 
 REPORT = """
 import hashlib, torch, fastvae.functional as F
@@ -25,24 +17,9 @@ print(F.gaussian_kl(mu, logvar).item(), F.binary_cross_entropy_with_logits(logit
 """
 
 
-def run(capability: str | None) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if name != "FASTVAE_CPU_CAPABILITY"}
-    if capability is not None:
-        environment["FASTVAE_CPU_CAPABILITY"] = capability
-    return subprocess.run([sys.executable, "-c", REPORT], env=environment, capture_output=True, text=True)
-
-
-def supported() -> list[str]:
-    if platform.machine() != "x86_64":
-        return ["default"]
-    with Path("/proc/cpuinfo").open() as cpuinfo:
-        flags = set(next(line for line in cpuinfo if line.startswith("flags")).split())
-    return [unit for unit in UNITS if flags >= FLAGS[unit]]
-
-
 @pytest.fixture(scope="module")
 def reports() -> dict[str, list[str]]:
-    return {unit: run(unit).stdout.splitlines() for unit in UNITS}
+    return {unit: run(REPORT, unit).stdout.splitlines() for unit in UNITS}
 
 
 @pytest.mark.parametrize("cap", UNITS)
@@ -52,7 +29,7 @@ def test_the_cap_bounds_the_unit(cap: str, reports: dict[str, list[str]]) -> Non
 
 
 def test_without_a_cap_the_best_unit_runs() -> None:
-    assert run(None).stdout.splitlines()[0] == supported()[-1]
+    assert run(REPORT, None).stdout.splitlines()[0] == supported()[-1]
 
 
 def test_every_unit_makes_the_same_noise(reports: dict[str, list[str]]) -> None:
@@ -66,6 +43,6 @@ def test_losses_agree_to_the_rounding_of_a_sum(reports: dict[str, list[str]]) ->
 
 
 def test_an_unknown_cap_is_an_error_that_names_it() -> None:
-    result = run("sse9")
+    result = run(REPORT, "sse9")
     assert result.returncode != 0
     assert "FASTVAE_CPU_CAPABILITY: got 'sse9'; takes default, avx2 or avx512" in result.stderr
