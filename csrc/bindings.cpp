@@ -178,7 +178,7 @@ void scale_gradient(const Tensor& grad, const Tensor& upstream, int threads) {
 }
 
 void normal(const Tensor& seed, int64_t start, const Tensor& out, int threads) {
-  const Normal a = {seed_of(seed), start, out.count(), static_cast<float*>(out.data), threads};
+  const Normal a = {seed_of(seed), start, out.count(), static_cast<float*>(out.data), usable_threads(threads)};
   py::gil_scoped_release release;
   kernels().normal(a);
 }
@@ -187,6 +187,7 @@ void normal(const Tensor& seed, int64_t start, const Tensor& out, int threads) {
 }  // namespace fastvae
 
 PYBIND11_MODULE(_C, m) {
+  fastvae::usable_threads(1);  // from here on it knows of forks
   m.doc() = "CPU kernels of fastvae, on PyTorch's tensors but not built against PyTorch.";
   m.def("reparameterize_kl", fastvae::reparameterize_kl);
   m.def("reparameterize_kl_backward", fastvae::reparameterize_kl_backward);

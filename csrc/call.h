@@ -13,6 +13,7 @@
 
 #include "arguments.h"
 #include "exchange.h"
+#include "fork.h"
 #include "huge_pages.h"
 #include "layout.h"
 
@@ -28,7 +29,7 @@ class Call {
     shape_.rank = like.rank;
     std::copy_n(like.sizes, like.rank, shape_.sizes);
     arguments.f64 = like.dtype == DType::f64;
-    arguments.threads = threads;
+    arguments.threads = usable_threads(threads);
   }
 
   // A tensor whose shape broadcasts to the op's. An absent one does nothing, here and below.

@@ -133,10 +133,10 @@ def deficit(r: Tensor) -> Tensor:
 BCE, BCE_LOGITS = F.binary_cross_entropy, F.binary_cross_entropy_with_logits
 OWN_BCE, OWN_LOGITS = torch_functional.binary_cross_entropy, torch_functional.binary_cross_entropy_with_logits
 FUNCTIONS: dict[str, Elementary] = {
-    "exp: sigma of log_std": Elementary(sigma("log_std"), torch.exp, 1, torch.exp, flushed=True),
-    "exp: sigma of logvar": Elementary(sigma("logvar"), half_exp, 1, half_exp, flushed=True),
-    "exp: slope of sigma": Elementary(slope(sigma("log_std")), torch.exp, 1, torch.exp, flushed=True),
-    "exp: precision": Elementary(precision, torch.exp, 1, torch.exp, flushed=True),
+    "exp: sigma of log_std": Elementary(sigma("log_std"), torch.exp, 1.5, torch.exp, flushed=True),
+    "exp: sigma of logvar": Elementary(sigma("logvar"), half_exp, 1.5, half_exp, flushed=True),
+    "exp: slope of sigma": Elementary(slope(sigma("log_std")), torch.exp, 1.5, torch.exp, flushed=True),
+    "exp: precision": Elementary(precision, torch.exp, 1.5, torch.exp, flushed=True),
     "exp: squared precision": Elementary(squared_precision, torch.exp, 3, domain=(-87, INF)),
     "sqrt: sigma of variance": Elementary(sigma("variance"), torch.sqrt, 0.5, torch.sqrt),
     "softplus: sigma": Elementary(sigma("softplus"), softplus, 3, log_of_sum, flushed=True),
@@ -165,15 +165,14 @@ FUNCTIONS: dict[str, Elementary] = {
     "log of exponentials: bound": Elementary(
         pair_bound, lambda x: softplus(x) - math.log(2), 1.5, domain=FINITE, magnitude=torch.ones_like
     ),
-    # Three forms of r - 1 - log r. Near the prior it does not cancel; where the plain difference takes over, it does.
-    "KL of logvar": Elementary(divergence("logvar"), half(remainder), 7.5, overflows=True),
-    "KL of logvar, near": Elementary(divergence("logvar"), half(remainder), 3.5, domain=(-0.69, 0.69)),
+    # Three forms of r - 1 - log r.
+    "KL of logvar": Elementary(divergence("logvar"), half(remainder), 3.5, overflows=True),
     "KL of log_std": Elementary(
-        divergence("log_std"), lambda s: half(remainder)(2 * s), 7.5, domain=(-1e38, 1e38), overflows=True
+        divergence("log_std"), lambda s: half(remainder)(2 * s), 3.5, domain=(-1e38, 1e38), overflows=True
     ),
-    "KL of variance": Elementary(divergence("variance"), half(deficit), 5.5, domain=(0.0, INF)),
+    "KL of variance": Elementary(divergence("variance"), half(deficit), 4.5, domain=(0.0, INF)),
     "KL of variance, near": Elementary(divergence("variance"), half(deficit), 3, domain=(0.61, 1.39)),
-    "KL of std": Elementary(divergence("std"), lambda s: half(deficit)(s * s), 16, domain=(2.0**-63, 2.0**63)),
+    "KL of std": Elementary(divergence("std"), lambda s: half(deficit)(s * s), 5.5, domain=(2.0**-63, 2.0**63)),
     "KL of std, near": Elementary(divergence("std"), lambda s: half(deficit)(s * s), 6.5, domain=(0.78, 1.18)),
     "slope of the KL": Elementary(slope(divergence("logvar")), half(torch.expm1), 2, overflows=True),
 }

@@ -92,6 +92,31 @@ def test_a_process_gets_the_same_bits(method: str, threads: int | None, expected
     assert results_of_a_process(method, threads) == expected
 
 
+def sample(connection: Connection, mu: Tensor) -> None:
+    """The body of a process that runs one op, and no other that might use threads."""
+    with torch.no_grad():
+        z, kl = F.reparameterize_kl(mu, mu, seed=7)
+    connection.send(hashlib.sha256(z.numpy().tobytes() + kl.numpy().tobytes()).hexdigest())
+
+
+def test_a_fork_that_still_asks_for_two_threads_gets_the_same_bits() -> None:
+    """Where torch's own parallel ops would wait for threads that only the parent has."""
+    before, mu = torch.get_num_threads(), torch.linspace(-1, 1, 64 * 2100).view(SHAPE)
+    torch.set_num_threads(2)
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    sample(sender, mu)
+    expected = receiver.recv()
+    process = multiprocessing.get_context("fork").Process(target=sample, args=(sender, mu))
+    process.start()
+    try:
+        assert receiver.poll(SECONDS), "the fork hangs"
+        assert receiver.recv() == expected
+    finally:
+        process.kill()
+        process.join()
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_the_workers_of_a_data_loader_get_the_same_bits(method: str, expected: dict[str, str]) -> None:
     loader = DataLoader(Fingerprints(), batch_size=None, num_workers=2, timeout=SECONDS, multiprocessing_context=method)

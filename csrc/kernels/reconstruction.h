@@ -1,4 +1,5 @@
-// Reconstruction losses and their gradients. A likelihood is one struct; the loops are shared.
+// Reconstruction losses and their gradients. A likelihood is one struct (kScaled: does it read log_scale?); the loops
+// are shared.
 #pragma once
 #include "kernels/blocks.h"
 #include "kernels/math.h"
@@ -13,6 +14,7 @@ struct Point {
 
 // (1 - t) x - log sigmoid(x), as torch writes it: the other common form is NaN at x = inf, t = 0.
 struct BinaryCrossEntropyWithLogits {
+  static constexpr bool kScaled = false;
   template <class T>
   static FASTVAE_INLINE Point<T> at(T x, T t, T, T) {
     const Logistic<T> l = logistic(x);
@@ -24,6 +26,7 @@ struct BinaryCrossEntropyWithLogits {
 // -(t log p + (1 - t) log(1 - p)), each logarithm at least -100 and the denominator of the input's gradient at least
 // 1e-12, but the target's gradient unbounded: as torch.
 struct BinaryCrossEntropy {
+  static constexpr bool kScaled = false;
   template <class T>
   static FASTVAE_INLINE Point<T> at(T p, T t, T, T) {
     const T log_p = log(p), log_q = log1p_negative(-p);
@@ -37,6 +40,7 @@ struct BinaryCrossEntropy {
 };
 
 struct MseLoss {
+  static constexpr bool kScaled = false;
   template <class T>
   static FASTVAE_INLINE Point<T> at(T x, T t, T, T) {
     const T difference = x - t;
@@ -45,6 +49,7 @@ struct MseLoss {
 };
 
 struct L1Loss {
+  static constexpr bool kScaled = false;
   template <class T>
   static FASTVAE_INLINE Point<T> at(T x, T t, T, T) {
     const T difference = x - t;
@@ -55,6 +60,7 @@ struct L1Loss {
 
 // 0.5 ((x - t) / sigma)^2 + log sigma + constant.
 struct GaussianNll {
+  static constexpr bool kScaled = true;
   template <class T>
   static FASTVAE_INLINE Point<T> at(T x, T t, T log_sigma, T constant) {
     const T precision = exp(-log_sigma), scaled = (x - t) * precision, gradient = scaled * precision;
@@ -82,7 +88,7 @@ template <class T, class Loss, bool Gradient>
 void evaluate(int64_t n, const T* x, const T* t, const T* log_scale, T constant, T factor, T* loss, T* grad) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
-    const Point<T> p = Loss::at(x[i], t[i], log_scale ? log_scale[i] : T(0), constant);
+    const Point<T> p = Loss::at(x[i], t[i], Loss::kScaled ? log_scale[i] : T(0), constant);
     loss[i] = p.loss;
     if (Gradient) grad[i] = p.dinput * factor;
   }
@@ -121,7 +127,7 @@ void differentiate(int64_t n, const T* x, const T* t, const T* log_scale, const 
                    T* ds) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
-    const Point<T> p = Loss::at(x[i], t[i], log_scale ? log_scale[i] : T(0), T(0));
+    const Point<T> p = Loss::at(x[i], t[i], Loss::kScaled ? log_scale[i] : T(0), T(0));
     const T g = upstream[i] * factor;
     dx[i] = p.dinput * g;
     dt[i] = p.dtarget * g;

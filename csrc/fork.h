@@ -1,0 +1,21 @@
+// OpenMP's threads do not survive a fork, and its runtime would wait for them for ever.
+#pragma once
+#ifdef __unix__
+#include <pthread.h>
+#endif
+
+namespace fastvae {
+
+// How many of `wanted` threads a kernel may use: one in a child process that was forked without an exec. No result
+// depends on it.
+inline int usable_threads(int wanted) {
+#ifdef __unix__
+  static bool forked = false;
+  static const int registered = pthread_atfork(nullptr, nullptr, [] { forked = true; });
+  return forked || registered != 0 ? 1 : wanted;
+#else
+  return wanted;
+#endif
+}
+
+}  // namespace fastvae
