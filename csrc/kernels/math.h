@@ -2,6 +2,7 @@
 // Polynomials: Cephes, single precision, except log1p on [0, 1], a minimax fit of degree 10. Horner steps are written
 // out: a loop over a constant array silently stays scalar.
 #pragma once
+#include "bounds.h"
 #include "kernels/common.h"
 
 namespace {
@@ -57,8 +58,8 @@ FASTVAE_INLINE float power_of_two(int32_t n) { return from_bits((n + 127) << 23)
 
 // 2^n comes in two factors, so that n = 128 overflows to infinity instead of wrapping.
 FASTVAE_INLINE float exp(float x) {
-  const float bounded = at_least(x, -104.0f);
-  const Exponential e = exponential(bounded, at_most(nearest_power(bounded), kRound + 129));
+  const float bounded = at_least(x, kLeastExponent);
+  const Exponential e = exponential(bounded, at_most(nearest_power(bounded), kMostPower));
   const int32_t half = e.n >> 1;
   const float scale = power_of_two(half);
   return flushed(fma(e.u, scale, scale) * power_of_two(e.n - half));
@@ -67,7 +68,7 @@ FASTVAE_INLINE double exp(double x) { return __builtin_exp(x); }
 
 // e^x for x <= 0: what a logistic needs of it, in half the steps.
 FASTVAE_INLINE float exp_negative(float x) {
-  const float bounded = at_least(x, -88.0f);  // where 2^n, n = -127, has the bits of 0
+  const float bounded = at_least(x, kLeastNegative);  // where 2^n, n = -127, has the bits of 0
   const Exponential e = exponential(bounded, nearest_power(bounded));
   const float scale = power_of_two(e.n);
   return flushed(fma(e.u, scale, scale));
@@ -143,8 +144,8 @@ struct LogScale {
 
 // One exponential serves all three: with e^l = 2^n (1 + u), sigma is sqrt(2^(n mod 2) (1 + u)) 2^(n div 2).
 FASTVAE_INLINE LogScale<float> log_scale(float l) {
-  const float bounded = at_least(l, -220.0f);  // sigma is 0 below -208 and infinite above 177.5
-  const Exponential e = exponential(bounded, at_most(nearest_power(bounded), kRound + 257));
+  const float bounded = at_least(l, kLeastLogVariance);  // sigma is 0 below -208 and infinite above 177.5
+  const Exponential e = exponential(bounded, at_most(nearest_power(bounded), kMostLogVariancePower));
   const int32_t half = e.n >> 1, quarter = half >> 1;
   const float odd = power_of_two(e.n & 1), mantissa = fma(e.u, odd, odd);
   const float a = power_of_two(quarter), b = power_of_two(half - quarter), scale = a * b;

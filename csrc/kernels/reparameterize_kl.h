@@ -20,13 +20,28 @@ void with_kl(bool wanted, bool prior, const Visit& visit) {
   visit(Has<true>{}, Has<false>{});
 }
 
-// eps of sample k for one block: the caller's, or regenerated from the seed at its logical index.
-template <class T, class Arguments>
-const T* load_eps(const Arguments& a, const Block& block, int64_t k, T* buffer) {
-  if (a.eps) return load(a.eps, a.space, block, buffer, k);
-  fill_normal(static_cast<uint64_t>(*a.seed), k * a.space.count + block.begin, block.size, buffer);
-  return buffer;
-}
+// eps of the chunks of a block: the caller's, or regenerated from the seed at its logical index, and then kChunk at
+// once where the chunks are smaller.
+template <class T>
+class Noise {
+ public:
+  template <class Arguments>
+  const T* of(const Arguments& a, const Block& block, const Block& chunk, int64_t k) {
+    if (a.eps) return load(a.eps, a.space, chunk, buffer_, k);
+    const int64_t first = k * a.space.count + chunk.begin;
+    if (first < begin_ || first + chunk.size > end_) {
+      const int64_t ahead = a.num_samples == 1 ? smaller(kChunk, block.begin + block.size - chunk.begin) : chunk.size;
+      begin_ = first;
+      end_ = first + ahead;
+      fill_normal(static_cast<uint64_t>(*a.seed), begin_, ahead, buffer_);
+    }
+    return buffer_ + (first - begin_);
+  }
+
+ private:
+  int64_t begin_ = 0, end_ = 0;
+  T buffer_[kChunk];
+};
 
 template <class T, class Form, bool Kl, bool Prior>
 void sigma_and_kl(int64_t n, const Floors<T> f, const T* mu, const T* raw, const T* mu_p, const T* raw_p, T* sigma,
@@ -56,6 +71,7 @@ void reparameterize_kl(const ReparameterizeKl& a) {
     with_kl(a.kl_wanted, bool(a.prior_mu), [&](auto kl_wanted, auto prior) {
       for_each_block(a, [&](const Block& block) {
         T kl_buffer[kBlock];
+        Noise<T> noise;
         T* kl = destination(a.kl.elementwise, a.space, block, kl_buffer);
         for_each_chunk(a.space, block, [&](const Block& chunk) {
           T mu_buffer[kChunk], scale_buffer[kChunk], prior_buffer[2][kChunk], sigma[kChunk], z_buffer[kChunk];
@@ -67,9 +83,8 @@ void reparameterize_kl(const ReparameterizeKl& a) {
           sigma_and_kl<T, decltype(form), kl_wanted.value, prior.value>(n, f, mu, raw, mu_p, raw_p, sigma,
                                                                         kl + (chunk.begin - block.begin));
           if (!a.z) return;
-          T* eps_buffer = scale_buffer;  // the raw scale is no longer needed
           for (int64_t k = 0; k < a.num_samples; ++k) {
-            const T* eps = load_eps(a, chunk, k, eps_buffer);
+            const T* eps = noise.of(a, block, chunk, k);
             T* z = destination(a.z, a.space, chunk, z_buffer, k);
             for (int64_t i = 0; i < n; ++i) z[i] = mu[i] + sigma[i] * eps[i];
             store(a.z, a.space, chunk, z, k);
@@ -119,11 +134,12 @@ void posterior_gradients(int64_t n, const Floors<T> f, T factor, const GradientC
 
 // sum_k dz_k and sum_k dz_k eps_k of one chunk, into `sum` and `along_sigma`; one sample's dz is returned as it lies.
 template <class T>
-const T* accumulate_samples(const ReparameterizeKlBackward& a, const Block& chunk, T* sum, T* along_sigma) {
-  T buffer[kChunk], grad_buffer[kChunk];
+const T* accumulate_samples(const ReparameterizeKlBackward& a, const Block& block, const Block& chunk, Noise<T>& noise,
+                            T* sum, T* along_sigma) {
+  T grad_buffer[kChunk];
   const bool several = a.num_samples > 1;
   for (int64_t k = 0; k < a.num_samples; ++k) {
-    const T* eps = load_eps(a, chunk, k, buffer);
+    const T* eps = noise.of(a, block, chunk, k);
     const T* grad = load(a.grad_z, a.space, chunk, grad_buffer, k);
     if (k == 0) {
       for (int64_t i = 0; i < chunk.size; ++i) along_sigma[i] = grad[i] * eps[i];
@@ -147,13 +163,14 @@ void reparameterize_kl_backward(const ReparameterizeKlBackward& a) {
   with_form(a.options, [&](auto form) {
     with_kl(bool(a.grad_kl), bool(a.prior_mu), [&](auto kl, auto prior) {
       for_each_block(a, [&](const Block& block) {
+        Noise<T> noise;
         for_each_chunk(a.space, block, [&](const Block& chunk) {
           T mu_buffer[kChunk], scale_buffer[kChunk], prior_buffer[2][kChunk], kl_buffer[kChunk];
           T sum[kChunk], along_sigma[kChunk], outputs[4][kChunk];
           const int64_t n = chunk.size;
           T* out[4];
           for (int i = 0; i < 4; ++i) out[i] = destination(*views[i], a.space, chunk, outputs[i]);
-          const T* along_mu = a.grad_z ? accumulate_samples(a, chunk, sum, along_sigma) : nullptr;
+          const T* along_mu = a.grad_z ? accumulate_samples(a, block, chunk, noise, sum, along_sigma) : nullptr;
           const GradientChunk<T> g = {load(a.mu, a.space, chunk, mu_buffer),
                                       load(a.scale, a.space, chunk, scale_buffer),
                                       load(a.prior_mu, a.space, chunk, prior_buffer[0]),
