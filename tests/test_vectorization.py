@@ -35,6 +35,7 @@ class Hot(NamedTuple):
 
 
 # Floors are about four fifths of what there is with fused multiply-adds; without them there is more.
+# The forms of a log variance come twice: for scales of a common size, and for any.
 HOT = [
     Hot("reconstruction<float>", "<BinaryCrossEntropyWithLogits>", loops=2, floor=22),  # with a gradient, and without
     Hot("reconstruction<float>", "<BinaryCrossEntropy>", loops=2, floor=36),
@@ -45,19 +46,19 @@ HOT = [
     Hot("reconstruction_backward<float>", "<BinaryCrossEntropy>", loops=1, floor=39),
     Hot("reconstruction_backward<float>", "<MseLoss>", loops=1, floor=3),
     Hot("reconstruction_backward<float>", "<GaussianNll>", loops=1, floor=21),
-    Hot("reparameterize_kl<float>", "<LogForm<1> >.*<Has<false>, Has<false> >", loops=1, floor=16),
-    Hot("reparameterize_kl<float>", "<LogForm<1> >.*<Has<true>, Has<false> >", loops=1, floor=25),
-    Hot("reparameterize_kl<float>", "<LogForm<1> >.*<Has<true>, Has<true> >", loops=1, floor=50),
-    Hot("reparameterize_kl<float>", "<LogForm<1> >.*<Has<true>, Has<true> >", loops=2, floor=2),  # z = mu + sigma eps
+    Hot("reparameterize_kl<float>", "<LogForm<1, false> >.*<Has<false>, Has<false> >", loops=1, floor=16),
+    Hot("reparameterize_kl<float>", "<LogForm<1, false> >.*<Has<true>, Has<false> >", loops=2, floor=20),
+    Hot("reparameterize_kl<float>", "<LogForm<1, false> >.*<Has<true>, Has<true> >", loops=2, floor=40),
+    Hot("reparameterize_kl<float>", "<LogForm<1, false> >.*<Has<true>, Has<true> >", loops=3, floor=2),
     Hot("reparameterize_kl<float>", "<LinearForm<SoftplusBase, false> >.*<Has<true>, Has<false> >", loops=1, floor=55),
     Hot("reparameterize_kl<float>", "<LinearForm<VarianceBase, true> >.*<Has<true>, Has<false> >", loops=1, floor=36),
-    # With samples, and without.
-    Hot("reparameterize_kl_backward<float>", "<LogForm<1> >.*<Has<true>, Has<false> >", loops=2, floor=20),
-    Hot("reparameterize_kl_backward<float>", "<LogForm<1> >.*<Has<true>, Has<true> >", loops=2, floor=37),
+    # Without samples, with one and with several, of scales of a common size and of any.
+    Hot("reparameterize_kl_backward<float>", "<LogForm<1, false> >.*<Has<true>, Has<false> >", loops=6, floor=17),
+    Hot("reparameterize_kl_backward<float>", "<LogForm<1, false> >.*<Has<true>, Has<true> >", loops=6, floor=32),
     Hot("reparameterize_kl_backward<float>", "<LinearForm<SoftplusBase, f.*<Has<true>, Has<f", loops=2, floor=31),
-    Hot("log_normal<float>", "<LogForm<1> >", loops=1, floor=21),
+    Hot("log_normal<float>", "<LogForm<1, false> >", loops=1, floor=21),
     Hot("log_normal<float>", "<LinearForm<VarianceBase, false> >", loops=1, floor=20),
-    Hot("log_normal_backward<float>", "<LogForm<1> >", loops=1, floor=17),
+    Hot("log_normal_backward<float>", "<LogForm<1, false> >", loops=1, floor=17),
     Hot("importance_weighted_bound<float>", "", loops=2, floor=12),  # exponentials, logarithms
     Hot("importance_weighted_bound_backward<float>", "", loops=2, floor=12),  # exponentials, twice
 ]
@@ -85,9 +86,9 @@ def test_a_hot_loop_fills_the_registers(hot: Hot, unit: str, listings: dict[str,
 
 @pytest.mark.parametrize("unit", REGISTER)
 def test_the_noise_fills_the_registers(unit: str, listings: dict[str, list[Function]]) -> None:
-    """Where sixteen counters fit one register there is no loop left: the whole function counts."""
+    """Box-Muller is a loop; of Philox, which is written in intrinsics or unrolled, the products count."""
     (noise,) = matching(listings[unit], r"fill_normal<float>\(")
-    assert noise.packed >= 90
+    assert any(size >= 40 for size in noise.loops)
     assert noise.products >= 30
     assert noise.scalar == 0
 

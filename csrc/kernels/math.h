@@ -159,6 +159,15 @@ FASTVAE_INLINE LogScale<float> log_scale(float l) {
   return {sigma, far ? variance : excess, far ? variance - l : penalty};
 }
 
+// The same for |l| <= 80, where no power of two leaves the range of a float.
+FASTVAE_INLINE LogScale<float> log_scale_common(float l) {
+  const Exponential e = exponential(l, nearest_power(l));
+  const float odd = power_of_two(e.n & 1), mantissa = fma(e.u, odd, odd);
+  const float power = power_of_two(e.n), below = power - 1.0f;
+  const float rest = fma(e.rounded, -kLn2Low, fma(e.rounded, -kLn2High, below));
+  return {sqrt(mantissa) * power_of_two(e.n >> 1), fma(power, e.u, below), fma(power, e.q, fma(below, e.r, rest))};
+}
+
 FASTVAE_INLINE LogScale<double> log_scale(double l) {
   const double excess = __builtin_expm1(l);
   double p = 1.0 / 6227020800.0;  // Taylor series of (e^l - 1 - l) / l^2
@@ -175,6 +184,8 @@ FASTVAE_INLINE LogScale<double> log_scale(double l) {
   p = p * l + 1.0 / 2.0;
   return {__builtin_exp(0.5 * l), excess, magnitude(l) < 0.35 ? p * l * l : excess - l};
 }
+
+FASTVAE_INLINE LogScale<double> log_scale_common(double l) { return log_scale(l); }
 
 // d - log r of r = var / var_p and d = r - 1, without cancellation where r is near 1 (with w = d / (2 + d), log r is
 // 2 atanh(w)) nor where it is near 0 (log r, never log(1 + d)).

@@ -20,6 +20,8 @@ void with_kl(bool wanted, bool prior, const Visit& visit) {
   visit(Has<true>{}, Has<false>{});
 }
 
+constexpr int64_t kCached = 1 << 16;  // elements of a latent that the layer before has just left in a cache
+
 // eps of the chunks of a block: the caller's, or regenerated from the seed at its logical index, and then kChunk at
 // once where the chunks are smaller.
 template <class T>
@@ -76,12 +78,18 @@ void reparameterize_kl(const ReparameterizeKl& a) {
         for_each_chunk(a.space, block, [&](const Block& chunk) {
           T mu_buffer[kChunk], scale_buffer[kChunk], prior_buffer[2][kChunk], sigma[kChunk], z_buffer[kChunk];
           const int64_t n = chunk.size;
+          if (a.space.count > kCached) {
+            prefetch_rows<T>(a.mu, a.space, chunk, kChunk / n);
+            prefetch_rows<T>(a.scale, a.space, chunk, kChunk / n);
+          }
           const T* mu = load(a.mu, a.space, chunk, mu_buffer);
           const T* raw = load(a.scale, a.space, chunk, scale_buffer);
           const T* mu_p = load(a.prior_mu, a.space, chunk, prior_buffer[0]);
           const T* raw_p = load(a.prior_scale, a.space, chunk, prior_buffer[1]);
-          sigma_and_kl<T, decltype(form), kl_wanted.value, prior.value>(n, f, mu, raw, mu_p, raw_p, sigma,
-                                                                        kl + (chunk.begin - block.begin));
+          with_range(form, n, raw, raw_p, [&](auto ranged) {
+            sigma_and_kl<T, decltype(ranged), kl_wanted.value, prior.value>(n, f, mu, raw, mu_p, raw_p, sigma,
+                                                                            kl + (chunk.begin - block.begin));
+          });
           if (!a.z) return;
           for (int64_t k = 0; k < a.num_samples; ++k) {
             const T* eps = noise.of(a, block, chunk, k);
@@ -97,20 +105,24 @@ void reparameterize_kl(const ReparameterizeKl& a) {
   if (a.kl_wanted) finish_loss<T>(a.kl, a.space);
 }
 
-// One chunk of gradients; `along_mu` is sum_k dz_k and `along_sigma` sum_k dz_k eps_k where there are samples.
+enum class Draws { none, one, several };
+
+// One chunk of gradients; of one sample dz and eps, of several sum_k dz_k and sum_k dz_k eps_k.
 template <class T>
 struct GradientChunk {
-  const T *mu, *raw, *mu_p, *raw_p, *along_mu, *along_sigma, *grad_kl;
+  const T *mu, *raw, *mu_p, *raw_p, *dz, *eps, *grad_kl;
   T *grad_mu, *grad_raw, *grad_mu_p, *grad_raw_p;
 };
 
-template <class T, class Form, bool Sampled, bool Kl, bool Prior>
+template <class T, class Form, Draws draws, bool Kl, bool Prior>
 void posterior_gradients(int64_t n, const Floors<T> f, T factor, const GradientChunk<T>& b) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
     const T raw = b.raw[i];
     const Scale<T> q = Form::at(clamped(raw, f), f);
-    T dmu = Sampled ? b.along_mu[i] : T(0), draw = Sampled ? b.along_sigma[i] * q.dsigma : T(0);
+    T dmu = draws != Draws::none ? b.dz[i] : T(0), draw = T(0);
+    if (draws == Draws::one) draw = b.dz[i] * b.eps[i] * q.dsigma;
+    if (draws == Draws::several) draw = b.eps[i] * q.dsigma;
     if (Kl) {
       const T g = b.grad_kl[i] * factor;
       if (Prior) {
@@ -132,27 +144,20 @@ void posterior_gradients(int64_t n, const Floors<T> f, T factor, const GradientC
   }
 }
 
-// sum_k dz_k and sum_k dz_k eps_k of one chunk, into `sum` and `along_sigma`; one sample's dz is returned as it lies.
+// sum_k dz_k and sum_k dz_k eps_k of one chunk.
 template <class T>
-const T* accumulate_samples(const ReparameterizeKlBackward& a, const Block& block, const Block& chunk, Noise<T>& noise,
-                            T* sum, T* along_sigma) {
-  T grad_buffer[kChunk];
-  const bool several = a.num_samples > 1;
+void sum_samples(const ReparameterizeKlBackward& a, const Block& block, const Block& chunk, Noise<T>& noise, T* sum,
+                 T* weighted) {
+  for (int64_t i = 0; i < chunk.size; ++i) sum[i] = weighted[i] = T(0);
   for (int64_t k = 0; k < a.num_samples; ++k) {
+    T buffer[kChunk];
     const T* eps = noise.of(a, block, chunk, k);
-    const T* grad = load(a.grad_z, a.space, chunk, grad_buffer, k);
-    if (k == 0) {
-      for (int64_t i = 0; i < chunk.size; ++i) along_sigma[i] = grad[i] * eps[i];
-      if (!several && grad != grad_buffer) return grad;
-      for (int64_t i = 0; i < chunk.size; ++i) sum[i] = grad[i];
-    } else {
-      for (int64_t i = 0; i < chunk.size; ++i) {
-        sum[i] += grad[i];
-        along_sigma[i] += grad[i] * eps[i];
-      }
+    const T* dz = load(a.grad_z, a.space, chunk, buffer, k);
+    for (int64_t i = 0; i < chunk.size; ++i) {
+      sum[i] += dz[i];
+      weighted[i] += dz[i] * eps[i];
     }
   }
-  return sum;
 }
 
 template <class T>
@@ -166,27 +171,39 @@ void reparameterize_kl_backward(const ReparameterizeKlBackward& a) {
         Noise<T> noise;
         for_each_chunk(a.space, block, [&](const Block& chunk) {
           T mu_buffer[kChunk], scale_buffer[kChunk], prior_buffer[2][kChunk], kl_buffer[kChunk];
-          T sum[kChunk], along_sigma[kChunk], outputs[4][kChunk];
+          T sum[kChunk], weighted[kChunk], outputs[4][kChunk];
           const int64_t n = chunk.size;
           T* out[4];
           for (int i = 0; i < 4; ++i) out[i] = destination(*views[i], a.space, chunk, outputs[i]);
-          const T* along_mu = a.grad_z ? accumulate_samples(a, block, chunk, noise, sum, along_sigma) : nullptr;
+          if (a.space.count > kCached) {
+            prefetch_rows<T>(a.mu, a.space, chunk, kChunk / n);
+            prefetch_rows<T>(a.scale, a.space, chunk, kChunk / n);
+          }
+          const T *dz = sum, *eps = weighted;
+          if (a.grad_z && a.num_samples == 1) {
+            eps = noise.of(a, block, chunk, 0);
+            dz = load(a.grad_z, a.space, chunk, sum);
+          } else if (a.grad_z) {
+            sum_samples(a, block, chunk, noise, sum, weighted);
+          }
           const GradientChunk<T> g = {load(a.mu, a.space, chunk, mu_buffer),
                                       load(a.scale, a.space, chunk, scale_buffer),
                                       load(a.prior_mu, a.space, chunk, prior_buffer[0]),
                                       load(a.prior_scale, a.space, chunk, prior_buffer[1]),
-                                      along_mu,
-                                      along_sigma,
+                                      dz,
+                                      eps,
                                       load(a.grad_kl, a.space, chunk, kl_buffer),
                                       out[0],
                                       out[1],
                                       out[2],
                                       out[3]};
-          if (a.grad_z) {
-            posterior_gradients<T, decltype(form), true, kl.value, prior.value>(n, f, factor, g);
-          } else {
-            posterior_gradients<T, decltype(form), false, kl.value, prior.value>(n, f, factor, g);
-          }
+          with_range(form, n, g.raw, g.raw_p, [&](auto ranged) {
+            using Form = decltype(ranged);
+            if (!a.grad_z) return posterior_gradients<T, Form, Draws::none, kl.value, prior.value>(n, f, factor, g);
+            if (a.num_samples == 1)
+              return posterior_gradients<T, Form, Draws::one, kl.value, prior.value>(n, f, factor, g);
+            posterior_gradients<T, Form, Draws::several, kl.value, prior.value>(n, f, factor, g);
+          });
           if (!kl.value && (a.grad_prior_mu || a.grad_prior_scale)) {  // z knows no prior
             for (int64_t i = 0; i < n; ++i) out[2][i] = out[3][i] = T(0);
           }

@@ -39,22 +39,30 @@ struct Ratio {
   T excess, penalty, precision;
 };
 
-// logvar (rate 1) and log_std (rate 2) without a floor: everything comes from log sigma^2.
-template <int Rate>
+// logvar (rate 1) and log_std (rate 2) without a floor: everything comes from log sigma^2, and in fewer steps where
+// that is of a common size.
+template <int Rate, bool Common = false>
 struct LogForm {
+  static constexpr double kCommon = 40.0 / Rate;
+  using CommonForm = LogForm<Rate, true>;
+
+  template <class T>
+  static FASTVAE_INLINE LogScale<T> scale_of(T l) {
+    return Common ? log_scale_common(l) : log_scale(l);
+  }
   template <class T>
   static FASTVAE_INLINE Scale<T> at(T raw, const Floors<T>&) {
-    const T l = Rate == 1 ? raw : T(2) * raw, sigma = log_scale(l).sigma;
+    const T l = Rate == 1 ? raw : T(2) * raw, sigma = scale_of(l).sigma;
     return {sigma, T(0), T(0.5 * Rate) * sigma, T(Rate), l};
   }
   template <class T>
   static FASTVAE_INLINE Ratio<T> ratio(const Scale<T>& q, const Floors<T>&) {
-    const LogScale<T> l = log_scale(q.logvar);
+    const LogScale<T> l = scale_of(q.logvar);
     return {l.excess, l.penalty, T(1)};
   }
   template <class T>
   static FASTVAE_INLINE Ratio<T> ratio(const Scale<T>& q, const Scale<T>& p, const Floors<T>&) {
-    const LogScale<T> l = log_scale(q.logvar - p.logvar);
+    const LogScale<T> l = scale_of(q.logvar - p.logvar);
     return {l.excess, l.penalty, precision(p)};
   }
   template <class T>
@@ -70,6 +78,9 @@ struct LogForm {
 // The forms that reach sigma first. Base::sigma gives sigma before a floor and its derivative.
 template <class Base, bool Floored>
 struct LinearForm {
+  static constexpr double kCommon = 0;
+  using CommonForm = LinearForm;
+
   template <class T>
   static FASTVAE_INLINE Scale<T> at(T raw, const Floors<T>& f) {
     T dsigma, sigma = Base::sigma(raw, dsigma);
@@ -182,6 +193,23 @@ void with_form(const ScaleOptions& options, const Visit& visit) {
     case Form::variance:
       return floored ? visit(LinearForm<VarianceBase, true>{}) : visit(LinearForm<VarianceBase, false>{});
   }
+}
+
+// Is none of these scales, of which there may be none, larger than `bound` in magnitude? NaN is.
+template <class T>
+bool bounded(const T* raw, int64_t n, T bound) {
+  int outside = 0;
+  for (int64_t i = 0; raw && i < n; ++i) outside |= !(magnitude(raw[i]) <= bound);
+  return !outside;
+}
+
+// Calls visit(form) with the form's shorter twin where all scales of a posterior and of its prior are common.
+template <class T, class Form, class Visit>
+FASTVAE_INLINE void with_range(Form form, int64_t n, const T* raw, const T* raw_p, const Visit& visit) {
+  const T bound = static_cast<T>(Form::kCommon);
+  if (Form::kCommon > 0 && bounded(raw, n, bound) && bounded(raw_p, n, bound))
+    return visit(typename Form::CommonForm{});
+  visit(form);
 }
 
 }  // namespace

@@ -159,6 +159,15 @@ FASTVAE_INLINE T* in_place(const View& view, const Space& space, const Range& at
   return one_row ? data + offset_of(view, space, at) : nullptr;
 }
 
+// Asks for the memory that a range has some rows further on: the processor's own prefetching follows an array, but not
+// the halves of rows from page to page. Past the end it does no harm.
+template <class T>
+FASTVAE_INLINE void prefetch_rows(const View& view, const Space& space, const Range& at, int64_t rows) {
+  if (!view || view.layout != Layout::strided || space.rank < 2) return;
+  const T* data = static_cast<const T*>(view.data) + offset_of(view, space, at) + rows * view.strides[space.rank - 2];
+  for (int64_t i = 0; i < at.size; i += 64 / static_cast<int64_t>(sizeof(T))) __builtin_prefetch(data + i);
+}
+
 // The range as contiguous T: in place, else in `buffer`. Null if absent.
 template <class T>
 const T* load(const View& view, const Space& space, const Range& at, T* buffer, int64_t lead = 0) {
