@@ -85,8 +85,8 @@ def posterior(mu: Tensor, scale: Tensor) -> None:
     same_device("scale", scale, "mu", mu)
 
 
-def prior(value: object, mu: Tensor) -> tuple[Tensor, Tensor] | tuple[None, None]:
-    """The pair `(mu_p, scale_p)`, or two Nones for the standard normal."""
+def prior(value: object, mu: Tensor, shape: Sequence[int]) -> tuple[Tensor, Tensor] | tuple[None, None]:
+    """The pair `(mu_p, scale_p)`, or two Nones for the standard normal, of a posterior of `shape`."""
     if value is None:
         return None, None
     if not (isinstance(value, (tuple, list)) and len(value) == 2):
@@ -96,7 +96,7 @@ def prior(value: object, mu: Tensor) -> tuple[Tensor, Tensor] | tuple[None, None
             raise TypeError(f"{name}: got {type(part).__name__}; takes a torch.Tensor")
         if part.dtype not in FLOATS:
             raise TypeError(f"{name}: got dtype {_names([part.dtype])}; takes {_names(FLOATS)}")
-        broadcastable(name, part, "mu", mu.shape)
+        broadcastable(name, part, "mu", shape)
         same_device(name, part, "mu", mu)
     return value[0], value[1]
 

@@ -11,6 +11,13 @@ def sample_shape(shape: torch.Size, num_samples: int | None) -> torch.Size:
     return shape if num_samples is None else torch.Size((num_samples, *shape))
 
 
+def unpacked_shape(moments: Tensor, dim: int) -> torch.Size:
+    """The shape of mu, and of the scale, in a packed encoder output."""
+    sizes = list(moments.shape)
+    sizes[dim] //= 2
+    return torch.Size(sizes)
+
+
 def unpack(moments: Tensor, dim: int, interleaved: bool) -> tuple[Tensor, Tensor]:
     """The (mu, scale) views of a packed encoder output: its halves along `dim`, or its even and odd entries."""
     if interleaved:

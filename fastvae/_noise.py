@@ -33,6 +33,8 @@ def noise(
         ValueError, TypeError: more than one source, or a source of the wrong kind, shape or device.
     """
     _checks.num_samples(num_samples)
+    if eps is None and seed is None and generator is None:
+        return Noise(None, _ops.seed(mu) if mu.device.type in ("cpu", "cuda") else _ops.draw_seed(mu))
     given = [name for name, value in (("eps", eps), ("seed", seed), ("generator", generator)) if value is not None]
     if len(given) > 1:
         raise ValueError(
@@ -48,17 +50,13 @@ def noise(
         return Noise(eps, None)
     if seed is not None:
         return Noise(None, _seed_tensor(seed, mu))
-    if generator is not None:
-        if not isinstance(generator, torch.Generator):
-            raise TypeError(f"generator: got {type(generator).__name__}; takes None or a torch.Generator")
-        if generator.device.type != mu.device.type:
-            raise ValueError(
-                f"generator: got device {generator.device}; takes a generator on the device of mu, {mu.device}"
-            )
-        return Noise(None, _ops.draw_seed(mu, generator))
-    if mu.device.type not in ("cpu", "cuda"):
-        return Noise(None, _ops.draw_seed(mu))
-    return Noise(None, _ops.seed(mu))
+    if not isinstance(generator, torch.Generator):
+        raise TypeError(f"generator: got {type(generator).__name__}; takes None or a torch.Generator")
+    if generator.device.type != mu.device.type:
+        raise ValueError(
+            f"generator: got device {generator.device}; takes a generator on the device of mu, {mu.device}"
+        )
+    return Noise(None, _ops.draw_seed(mu, generator))
 
 
 def _seed_tensor(seed: int | Tensor, mu: Tensor) -> Tensor:

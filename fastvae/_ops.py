@@ -1,6 +1,6 @@
 """Every op, registered once with PyTorch's dispatcher: schema, implementation per device, fake implementation.
 
-The CPU implementation is `fastvae._cpu.<op>`, the CUDA (and ROCm) one `fastvae._triton.<op>`. Both are imported on
+The CPU implementation is `fastvae._cpu.<op>`, the CUDA (and ROCm) one `fastvae._triton.<op>`, imported on
 first use, so that importing fastvae loads neither Triton nor CUDA. `torch.library.Library` rather than
 `custom_op`: it costs microseconds less a call and leaves autograd to `fastvae._autograd`.
 """
@@ -15,7 +15,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from fastvae import _C, _backend, _outputs
+from fastvae import _C, _backend, _cpu, _outputs
 from fastvae._layout import unpack
 from fastvae._options import Posterior
 
@@ -31,8 +31,8 @@ _DENSITY: Final = f"Tensor z, Tensor? mu, Tensor? scale, {_SCALE}, str reduction
 
 
 @functools.cache
-def _implementation(module: str, name: str) -> Callable[..., Any]:
-    implementation: Callable[..., Any] = getattr(importlib.import_module(module), name)
+def _in_triton(name: str) -> Callable[..., Any]:
+    implementation: Callable[..., Any] = getattr(importlib.import_module("fastvae._triton"), name)
     return implementation
 
 
@@ -64,12 +64,13 @@ def _define(
         find nothing to do and is skipped: 5 us a call.
     """
 
-    def on_cpu(*args: Any) -> Any:
-        module = "fastvae._triton" if _backend.requested() == "triton" else "fastvae._cpu"
-        return _implementation(module, name)(*args)
-
     def on_cuda(*args: Any) -> Any:
-        return _implementation("fastvae._triton", name)(*args)
+        return _in_triton(name)(*args)
+
+    in_cpp = implementation or getattr(_cpu, name)
+
+    def on_cpu(*args: Any) -> Any:
+        return on_cuda(*args) if _backend.requested() == "triton" else in_cpp(*args)
 
     def dispatched(function: Callable[..., Any]) -> Callable[..., Any]:
         """For the dispatcher, which knows no absent output, one is an empty tensor."""

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from fastvae import _checks
 from fastvae._autograd import reparameterize_kl as fused
-from fastvae._layout import unpack
+from fastvae._layout import unpacked_shape
 from fastvae._noise import Noise, noise
 from fastvae._options import scale_form
 from fastvae.functional._dispatch import with_reference
@@ -88,7 +88,7 @@ def gaussian_kl(
     _checks.fused_device("mu", mu)
     _checks.reduction(reduction)
     _checks.batch_dims(batch_dims, mu)
-    mu_p, scale_p = _checks.prior(prior, mu)
+    mu_p, scale_p = _checks.prior(prior, mu, mu.shape)
     form = scale_form(parameterization, clamp, min_std, min_var)
     _, kl = fused.reparameterize_kl(mu, scale, mu_p, scale_p, _SILENT, None, form, reduction, batch_dims)
     return kl
@@ -120,7 +120,7 @@ def reparameterize_kl(
     _checks.fused_device("mu", mu)
     _checks.reduction(reduction)
     _checks.batch_dims(batch_dims, mu)
-    mu_p, scale_p = _checks.prior(prior, mu)
+    mu_p, scale_p = _checks.prior(prior, mu, mu.shape)
     form = scale_form(parameterization, clamp, min_std, min_var)
     source = noise(mu, mu.shape, eps=eps, seed=seed, generator=generator, num_samples=num_samples)
     return fused.reparameterize_kl(mu, scale, mu_p, scale_p, source, num_samples, form, reduction, batch_dims)
@@ -160,11 +160,11 @@ def reparameterize_kl_packed(
     axis = _checks.packed(moments, dim)
     _checks.fused_device("moments", moments)
     _checks.reduction(reduction)
-    mu, _ = unpack(moments, axis, interleaved)
-    _checks.batch_dims(batch_dims, mu)
-    mu_p, scale_p = _checks.prior(prior, mu)
+    shape = unpacked_shape(moments, axis)
+    _checks.batch_dims(batch_dims, moments)
+    mu_p, scale_p = _checks.prior(prior, moments, shape)
     form = scale_form(parameterization, clamp, min_std, min_var)
-    source = noise(mu, mu.shape, eps=eps, seed=seed, generator=generator, num_samples=num_samples)
+    source = noise(moments, shape, eps=eps, seed=seed, generator=generator, num_samples=num_samples)
     return fused.reparameterize_kl_packed(
         moments, axis, interleaved, mu_p, scale_p, source, num_samples, form, reduction, batch_dims
     )

@@ -55,7 +55,7 @@ def gaussian_kl(
     _checks.reduction(reduction)
     _checks.batch_dims(batch_dims, mu)
     form = scale_form(parameterization, clamp, min_std, min_var)
-    mu_p, scale_p = _checks.prior(prior, mu)
+    mu_p, scale_p = _checks.prior(prior, mu, mu.shape)
     mu, scale = _common.upcast(mu, mu), _common.upcast(scale, mu)
     if mu_p is not None and scale_p is not None:
         mu_p, scale_p = _common.upcast(mu_p, mu), _common.upcast(scale_p, mu)
