@@ -84,38 +84,45 @@ FASTVAE_INLINE void multiply(int64_t n, T* values, const T* factors) {
   for (int64_t i = 0; i < n; ++i) values[i] *= factors[i];
 }
 
-template <class T, class Loss, bool Gradient>
-void evaluate(int64_t n, const T* x, const T* t, const T* log_scale, T constant, T factor, T* loss, T* grad) {
+template <class T, class Loss, bool Gradient, class Target>
+void evaluate(int64_t n, const T* x, const Target* t, const T* log_scale, T constant, T factor, T* loss, T* grad) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
-    const Point<T> p = Loss::at(x[i], t[i], Loss::kScaled ? log_scale[i] : T(0), constant);
+    const Point<T> p = Loss::at(x[i], decode<T>(t[i]), Loss::kScaled ? log_scale[i] : T(0), constant);
     loss[i] = p.loss;
     if (Gradient) grad[i] = p.dinput * factor;
   }
 }
 
+// Calls visit with a block of the target: pixels as they lie, all else as T.
+template <class T, class Visit>
+FASTVAE_INLINE void with_target(const View& target, const Space& space, const Block& block, T* buffer,
+                                const Visit& visit) {
+  if (target.dtype == DType::u8 && target.layout == Layout::dense)
+    return visit(static_cast<const Byte*>(target.data) + block.begin);
+  visit(load(target, space, block, buffer));
+}
+
 template <class T>
 void reconstruction(const Reconstruction& a) {
+  const T constant = a.full ? T(kHalfLogTwoPi) : T(0), factor = static_cast<T>(a.loss.factor);
   with_likelihood(a.likelihood, [&](auto likelihood) {
     using Loss = decltype(likelihood);
     for_each_block(a, [&](const Block& block) {
       T x_buffer[kBlock], t_buffer[kBlock], w_buffer[kBlock], s_buffer[kBlock], loss_buffer[kBlock];
       const int64_t n = block.size;
       const T* x = load(a.input, a.space, block, x_buffer);
-      const T* t = load(a.target, a.space, block, t_buffer);
       const T* w = load(a.weight, a.space, block, w_buffer);
       const T* s = load(a.log_scale, a.space, block, s_buffer);
       T* loss = destination(a.loss.elementwise, a.space, block, loss_buffer);
       T* grad = destination(a.grad, a.space, block, x_buffer);
-      const T constant = a.full ? T(kHalfLogTwoPi) : T(0), factor = static_cast<T>(a.loss.factor);
-      if (a.grad) {
-        evaluate<T, Loss, true>(n, x, t, s, constant, factor, loss, grad);
-        if (w) multiply(n, grad, w);
-        store(a.grad, a.space, block, grad);
-      } else {
+      with_target<T>(a.target, a.space, block, t_buffer, [&](auto t) {
+        if (a.grad) return evaluate<T, Loss, true>(n, x, t, s, constant, factor, loss, grad);
         evaluate<T, Loss, false>(n, x, t, s, constant, factor, loss, grad);
-      }
+      });
       if (w) multiply(n, loss, w);
+      if (w && a.grad) multiply(n, grad, w);
+      if (a.grad) store(a.grad, a.space, block, grad);
       put_loss(a.loss, a.space, block, loss);
     });
   });
