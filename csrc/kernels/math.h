@@ -75,6 +75,14 @@ FASTVAE_INLINE float exp_negative(float x) {
 }
 FASTVAE_INLINE double exp_negative(double x) { return __builtin_exp(x); }
 
+// The same for x >= -87, where nothing underflows.
+FASTVAE_INLINE float exp_common_negative(float x) {
+  const Exponential e = exponential(x, nearest_power(x));
+  const float scale = power_of_two(e.n);
+  return fma(e.u, scale, scale);
+}
+FASTVAE_INLINE double exp_common_negative(double x) { return __builtin_exp(x); }
+
 FASTVAE_INLINE float log(float x) {
   const bool tiny = x < 1.17549435e-38f;
   const float normal = tiny ? x * 8388608.0f : x;
@@ -218,11 +226,30 @@ struct Logistic {
   T sigmoid, softplus_negative_magnitude;  // softplus(-|x|) = log(1 + e^-|x|)
 };
 
+// Is none of these values, of which there may be none, larger than `bound` in magnitude? NaN is.
 template <class T>
+bool bounded(const T* values, int64_t n, T bound) {
+  int outside = 0;
+  for (int64_t i = 0; values && i < n; ++i) outside |= !(magnitude(values[i]) <= bound);
+  return !outside;
+}
+
+// Common: |x| <= 87.
+template <bool Common = false, class T>
 FASTVAE_INLINE Logistic<T> logistic(T x) {
-  const T e = exp_negative(minus_magnitude(x));
+  const T e = Common ? exp_common_negative(minus_magnitude(x)) : exp_negative(minus_magnitude(x));
   const T inverse = T(1) / (T(1) + e);
   return {x < T(0) ? e * inverse : inverse, log1p_unit(e)};
+}
+
+// Calls visit(form) with the form's shorter twin, CommonForm, where no value exceeds kCommon in magnitude. The second
+// array may be absent.
+template <class T, class Form, class Visit>
+FASTVAE_INLINE void with_range(Form form, int64_t n, const T* first, const T* second, const Visit& visit) {
+  const T bound = static_cast<T>(Form::kCommon);
+  if (Form::kCommon > 0 && bounded(first, n, bound) && bounded(second, n, bound))
+    return visit(typename Form::CommonForm{});
+  visit(form);
 }
 
 }  // namespace

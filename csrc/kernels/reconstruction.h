@@ -13,11 +13,16 @@ struct Point {
 };
 
 // (1 - t) x - log sigmoid(x), as torch writes it: the other common form is NaN at x = inf, t = 0.
+// Common: for logits whose exponentials are ordinary numbers, in fewer steps.
+template <bool Common = false>
 struct BinaryCrossEntropyWithLogits {
   static constexpr bool kScaled = false;
+  static constexpr double kCommon = 87;
+  using CommonForm = BinaryCrossEntropyWithLogits<true>;
+
   template <class T>
   static FASTVAE_INLINE Point<T> at(T x, T t, T, T) {
-    const Logistic<T> l = logistic(x);
+    const Logistic<T> l = logistic<Common>(x);
     const T minus_log_sigmoid = l.softplus_negative_magnitude - (x < T(0) ? x : T(0));
     return {fma(T(1) - t, x, minus_log_sigmoid), l.sigmoid - t, -x, T(0)};
   }
@@ -27,6 +32,9 @@ struct BinaryCrossEntropyWithLogits {
 // 1e-12, but the target's gradient unbounded: as torch.
 struct BinaryCrossEntropy {
   static constexpr bool kScaled = false;
+  static constexpr double kCommon = 0;
+  using CommonForm = BinaryCrossEntropy;
+
   template <class T>
   static FASTVAE_INLINE Point<T> at(T p, T t, T, T) {
     const T log_p = log(p), log_q = log1p_negative(-p);
@@ -41,6 +49,9 @@ struct BinaryCrossEntropy {
 
 struct MseLoss {
   static constexpr bool kScaled = false;
+  static constexpr double kCommon = 0;
+  using CommonForm = MseLoss;
+
   template <class T>
   static FASTVAE_INLINE Point<T> at(T x, T t, T, T) {
     const T difference = x - t;
@@ -50,6 +61,9 @@ struct MseLoss {
 
 struct L1Loss {
   static constexpr bool kScaled = false;
+  static constexpr double kCommon = 0;
+  using CommonForm = L1Loss;
+
   template <class T>
   static FASTVAE_INLINE Point<T> at(T x, T t, T, T) {
     const T difference = x - t;
@@ -61,6 +75,9 @@ struct L1Loss {
 // 0.5 ((x - t) / sigma)^2 + log sigma + constant.
 struct GaussianNll {
   static constexpr bool kScaled = true;
+  static constexpr double kCommon = 0;
+  using CommonForm = GaussianNll;
+
   template <class T>
   static FASTVAE_INLINE Point<T> at(T x, T t, T log_sigma, T constant) {
     const T precision = exp(-log_sigma), scaled = (x - t) * precision, gradient = scaled * precision;
@@ -71,7 +88,7 @@ struct GaussianNll {
 template <class Visit>
 void with_likelihood(Likelihood likelihood, const Visit& visit) {
   switch (likelihood) {
-    case Likelihood::binary_cross_entropy_with_logits: return visit(BinaryCrossEntropyWithLogits{});
+    case Likelihood::binary_cross_entropy_with_logits: return visit(BinaryCrossEntropyWithLogits<>{});
     case Likelihood::binary_cross_entropy: return visit(BinaryCrossEntropy{});
     case Likelihood::mse_loss: return visit(MseLoss{});
     case Likelihood::l1_loss: return visit(L1Loss{});
@@ -107,7 +124,6 @@ template <class T>
 void reconstruction(const Reconstruction& a) {
   const T constant = a.full ? T(kHalfLogTwoPi) : T(0), factor = static_cast<T>(a.loss.factor);
   with_likelihood(a.likelihood, [&](auto likelihood) {
-    using Loss = decltype(likelihood);
     for_each_block(a, [&](const Block& block) {
       T x_buffer[kBlock], t_buffer[kBlock], w_buffer[kBlock], s_buffer[kBlock], loss_buffer[kBlock];
       const int64_t n = block.size;
@@ -117,8 +133,11 @@ void reconstruction(const Reconstruction& a) {
       T* loss = destination(a.loss.elementwise, a.space, block, loss_buffer);
       T* grad = destination(a.grad, a.space, block, x_buffer);
       with_target<T>(a.target, a.space, block, t_buffer, [&](auto t) {
-        if (a.grad) return evaluate<T, Loss, true>(n, x, t, s, constant, factor, loss, grad);
-        evaluate<T, Loss, false>(n, x, t, s, constant, factor, loss, grad);
+        with_range(likelihood, n, x, static_cast<const T*>(nullptr), [&](auto ranged) {
+          using Loss = decltype(ranged);
+          if (a.grad) return evaluate<T, Loss, true>(n, x, t, s, constant, factor, loss, grad);
+          evaluate<T, Loss, false>(n, x, t, s, constant, factor, loss, grad);
+        });
       });
       if (w) multiply(n, loss, w);
       if (w && a.grad) multiply(n, grad, w);

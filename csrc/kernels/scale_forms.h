@@ -195,21 +195,4 @@ void with_form(const ScaleOptions& options, const Visit& visit) {
   }
 }
 
-// Is none of these scales, of which there may be none, larger than `bound` in magnitude? NaN is.
-template <class T>
-bool bounded(const T* raw, int64_t n, T bound) {
-  int outside = 0;
-  for (int64_t i = 0; raw && i < n; ++i) outside |= !(magnitude(raw[i]) <= bound);
-  return !outside;
-}
-
-// Calls visit(form) with the form's shorter twin where all scales of a posterior and of its prior are common.
-template <class T, class Form, class Visit>
-FASTVAE_INLINE void with_range(Form form, int64_t n, const T* raw, const T* raw_p, const Visit& visit) {
-  const T bound = static_cast<T>(Form::kCommon);
-  if (Form::kCommon > 0 && bounded(raw, n, bound) && bounded(raw_p, n, bound))
-    return visit(typename Form::CommonForm{});
-  visit(form);
-}
-
 }  // namespace
