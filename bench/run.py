@@ -78,7 +78,11 @@ def _op_names() -> list[str]:
 @click.option("--threads", type=_Counts(), help="[default: 1,2 (cpu), 1 (quick)]")
 @click.option("--repeats", type=click.IntRange(min=1), help="Rounds at least. [default: 15]")
 @click.option("--min-time", type=click.FloatRange(min=0), help="Seconds a measurement at least. [default: 1 (cpu)]")
-@click.option("--out", type=click.Path(path_type=Path), help="[default: bench/results/<machine>/<suite>.csv]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="[default: bench/results/<machine>/<suite>.csv, or <suite>-<capability>.csv where that is capped]",
+)
 @click.pass_context
 def main(
     ctx: click.Context,
@@ -103,7 +107,7 @@ def main(
         cpu=machine.cpu(),
         cores=len(os.sched_getaffinity(0)),
     )
-    path = out or ROOT / "bench" / "results" / machine.folder_name(run.cpu) / f"{suite}.csv"
+    path = out or _default_path(run.cpu, suite)
     try:
         check(path)
     except ValueError as error:
@@ -132,6 +136,12 @@ def main(
         click.echo(f"not measured: {op}: {', '.join(files)} fails", err=True)
     if refused:
         ctx.exit(1)
+
+
+def _default_path(cpu: str, suite: str) -> Path:
+    """A file of the machine. Kernels that an environment variable holds back have one of their own."""
+    cap = os.environ.get("FASTVAE_CPU_CAPABILITY")
+    return ROOT / "bench" / "results" / machine.folder_name(cpu) / f"{suite}{f'-{cap}' if cap else ''}.csv"
 
 
 def _refused(cases: Sequence[Case], *, whole: bool) -> dict[str, Sequence[str]]:

@@ -77,6 +77,13 @@ class TestRows:
         results.append(path, [new, old, new])
         assert [found.date for found in results.newest(path)] == [new.date] * 2
 
+    @pytest.mark.parametrize(("cap", "name"), [(None, "cpu.csv"), ("avx2", "cpu-avx2.csv")])
+    def test_kernels_that_are_held_back_have_a_file_of_their_own(self, cap, name, monkeypatch):
+        monkeypatch.delenv("FASTVAE_CPU_CAPABILITY", raising=False)
+        if cap:
+            monkeypatch.setenv("FASTVAE_CPU_CAPABILITY", cap)
+        assert run._default_path("CPU", "cpu").name == name
+
     def test_other_columns_are_refused(self, tmp_path):
         path = tmp_path / "cpu.csv"
         path.write_text("date,speed\n")

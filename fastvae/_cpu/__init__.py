@@ -1,4 +1,4 @@
-"""The CPU implementation of every op: allocate the outputs, hand addresses and strides to the C++ extension."""
+"""The CPU implementation of every op: allocate the outputs, hand them and the arguments to the C++ extension."""
 
 from fastvae._cpu.importance_weighted_bound import importance_weighted_bound, importance_weighted_bound_backward
 from fastvae._cpu.log_normal import log_normal, log_normal_backward
