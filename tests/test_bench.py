@@ -42,8 +42,8 @@ class TestTiming:
         calls = timing.interleave(
             {"a": Trial(lambda: None, lambda _: np.ones(bytes_each, np.uint8))}, repeats=1, min_time=0.0, warm_up=0
         )
-        # Fresh from the kernel, in pages of at most 2 MB.
-        assert calls["a"][0].page_faults >= bytes_each // (2 << 20)
+        # Fresh from the kernel, in pages of at most 2 MB, the first and the last of which a neighbour may have touched.
+        assert calls["a"][0].page_faults >= bytes_each // (2 << 20) - 2
 
     def test_collection_is_off_while_timing_and_on_again_after_an_error(self):
         def fail(_):
