@@ -2,6 +2,7 @@
 
 import gc
 import math
+import mmap
 import re
 import time
 
@@ -38,12 +39,16 @@ class TestTiming:
         assert calls["a"][0].seconds < 0.05
 
     def test_first_touches_are_counted(self):
-        bytes_each = 64 << 20
-        calls = timing.interleave(
-            {"a": Trial(lambda: None, lambda _: np.ones(bytes_each, np.uint8))}, repeats=1, min_time=0.0, warm_up=0
-        )
-        # Fresh from the kernel, in pages of at most 2 MB, the first and the last of which a neighbour may have touched.
-        assert calls["a"][0].page_faults >= bytes_each // (2 << 20) - 2
+        pages = 4096
+        memory = mmap.mmap(-1, pages * mmap.PAGESIZE)
+        memory.madvise(mmap.MADV_NOHUGEPAGE)
+
+        def touch(_):
+            for page in range(pages):
+                memory[page * mmap.PAGESIZE] = 1
+
+        calls = timing.interleave({"a": Trial(lambda: None, touch)}, repeats=1, min_time=0.0, warm_up=0)
+        assert calls["a"][0].page_faults >= pages
 
     def test_collection_is_off_while_timing_and_on_again_after_an_error(self):
         def fail(_):
