@@ -5,7 +5,7 @@ namespace fastvae {
 const float kLeastExponent = -104.0f;
 const float kLeastNegative = -88.0f;
 const float kLeastLogVariance = -220.0f;
-const float kMostPower = 12582912.0f + 129;
-const float kMostLogVariancePower = 12582912.0f + 257;
+const float kMostPower = kRound + 129;
+const float kMostLogVariancePower = kRound + 257;
 
 }  // namespace fastvae

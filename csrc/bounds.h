@@ -4,7 +4,9 @@
 
 namespace fastvae {
 
-// The arguments below which an exponential is 0, and of the powers 2^n it is made of the largest n, plus 1.5 * 2^23.
+constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
+
+// The arguments below which an exponential is 0, and of the powers 2^n it is made of the largest n, plus kRound.
 extern const float kLeastExponent, kLeastNegative, kLeastLogVariance;
 extern const float kMostPower, kMostLogVariancePower;
 

@@ -82,7 +82,7 @@ class Call {
   // What turns a sum over everything into `reduction`. An average over nothing is 0 * inf = NaN, as in torch.
   double factor(std::string_view reduction) const {
     if (reduction == "mean") return reciprocal(count());
-    if (reduction == "batchmean") return reciprocal(product(0, batch_dims_));
+    if (reduction == "batchmean") return reciprocal(product(shape_.sizes, shape_.sizes + batch_dims_));
     return 1;
   }
 
@@ -105,12 +105,7 @@ class Call {
     return count ? 1.0 / static_cast<double>(count) : std::numeric_limits<double>::infinity();
   }
 
-  int64_t product(int first, int last) const {
-    int64_t result = 1;
-    for (int d = first; d < last; ++d) result *= shape_.sizes[d];
-    return result;
-  }
-  int64_t count() const { return product(0, shape_.rank); }
+  int64_t count() const { return product(shape_.sizes, shape_.sizes + shape_.rank); }
 
   // Sums of broadcast gradients take a fixed number of parts, so that no addition depends on the number of threads, and
   // no more memory than the gradient would at full size.

@@ -49,12 +49,6 @@ std::optional<DType> dtype_of(const dlpack::Tensor& tensor) {
   return std::nullopt;
 }
 
-int64_t product(const int64_t* sizes, int rank) {
-  int64_t count = 1;
-  for (int d = 0; d < rank; ++d) count *= sizes[d];
-  return count;
-}
-
 const char* device_name(int32_t type) {
   if (type == dlpack::kCpu) return "cpu";
   return type == dlpack::kCuda || type == dlpack::kRocm ? "cuda" : nullptr;
@@ -70,7 +64,7 @@ bool has_pending_sign(py::handle object) {
 
 }  // namespace
 
-int64_t Tensor::count() const { return product(sizes, rank); }
+int64_t Tensor::count() const { return product(sizes, sizes + rank); }
 
 int Tensor::item_size() const {
   static constexpr int kSizes[] = {4, 8, 2, 2, 1, 1, 8};
@@ -117,7 +111,7 @@ py::object plain_device(const py::tuple& arguments) {
       PyErr_Clear();
       return py::none();
     }
-    const bool memory = tensor.data || product(tensor.sizes, tensor.rank) == 0;
+    const bool memory = tensor.data || product(tensor.sizes, tensor.sizes + tensor.rank) == 0;
     const char* name = device_name(tensor.device_type);
     if (!memory || !name || (device && device != name) || has_pending_sign(argument)) return py::none();
     device = name;

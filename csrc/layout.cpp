@@ -8,12 +8,6 @@ namespace fastvae {
 
 namespace {
 
-int64_t product(const int64_t* first, const int64_t* last) {
-  int64_t result = 1;
-  for (; first != last; ++first) result *= *first;
-  return result;
-}
-
 // Dimensions of size above 1, the ones within a sample by descending stride of the first operand if `reorder`.
 int walking_order(const Shape& shape, int batch_dims, const Operand* operands, int count, bool reorder, int* order) {
   int rank = 0, samples_end = 0;

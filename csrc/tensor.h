@@ -7,6 +7,12 @@ namespace fastvae {
 constexpr int kMaxDims = 64;  // of a tensor: PyTorch's own limit
 constexpr int kMaxRank = 16;  // of a space, once its dimensions are collapsed
 
+inline int64_t product(const int64_t* first, const int64_t* last) {
+  int64_t result = 1;
+  for (; first != last; ++first) result *= *first;
+  return result;
+}
+
 // Losses are summed in blocks of this many elements: fixed, so that sums do not depend on the number of threads.
 constexpr int64_t kBlock = 2048;
 

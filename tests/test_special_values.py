@@ -11,6 +11,7 @@ from oracle import evaluate
 from posteriors import unit_scale
 
 import fastvae.functional as F
+import fastvae.reference
 from fastvae._options import PARAMETERIZATIONS
 
 INF, NAN = math.inf, math.nan
@@ -209,6 +210,20 @@ def test_nan_reaches_the_gradients_of_the_kl(key):
         # The gradient by the posterior's scale is (r - 1) / 2: it sees no means, and theirs sees no posterior scale.
         blind = {"mu": ("scale",), "prior_mu": ("scale",), "scale": ("mu", "prior_mu")}
         assert results[f"gradient of {wanted}"][1, 5].isnan() or wanted in blind.get(key, ())
+
+
+@pytest.mark.parametrize("clamp", [(-200.0, -90.0), (-90.0, -45.0), (45.0, 60.0), (85.0, 86.0), (100.0, 120.0)])
+@pytest.mark.parametrize("rate", [1, 2], ids=["logvar", "log_std"])
+def test_a_clamp_may_lie_anywhere(clamp, rate):
+    """The scales are of a common size, what the clamp makes of them is not."""
+    form = {"parameterization": "logvar" if rate == 1 else "log_std", "clamp": (clamp[0] / rate, clamp[1] / rate)}
+    mu, scale, eps = torch.zeros(3, 40), torch.linspace(-5, 5, 120).view(3, 40), torch.ones(3, 40)
+    results = []
+    for module in (F, fastvae.reference):
+        raw = scale.clone().requires_grad_()
+        results.append((*module.reparameterize_kl(mu, raw, eps=eps, reduction="none", **form),))
+    for ours, expected in zip(*results, strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-6, atol=0)
 
 
 def test_clamped_scales_pass_nan():

@@ -35,8 +35,6 @@ struct Exponential {
   int32_t n;
 };
 
-constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
-
 FASTVAE_INLINE float at_least(float x, float bound) { return x < bound ? bound : x; }  // NaN passes, here and below
 FASTVAE_INLINE float at_most(float x, float bound) { return x > bound ? bound : x; }
 
@@ -66,22 +64,19 @@ FASTVAE_INLINE float exp(float x) {
 }
 FASTVAE_INLINE double exp(double x) { return __builtin_exp(x); }
 
-// e^x for x <= 0: what a logistic needs of it, in half the steps.
-FASTVAE_INLINE float exp_negative(float x) {
-  const float bounded = at_least(x, kLeastNegative);  // where 2^n, n = -127, has the bits of 0
-  const Exponential e = exponential(bounded, nearest_power(bounded));
-  const float scale = power_of_two(e.n);
-  return flushed(fma(e.u, scale, scale));
-}
-FASTVAE_INLINE double exp_negative(double x) { return __builtin_exp(x); }
-
-// The same for x >= -87, where nothing underflows.
+// e^x for -87 <= x <= 0, where nothing underflows.
 FASTVAE_INLINE float exp_common_negative(float x) {
   const Exponential e = exponential(x, nearest_power(x));
   const float scale = power_of_two(e.n);
   return fma(e.u, scale, scale);
 }
 FASTVAE_INLINE double exp_common_negative(double x) { return __builtin_exp(x); }
+
+// e^x for x <= 0: what a logistic needs of it, in half the steps.
+FASTVAE_INLINE float exp_negative(float x) {
+  return flushed(exp_common_negative(at_least(x, kLeastNegative)));  // there 2^n, n = -127, has the bits of 0
+}
+FASTVAE_INLINE double exp_negative(double x) { return __builtin_exp(x); }
 
 FASTVAE_INLINE float log(float x) {
   const bool tiny = x < 1.17549435e-38f;
@@ -150,6 +145,13 @@ struct LogScale {
   T sigma, excess, penalty;
 };
 
+// The excess is 2^n u + (2^n - 1), the penalty 2^n q + (2^n - 1) r + (2^n - 1 - n ln 2): no term cancels another.
+FASTVAE_INLINE LogScale<float> log_scale_of(const Exponential& e, float sigma, float power) {
+  const float below = power - 1.0f;
+  const float rest = fma(e.rounded, -kLn2Low, fma(e.rounded, -kLn2High, below));
+  return {sigma, fma(power, e.u, below), fma(power, e.q, fma(below, e.r, rest))};
+}
+
 // One exponential serves all three: with e^l = 2^n (1 + u), sigma is sqrt(2^(n mod 2) (1 + u)) 2^(n div 2).
 FASTVAE_INLINE LogScale<float> log_scale(float l) {
   const float bounded = at_least(l, kLeastLogVariance);  // sigma is 0 below -208 and infinite above 177.5
@@ -158,22 +160,17 @@ FASTVAE_INLINE LogScale<float> log_scale(float l) {
   const float odd = power_of_two(e.n & 1), mantissa = fma(e.u, odd, odd);
   const float a = power_of_two(quarter), b = power_of_two(half - quarter), scale = a * b;
   const float sigma = flushed(sqrt(mantissa) * a * b);
-  // e^l - 1 = 2^n u + (2^n - 1) and e^l - 1 - l = 2^n q + (2^n - 1) r + (2^n - 1 - n ln 2): no term cancels another.
-  const float power = scale * scale * odd, below = power - 1.0f;
-  const float rest = fma(e.rounded, -kLn2Low, fma(e.rounded, -kLn2High, below));
-  const float excess = fma(power, e.u, below), penalty = fma(power, e.q, fma(below, e.r, rest));
+  const LogScale<float> near = log_scale_of(e, sigma, scale * scale * odd);
   const bool far = magnitude(l) > 87.0f;  // where 2^n is no float, and -1 or -l is nothing beside the rest
-  const float variance = mantissa * scale * scale - 1.0f;
-  return {sigma, far ? variance : excess, far ? variance - l : penalty};
+  const float excess = mantissa * scale * scale - 1.0f;
+  return {sigma, far ? excess : near.excess, far ? excess - l : near.penalty};
 }
 
 // The same for |l| <= 80, where no power of two leaves the range of a float.
 FASTVAE_INLINE LogScale<float> log_scale_common(float l) {
   const Exponential e = exponential(l, nearest_power(l));
   const float odd = power_of_two(e.n & 1), mantissa = fma(e.u, odd, odd);
-  const float power = power_of_two(e.n), below = power - 1.0f;
-  const float rest = fma(e.rounded, -kLn2Low, fma(e.rounded, -kLn2High, below));
-  return {sqrt(mantissa) * power_of_two(e.n >> 1), fma(power, e.u, below), fma(power, e.q, fma(below, e.r, rest))};
+  return log_scale_of(e, sqrt(mantissa) * power_of_two(e.n >> 1), power_of_two(e.n));
 }
 
 FASTVAE_INLINE LogScale<double> log_scale(double l) {
@@ -242,13 +239,13 @@ FASTVAE_INLINE Logistic<T> logistic(T x) {
   return {x < T(0) ? e * inverse : inverse, log1p_unit(e)};
 }
 
-// Calls visit(form) with the form's shorter twin, CommonForm, where no value exceeds kCommon in magnitude. The second
-// array may be absent.
-template <class T, class Form, class Visit>
-FASTVAE_INLINE void with_range(Form form, int64_t n, const T* first, const T* second, const Visit& visit) {
-  const T bound = static_cast<T>(Form::kCommon);
-  if (Form::kCommon > 0 && bounded(first, n, bound) && bounded(second, n, bound))
-    return visit(typename Form::CommonForm{});
+// Calls visit(form), with the form's shorter twin CommonForm, if it has one, where common(kCommon) says that no value
+// exceeds kCommon in magnitude.
+template <class Form, class Common, class Visit>
+FASTVAE_INLINE void with_range(Form form, const Common& common, const Visit& visit) {
+  if constexpr (Form::kCommon > 0) {
+    if (common(Form::kCommon)) return visit(typename Form::CommonForm{});
+  }
   visit(form);
 }
 

@@ -28,13 +28,15 @@ struct BinaryCrossEntropyWithLogits {
   }
 };
 
-// -(t log p + (1 - t) log(1 - p)), each logarithm at least -100 and the denominator of the input's gradient at least
-// 1e-12, but the target's gradient unbounded: as torch.
-struct BinaryCrossEntropy {
+// A likelihood without log_scale and without a shorter twin.
+struct Plain {
   static constexpr bool kScaled = false;
   static constexpr double kCommon = 0;
-  using CommonForm = BinaryCrossEntropy;
+};
 
+// -(t log p + (1 - t) log(1 - p)), each logarithm at least -100 and the denominator of the input's gradient at least
+// 1e-12, but the target's gradient unbounded: as torch.
+struct BinaryCrossEntropy : Plain {
   template <class T>
   static FASTVAE_INLINE Point<T> at(T p, T t, T, T) {
     const T log_p = log(p), log_q = log1p_negative(-p);
@@ -47,11 +49,7 @@ struct BinaryCrossEntropy {
   }
 };
 
-struct MseLoss {
-  static constexpr bool kScaled = false;
-  static constexpr double kCommon = 0;
-  using CommonForm = MseLoss;
-
+struct MseLoss : Plain {
   template <class T>
   static FASTVAE_INLINE Point<T> at(T x, T t, T, T) {
     const T difference = x - t;
@@ -59,11 +57,7 @@ struct MseLoss {
   }
 };
 
-struct L1Loss {
-  static constexpr bool kScaled = false;
-  static constexpr double kCommon = 0;
-  using CommonForm = L1Loss;
-
+struct L1Loss : Plain {
   template <class T>
   static FASTVAE_INLINE Point<T> at(T x, T t, T, T) {
     const T difference = x - t;
@@ -73,10 +67,8 @@ struct L1Loss {
 };
 
 // 0.5 ((x - t) / sigma)^2 + log sigma + constant.
-struct GaussianNll {
+struct GaussianNll : Plain {
   static constexpr bool kScaled = true;
-  static constexpr double kCommon = 0;
-  using CommonForm = GaussianNll;
 
   template <class T>
   static FASTVAE_INLINE Point<T> at(T x, T t, T log_sigma, T constant) {
@@ -133,7 +125,8 @@ void reconstruction(const Reconstruction& a) {
       T* loss = destination(a.loss.elementwise, a.space, block, loss_buffer);
       T* grad = destination(a.grad, a.space, block, x_buffer);
       with_target<T>(a.target, a.space, block, t_buffer, [&](auto t) {
-        with_range(likelihood, n, x, static_cast<const T*>(nullptr), [&](auto ranged) {
+        const auto common = [&](double bound) { return bounded(x, n, static_cast<T>(bound)); };
+        with_range(likelihood, common, [&](auto ranged) {
           using Loss = decltype(ranged);
           if (a.grad) return evaluate<T, Loss, true>(n, x, t, s, constant, factor, loss, grad);
           evaluate<T, Loss, false>(n, x, t, s, constant, factor, loss, grad);

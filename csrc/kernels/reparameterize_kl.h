@@ -20,7 +20,15 @@ void with_kl(bool wanted, bool prior, const Visit& visit) {
   visit(Has<true>{}, Has<false>{});
 }
 
-constexpr int64_t kCached = 1 << 16;  // elements of a latent that the layer before has just left in a cache
+// Asks for the rows of the posterior that follow, unless the latent is so small that the layer before has just left it
+// in a cache.
+template <class T, class Arguments>
+void prefetch(const Arguments& a, const Block& chunk) {
+  constexpr int64_t kCached = 1 << 16;
+  if (a.space.count <= kCached) return;
+  prefetch_rows<T>(a.mu, a.space, chunk, kChunk / chunk.size);
+  prefetch_rows<T>(a.scale, a.space, chunk, kChunk / chunk.size);
+}
 
 // eps of the chunks of a block: the caller's, or regenerated from the seed at its logical index, and then kChunk at
 // once where the chunks are smaller.
@@ -78,15 +86,13 @@ void reparameterize_kl(const ReparameterizeKl& a) {
         for_each_chunk(a.space, block, [&](const Block& chunk) {
           T mu_buffer[kChunk], scale_buffer[kChunk], prior_buffer[2][kChunk], sigma[kChunk], z_buffer[kChunk];
           const int64_t n = chunk.size;
-          if (a.space.count > kCached) {
-            prefetch_rows<T>(a.mu, a.space, chunk, kChunk / n);
-            prefetch_rows<T>(a.scale, a.space, chunk, kChunk / n);
-          }
+          prefetch<T>(a, chunk);
           const T* mu = load(a.mu, a.space, chunk, mu_buffer);
           const T* raw = load(a.scale, a.space, chunk, scale_buffer);
           const T* mu_p = load(a.prior_mu, a.space, chunk, prior_buffer[0]);
           const T* raw_p = load(a.prior_scale, a.space, chunk, prior_buffer[1]);
-          with_range(form, n, raw, raw_p, [&](auto ranged) {
+          const auto common = [&](double bound) { return common_scales(f, raw, raw_p, n, bound); };
+          with_range(form, common, [&](auto ranged) {
             sigma_and_kl<T, decltype(ranged), kl_wanted.value, prior.value>(n, f, mu, raw, mu_p, raw_p, sigma,
                                                                             kl + (chunk.begin - block.begin));
           });
@@ -175,10 +181,7 @@ void reparameterize_kl_backward(const ReparameterizeKlBackward& a) {
           const int64_t n = chunk.size;
           T* out[4];
           for (int i = 0; i < 4; ++i) out[i] = destination(*views[i], a.space, chunk, outputs[i]);
-          if (a.space.count > kCached) {
-            prefetch_rows<T>(a.mu, a.space, chunk, kChunk / n);
-            prefetch_rows<T>(a.scale, a.space, chunk, kChunk / n);
-          }
+          prefetch<T>(a, chunk);
           const T *dz = sum, *eps = weighted;
           if (a.grad_z && a.num_samples == 1) {
             eps = noise.of(a, block, chunk, 0);
@@ -197,7 +200,8 @@ void reparameterize_kl_backward(const ReparameterizeKlBackward& a) {
                                       out[1],
                                       out[2],
                                       out[3]};
-          with_range(form, n, g.raw, g.raw_p, [&](auto ranged) {
+          const auto common = [&](double bound) { return common_scales(f, g.raw, g.raw_p, n, bound); };
+          with_range(form, common, [&](auto ranged) {
             using Form = decltype(ranged);
             if (!a.grad_z) return posterior_gradients<T, Form, Draws::none, kl.value, prior.value>(n, f, factor, g);
             if (a.num_samples == 1)

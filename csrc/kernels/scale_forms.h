@@ -79,7 +79,6 @@ struct LogForm {
 template <class Base, bool Floored>
 struct LinearForm {
   static constexpr double kCommon = 0;
-  using CommonForm = LinearForm;
 
   template <class T>
   static FASTVAE_INLINE Scale<T> at(T raw, const Floors<T>& f) {
@@ -193,6 +192,13 @@ void with_form(const ScaleOptions& options, const Visit& visit) {
     case Form::variance:
       return floored ? visit(LinearForm<VarianceBase, true>{}) : visit(LinearForm<VarianceBase, false>{});
   }
+}
+
+// Are all scales of a posterior, and of its prior where there is one, at most `bound` in magnitude, clamped and not?
+template <class T>
+bool common_scales(const Floors<T>& f, const T* raw, const T* raw_p, int64_t n, double bound) {
+  const T limit = static_cast<T>(bound);
+  return magnitude(clamped(T(0), f)) <= limit && bounded(raw, n, limit) && bounded(raw_p, n, limit);
 }
 
 }  // namespace

@@ -163,7 +163,7 @@ FASTVAE_INLINE T* in_place(const View& view, const Space& space, const Range& at
 // the halves of rows from page to page. Past the end it does no harm.
 template <class T>
 FASTVAE_INLINE void prefetch_rows(const View& view, const Space& space, const Range& at, int64_t rows) {
-  if (!view || view.layout != Layout::strided || space.rank < 2) return;
+  if (view.dtype != kCompute<T> || view.layout != Layout::strided || space.rank < 2) return;
   const T* data = static_cast<const T*>(view.data) + offset_of(view, space, at) + rows * view.strides[space.rank - 2];
   for (int64_t i = 0; i < at.size; i += 64 / static_cast<int64_t>(sizeof(T))) __builtin_prefetch(data + i);
 }
