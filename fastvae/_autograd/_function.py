@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+# Gives the saved tensors, at most once.
+Saved = Callable[[], tuple[Tensor, ...]]
+
 
 def optional(gradient: Tensor | None, wanted: bool) -> Tensor | None:
     """An op may return an empty tensor for a gradient nobody asked for; autograd takes None."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
 
 from fastvae import _ops
-from fastvae._autograd._function import differentiable
+from fastvae._autograd._function import Saved, differentiable
 
 
 def _save(ctx: Any, args: tuple[Tensor, int], bound: Tensor) -> None:
@@ -16,7 +15,7 @@ def _save(ctx: Any, args: tuple[Tensor, int], bound: Tensor) -> None:
     ctx.save_for_backward(log_w, bound)
 
 
-def _backward(ctx: Any, saved: Callable[[], tuple[Tensor, ...]], grad_bound: Tensor) -> tuple[Tensor | None, ...]:
+def _backward(ctx: Any, saved: Saved, grad_bound: Tensor) -> tuple[Tensor | None, ...]:
     return _ops.importance_weighted_bound_backward(grad_bound, *saved(), ctx.dim), None
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
 
 from fastvae import _ops
-from fastvae._autograd._function import differentiable, optional
+from fastvae._autograd._function import Saved, differentiable, optional
 from fastvae._options import ScaleForm
 
 
@@ -18,7 +17,7 @@ def _save(ctx: Any, args: tuple[Any, ...], output: Tensor) -> None:
     ctx.options = args[3:]
 
 
-def _backward(ctx: Any, saved: Callable[[], tuple[Tensor, ...]], grad_log_prob: Tensor) -> tuple[Tensor | None, ...]:
+def _backward(ctx: Any, saved: Saved, grad_log_prob: Tensor) -> tuple[Tensor | None, ...]:
     wanted = ctx.needs_input_grad[:3]
     gradients = _ops.log_normal_backward(grad_log_prob, *saved(), *ctx.options, wanted)
     return (*map(optional, gradients, wanted), *(None,) * len(ctx.options))

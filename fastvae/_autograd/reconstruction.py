@@ -7,14 +7,13 @@ second backward through a retained graph recomputes it from the inputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from fastvae import _checks, _ops
-from fastvae._autograd._function import differentiable, optional
+from fastvae._autograd._function import Saved, differentiable, optional
 
 Results = tuple[Tensor, Tensor | None, Tensor | None]
 
@@ -40,9 +39,7 @@ def _save(ctx: Any, args: tuple[Any, ...], outputs: Results) -> None:
         ctx.mark_non_differentiable(*(output for output in (samples, gradient) if output is not None))
 
 
-def _backward(
-    ctx: Any, saved: Callable[[], tuple[Tensor, ...]], grad_loss: Tensor | None, *_: Tensor | None
-) -> tuple[Tensor | None, ...]:
+def _backward(ctx: Any, saved: Saved, grad_loss: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
     written, ctx.grad = ctx.grad, None
     if grad_loss is None:
         return (None,) * 7

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
 
 from fastvae import _ops
-from fastvae._autograd._function import differentiable, optional
+from fastvae._autograd._function import Saved, differentiable, optional
 from fastvae._noise import Noise
 from fastvae._options import ScaleForm
-
-Saved = Callable[[], tuple[Tensor, ...]]
 
 
 def _used(noise: tuple[Any, ...], options: tuple[Any, ...]) -> tuple[bool, bool]:
