@@ -1,9 +1,8 @@
-// The extension module: one line an op. A call takes the arguments of the op's schema, those that a family of ops
-// shares as one tuple, then its outputs (None is not wanted), then the number of threads.
+// The extension module: each op takes the arguments of its schema and returns its outputs, None where one is absent.
 #include <pybind11/pybind11.h>
-#include <pybind11/stl.h>
 
 #include <array>
+#include <initializer_list>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -12,6 +11,8 @@
 #include <utility>
 
 #include "call.h"
+#include "flat.h"
+#include "outputs.h"
 
 namespace py = pybind11;
 
@@ -41,71 +42,97 @@ constexpr std::pair<Name, Likelihood> kLikelihoods[] = {
 
 const int64_t* seed_of(const Tensor& seed) { return static_cast<const int64_t*>(seed.data); }
 
-template <size_t Size>
-using Tensors = std::array<Tensor, Size>;
+py::tuple objects(std::initializer_list<const Output*> outputs) {
+  py::tuple tuple(outputs.size());
+  size_t at = 0;
+  for (const Output* output : outputs) tuple[at++] = output->owner;
+  return tuple;
+}
 
 // What follows mu and scale in the schemas: prior_mu, prior_scale, eps, seed, num_samples, parameterization, low, high,
 // min_std, min_var, reduction, batch_dims.
 using Posterior = std::tuple<Tensor, Tensor, Tensor, Tensor, std::optional<int64_t>, Name, double, double, double,
                              double, std::optional<Name>, int>;
 
-void reparameterize_kl(const Tensor& mu, const Tensor& scale, const Posterior& posterior, const Tensors<2>& outputs,
-                       int threads) {
-  const auto& [z, kl] = outputs;
+// Is a sample wanted? Without a source of noise there is only the KL.
+bool noisy(const Posterior& posterior) { return std::get<2>(posterior).present() || std::get<3>(posterior).present(); }
+
+// What the arguments of forward and backward have in common.
+template <class Arguments>
+void set(Call<Arguments>& call, const Tensor& mu, const Tensor& scale, const Posterior& posterior) {
   const auto& [prior_mu, prior_scale, eps, seed, num_samples, form, low, high, min_std, min_var, reduction,
                batch_dims] = posterior;
-  Call<ReparameterizeKl> call(mu, batch_dims, threads);
-  ReparameterizeKl& a = call.arguments;
+  Arguments& a = call.arguments;
   call.operand(a.mu, mu).operand(a.scale, scale).operand(a.prior_mu, prior_mu).operand(a.prior_scale, prior_scale);
-  call.samples(a.eps, eps, num_samples).fresh(z).samples(a.z, z, num_samples);
-  if (reduction) call.loss(a.kl, kl, {}, *reduction);
-  a.kl_wanted = reduction.has_value();
+  call.samples(a.eps, eps, num_samples);
   a.seed = seed_of(seed);
   a.num_samples = num_samples.value_or(1);
   a.options = {named("parameterization", kForms, form), low, high, min_std, min_var};
-  call.run(kernels().reparameterize_kl, a.seed == nullptr);
 }
 
-void reparameterize_kl_backward(const Tensor& grad_z, const Tensor& grad_kl, const Tensor& mu, const Tensor& scale,
-                                const Posterior& posterior, const Tensors<4>& gradients, int threads) {
+py::tuple reparameterize_kl(const Tensor& mu, const Tensor& scale, const Posterior& posterior) {
+  const auto& num_samples = std::get<4>(posterior);
+  const auto& reduction = std::get<10>(posterior);
+  const int batch_dims = std::get<11>(posterior);
+  const Output z = noisy(posterior) ? sample_of(mu, num_samples) : Output();
+  const Output kl = reduction ? loss_over(mu, *reduction, batch_dims) : Output();
+  Call<ReparameterizeKl> call(mu, batch_dims);
+  ReparameterizeKl& a = call.arguments;
+  set(call, mu, scale, posterior);
+  call.fresh(z).samples(a.z, z, num_samples);
+  if (reduction) call.loss(a.kl, kl, {}, *reduction);
+  a.kl_wanted = reduction.has_value();
+  call.run(kernels().reparameterize_kl, a.seed == nullptr);
+  return objects({&z, &kl});
+}
+
+void backward(const Tensor& grad_z, const Tensor& grad_kl, const Tensor& mu, const Tensor& scale,
+              const Posterior& posterior, const std::array<Tensor, 4>& gradients) {
   const auto& [grad_mu, grad_scale, grad_prior_mu, grad_prior_scale] = gradients;
-  const auto& [prior_mu, prior_scale, eps, seed, num_samples, form, low, high, min_std, min_var, reduction,
-               batch_dims] = posterior;
-  Call<ReparameterizeKlBackward> call(mu, batch_dims, threads);
+  const auto& reduction = std::get<10>(posterior);
+  Call<ReparameterizeKlBackward> call(mu, std::get<11>(posterior));
   ReparameterizeKlBackward& a = call.arguments;
-  call.operand(a.mu, mu).operand(a.scale, scale).operand(a.prior_mu, prior_mu).operand(a.prior_scale, prior_scale);
-  call.samples(a.eps, eps, num_samples).samples(a.grad_z, grad_z, num_samples).upstream(a.grad_kl, grad_kl);
+  set(call, mu, scale, posterior);
+  call.samples(a.grad_z, grad_z, std::get<4>(posterior)).upstream(a.grad_kl, grad_kl);
   call.gradient(a.grad_mu, grad_mu).gradient(a.grad_scale, grad_scale);
   call.gradient(a.grad_prior_mu, grad_prior_mu).gradient(a.grad_prior_scale, grad_prior_scale);
   a.factor = reduction ? call.factor(*reduction) : 1;
-  a.seed = seed_of(seed);
-  a.num_samples = num_samples.value_or(1);
-  a.options = {named("parameterization", kForms, form), low, high, min_std, min_var};
   call.run(kernels().reparameterize_kl_backward, a.seed == nullptr);
 }
 
-void reparameterize_kl_packed(const Tensor& moments, int dim, bool interleaved, const Posterior& posterior,
-                              const Tensors<2>& outputs, int threads) {
-  const Unpacked halves(moments, dim, interleaved);
-  reparameterize_kl(halves.mu, halves.scale, posterior, outputs, threads);
+py::tuple reparameterize_kl_backward(const Tensor& grad_z, const Tensor& grad_kl, const Tensor& mu, const Tensor& scale,
+                                     const Posterior& posterior, const std::array<bool, 4>& wanted) {
+  const Output grad_mu = gradient_like(wanted[0], mu), grad_scale = gradient_like(wanted[1], scale);
+  const Output grad_prior_mu = gradient_like(wanted[2], std::get<0>(posterior));
+  const Output grad_prior_scale = gradient_like(wanted[3], std::get<1>(posterior));
+  backward(grad_z, grad_kl, mu, scale, posterior, {grad_mu, grad_scale, grad_prior_mu, grad_prior_scale});
+  return objects({&grad_mu, &grad_scale, &grad_prior_mu, &grad_prior_scale});
 }
 
-void reparameterize_kl_packed_backward(const Tensor& grad_z, const Tensor& grad_kl, const Tensor& moments, int dim,
-                                       bool interleaved, const Posterior& posterior, const Tensors<3>& gradients,
-                                       int threads) {
-  const auto& [grad_moments, grad_prior_mu, grad_prior_scale] = gradients;
+py::tuple reparameterize_kl_packed(const Tensor& moments, int dim, bool interleaved, const Posterior& posterior) {
+  const Unpacked halves(moments, dim, interleaved);
+  return reparameterize_kl(halves.mu, halves.scale, posterior);
+}
+
+py::tuple reparameterize_kl_packed_backward(const Tensor& grad_z, const Tensor& grad_kl, const Tensor& moments, int dim,
+                                            bool interleaved, const Posterior& posterior,
+                                            const std::array<bool, 3>& wanted) {
+  const Output grad_moments = gradient_like(wanted[0], moments);
+  const Output grad_prior_mu = gradient_like(wanted[1], std::get<0>(posterior));
+  const Output grad_prior_scale = gradient_like(wanted[2], std::get<1>(posterior));
   const Unpacked halves(moments, dim, interleaved), grads(grad_moments, dim, interleaved);
-  reparameterize_kl_backward(grad_z, grad_kl, halves.mu, halves.scale, posterior,
-                             {grads.mu, grads.scale, grad_prior_mu, grad_prior_scale}, threads);
+  backward(grad_z, grad_kl, halves.mu, halves.scale, posterior,
+           {grads.mu, grads.scale, grad_prior_mu, grad_prior_scale});
+  return objects({&grad_moments, &grad_prior_mu, &grad_prior_scale});
 }
 
 // input, target, weight, log_scale, full, reduction, batch_dims.
 using Pair = std::tuple<Tensor, Tensor, Tensor, Tensor, bool, Name, int>;
 
-void reconstruction(Name name, const Pair& pair, const Tensors<3>& outputs, int threads) {
-  const auto& [loss, per_sample, grad] = outputs;
+// The gradient goes to `grad`, which may be the input.
+void reconstruct(Name name, const Pair& pair, const Tensor& loss, const Tensor& per_sample, const Tensor& grad) {
   const auto& [input, target, weight, log_scale, full, reduction, batch_dims] = pair;
-  Call<Reconstruction> call(input, batch_dims, threads);
+  Call<Reconstruction> call(input, batch_dims);
   Reconstruction& a = call.arguments;
   call.operand(a.input, input).operand(a.target, target).operand(a.weight, weight).operand(a.log_scale, log_scale);
   if (grad.data != input.data) call.fresh(grad);
@@ -115,11 +142,33 @@ void reconstruction(Name name, const Pair& pair, const Tensors<3>& outputs, int 
   call.run(kernels().reconstruction, true);
 }
 
-void reconstruction_backward(Name name, const Tensor& grad_loss, const Pair& pair, const Tensors<3>& gradients,
-                             int threads) {
-  const auto& [grad_input, grad_target, grad_log_scale] = gradients;
+Output loss_of(const Pair& pair) { return loss_over(std::get<0>(pair), std::get<5>(pair), std::get<6>(pair)); }
+
+// The sums of each sample, beside a loss that is not they.
+Output samples_of(const Pair& pair, bool wanted) {
+  const bool beside = wanted && std::get<5>(pair) != "sample";
+  return beside ? loss_over(std::get<0>(pair), "sample", std::get<6>(pair)) : Output();
+}
+
+py::tuple reconstruction(Name name, const Pair& pair, bool per_sample, bool grad) {
+  const Output loss = loss_of(pair), samples = samples_of(pair, per_sample);
+  const Output gradient = gradient_like(grad, std::get<0>(pair));
+  reconstruct(name, pair, loss, samples, gradient);
+  return objects({&loss, &samples, &gradient});
+}
+
+py::tuple reconstruction_inplace(Name name, const Pair& pair, bool per_sample) {
+  const Output loss = loss_of(pair), samples = samples_of(pair, per_sample);
+  reconstruct(name, pair, loss, samples, std::get<0>(pair));
+  return objects({&loss, &samples});
+}
+
+py::tuple reconstruction_backward(Name name, const Tensor& grad_loss, const Pair& pair,
+                                  const std::array<bool, 3>& wanted) {
   const auto& [input, target, weight, log_scale, full, reduction, batch_dims] = pair;
-  Call<ReconstructionBackward> call(input, batch_dims, threads);
+  const Output grad_input = gradient_like(wanted[0], input), grad_target = gradient_like(wanted[1], target);
+  const Output grad_log_scale = gradient_like(wanted[2], log_scale);
+  Call<ReconstructionBackward> call(input, batch_dims);
   ReconstructionBackward& a = call.arguments;
   call.operand(a.input, input).operand(a.target, target).operand(a.weight, weight).operand(a.log_scale, log_scale);
   call.upstream(a.grad_loss, grad_loss).gradient(a.grad_input, grad_input).gradient(a.grad_target, grad_target);
@@ -127,52 +176,60 @@ void reconstruction_backward(Name name, const Tensor& grad_loss, const Pair& pai
   a.likelihood = named("name", kLikelihoods, name);
   a.factor = call.factor(reduction);
   call.run(kernels().reconstruction_backward, true);
+  return objects({&grad_input, &grad_target, &grad_log_scale});
 }
 
 // z, mu, scale, parameterization, low, high, min_std, min_var, reduction, batch_dims.
 using Density = std::tuple<Tensor, Tensor, Tensor, Name, double, double, double, double, Name, int>;
 
-void log_normal(const Density& density, const Tensor& log_prob, int threads) {
+py::object log_normal(const Density& density) {
   const auto& [z, mu, scale, form, low, high, min_std, min_var, reduction, batch_dims] = density;
-  Call<LogNormal> call(z, batch_dims, threads);
+  const Output log_prob = loss_over(z, reduction, batch_dims);
+  Call<LogNormal> call(z, batch_dims);
   LogNormal& a = call.arguments;
   call.operand(a.z, z).operand(a.mu, mu).operand(a.scale, scale).loss(a.log_prob, log_prob, {}, reduction);
   a.options = {named("parameterization", kForms, form), low, high, min_std, min_var};
   call.run(kernels().log_normal, true);
+  return log_prob.owner;
 }
 
-void log_normal_backward(const Tensor& grad_log_prob, const Density& density, const Tensors<3>& gradients,
-                         int threads) {
-  const auto& [grad_z, grad_mu, grad_scale] = gradients;
+py::tuple log_normal_backward(const Tensor& grad_log_prob, const Density& density, const std::array<bool, 3>& wanted) {
   const auto& [z, mu, scale, form, low, high, min_std, min_var, reduction, batch_dims] = density;
-  Call<LogNormalBackward> call(z, batch_dims, threads);
+  const Output grad_z = gradient_like(wanted[0], z), grad_mu = gradient_like(wanted[1], mu);
+  const Output grad_scale = gradient_like(wanted[2], scale);
+  Call<LogNormalBackward> call(z, batch_dims);
   LogNormalBackward& a = call.arguments;
   call.operand(a.z, z).operand(a.mu, mu).operand(a.scale, scale).upstream(a.grad_log_prob, grad_log_prob);
   call.gradient(a.grad_z, grad_z).gradient(a.grad_mu, grad_mu).gradient(a.grad_scale, grad_scale);
   a.options = {named("parameterization", kForms, form), low, high, min_std, min_var};
   a.factor = call.factor(reduction);
   call.run(kernels().log_normal_backward, true);
+  return objects({&grad_z, &grad_mu, &grad_scale});
 }
 
-void importance_weighted_bound(const Tensor& log_w, int dim, const Tensor& bound, int threads) {
-  Call<ImportanceWeightedBound> call(bound, 0, threads);
+py::object importance_weighted_bound(const Tensor& log_w, int dim) {
+  const Output bound = loss_without(log_w, dim);
+  Call<ImportanceWeightedBound> call(bound, 0);
   call.looped(call.arguments.log_w, log_w, dim).operand(call.arguments.bound, bound);
   call.arguments.num_samples = log_w.sizes[dim];
   call.run(kernels().importance_weighted_bound, true);
+  return bound.owner;
 }
 
-void importance_weighted_bound_backward(const Tensor& grad_bound, const Tensor& log_w, const Tensor& bound, int dim,
-                                        const Tensor& grad_log_w, int threads) {
-  Call<ImportanceWeightedBoundBackward> call(bound, 0, threads);
+py::object importance_weighted_bound_backward(const Tensor& grad_bound, const Tensor& log_w, const Tensor& bound,
+                                              int dim) {
+  const Output grad_log_w = empty_like(log_w);
+  Call<ImportanceWeightedBoundBackward> call(bound, 0);
   ImportanceWeightedBoundBackward& a = call.arguments;
   call.looped(a.log_w, log_w, dim).operand(a.grad_bound, grad_bound).operand(a.bound, bound);
   call.fresh(grad_log_w).looped(a.grad_log_w, grad_log_w, dim);
   a.num_samples = log_w.sizes[dim];
   call.run(kernels().importance_weighted_bound_backward, true);
+  return grad_log_w.owner;
 }
 
-void scale_gradient(const Tensor& grad, const Tensor& upstream, int threads) {
-  Call<ScaleGradient> call(grad, 0, threads);
+void scale_gradient(const Tensor& grad, const Tensor& upstream) {
+  Call<ScaleGradient> call(grad, 0);
   call.operand(call.arguments.grad, grad).operand(call.arguments.upstream, upstream);
   call.run(kernels().scale_gradient, true);
 }
@@ -189,17 +246,18 @@ void normal(const Tensor& seed, int64_t start, const Tensor& out, int threads) {
 PYBIND11_MODULE(_C, m) {
   fastvae::usable_threads(1);  // from here on it knows of forks
   m.doc() = "CPU kernels of fastvae, on PyTorch's tensors but not built against PyTorch.";
-  m.def("reparameterize_kl", fastvae::reparameterize_kl);
-  m.def("reparameterize_kl_backward", fastvae::reparameterize_kl_backward);
-  m.def("reparameterize_kl_packed", fastvae::reparameterize_kl_packed);
-  m.def("reparameterize_kl_packed_backward", fastvae::reparameterize_kl_packed_backward);
-  m.def("reconstruction", fastvae::reconstruction);
-  m.def("reconstruction_backward", fastvae::reconstruction_backward);
-  m.def("log_normal", fastvae::log_normal);
-  m.def("log_normal_backward", fastvae::log_normal_backward);
-  m.def("importance_weighted_bound", fastvae::importance_weighted_bound);
-  m.def("importance_weighted_bound_backward", fastvae::importance_weighted_bound_backward);
-  m.def("scale_gradient", fastvae::scale_gradient);
+  m.def("reparameterize_kl", fastvae::flat(fastvae::reparameterize_kl));
+  m.def("reparameterize_kl_backward", fastvae::flat(fastvae::reparameterize_kl_backward));
+  m.def("reparameterize_kl_packed", fastvae::flat(fastvae::reparameterize_kl_packed));
+  m.def("reparameterize_kl_packed_backward", fastvae::flat(fastvae::reparameterize_kl_packed_backward));
+  m.def("reconstruction", fastvae::flat(fastvae::reconstruction));
+  m.def("reconstruction_inplace", fastvae::flat(fastvae::reconstruction_inplace));
+  m.def("reconstruction_backward", fastvae::flat(fastvae::reconstruction_backward));
+  m.def("log_normal", fastvae::flat(fastvae::log_normal));
+  m.def("log_normal_backward", fastvae::flat(fastvae::log_normal_backward));
+  m.def("importance_weighted_bound", fastvae::flat(fastvae::importance_weighted_bound));
+  m.def("importance_weighted_bound_backward", fastvae::flat(fastvae::importance_weighted_bound_backward));
+  m.def("scale_gradient", fastvae::flat(fastvae::scale_gradient));
   m.def("normal", fastvae::normal);
   m.def("plain_device", fastvae::plain_device);
   m.def("capability", [] { return fastvae::kernels().name; });

@@ -25,11 +25,11 @@ class Call {
   Arguments arguments;
 
   // An op over the shape of `like`, in its compute type.
-  Call(const Tensor& like, int batch_dims, int threads) : batch_dims_(batch_dims) {
+  Call(const Tensor& like, int batch_dims) : batch_dims_(batch_dims) {
     shape_.rank = like.rank;
     std::copy_n(like.sizes, like.rank, shape_.sizes);
     arguments.f64 = like.dtype == DType::f64;
-    arguments.threads = usable_threads(threads);
+    arguments.threads = usable_threads(torch_threads());
   }
 
   // A tensor whose shape broadcasts to the op's. An absent one does nothing, here and below.
@@ -37,12 +37,12 @@ class Call {
 
   // A tensor with a dimension more than the op's, which the kernel loops over.
   Call& looped(View& view, const Tensor& tensor, int dim) {
-    if (!tensor.present) return *this;
+    if (!tensor.present()) return *this;
     int64_t sizes[kMaxDims], strides[kMaxDims];
     std::copy(tensor.sizes + dim + 1, tensor.sizes + tensor.rank, std::copy_n(tensor.sizes, dim, sizes));
     std::copy(tensor.strides + dim + 1, tensor.strides + tensor.rank, std::copy_n(tensor.strides, dim, strides));
     view.lead = tensor.strides[dim];
-    return place(view, {true, tensor.data, tensor.dtype, tensor.rank - 1, sizes, strides}, 0);
+    return place(view, {tensor.object, tensor.data, tensor.dtype, tensor.rank - 1, sizes, strides}, 0);
   }
 
   // A tensor of the op's shape, or of `num_samples` of them.
@@ -55,7 +55,7 @@ class Call {
 
   // The gradient of an operand, in the operand's shape.
   Call& gradient(Gradient& gradient, const Tensor& tensor) {
-    if (tensor.present && tensor.count() != count()) {
+    if (tensor.present() && tensor.count() != count()) {
       gradient.size = tensor.count();
       summed_.push_back(&gradient);
     }
@@ -75,7 +75,7 @@ class Call {
 
   // An output whose memory may never have been touched.
   Call& fresh(const Tensor& tensor) {
-    if (tensor.present) advise_huge_pages(tensor.data, tensor.count() * tensor.item_size());
+    if (tensor.present()) advise_huge_pages(tensor.data, tensor.count() * tensor.item_size());
     return *this;
   }
 
@@ -122,7 +122,7 @@ class Call {
 
   // The tensor's first dimension is the op's dimension `first`.
   Call& place(View& view, const Tensor& tensor, int first) {
-    if (!tensor.present) return *this;
+    if (!tensor.present()) return *this;
     if (first < 0) throw std::invalid_argument("got a tensor of more dimensions than the op's");
     view.data = tensor.data;
     view.dtype = tensor.dtype;

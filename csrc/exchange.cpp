@@ -2,40 +2,16 @@
 
 #include <algorithm>
 #include <optional>
-#include <stdexcept>
 #include <string>
 
 #include "dlpack.h"
+#include "torch.h"
 
 namespace py = pybind11;
 
 namespace fastvae {
 
 namespace {
-
-struct Torch {
-  PyTypeObject *tensor, *parameter;
-  const dlpack::ExchangeApi* api;
-  PyObject* is_neg;
-};
-
-// Leaked on purpose: the interpreter may be gone when static objects die.
-const Torch& torch() {
-  static const Torch* loaded = [] {
-    const py::object tensor = py::module_::import("torch").attr("Tensor");
-    const py::object parameter = py::module_::import("torch.nn").attr("Parameter");
-    const py::object capsule = tensor.attr("__dlpack_c_exchange_api__");
-    const auto* api = static_cast<const dlpack::ExchangeApi*>(PyCapsule_GetPointer(capsule.ptr(), dlpack::kCapsule));
-    if (!api) throw py::error_already_set();
-    if (api->major_version != dlpack::kMajorVersion || !api->tensor_from_object)
-      throw std::runtime_error("torch.Tensor.__dlpack_c_exchange_api__: takes DLPack " +
-                               std::to_string(dlpack::kMajorVersion));
-    return new Torch{reinterpret_cast<PyTypeObject*>(tensor.inc_ref().ptr()),
-                     reinterpret_cast<PyTypeObject*>(parameter.inc_ref().ptr()), api,
-                     PyUnicode_InternFromString("is_neg")};
-  }();
-  return *loaded;
-}
 
 std::optional<DType> dtype_of(const dlpack::Tensor& tensor) {
   const auto is = [&](dlpack::Code code, int bits) { return tensor.code == code && tensor.bits == bits; };
@@ -56,9 +32,7 @@ const char* device_name(int32_t type) {
 
 bool has_pending_sign(py::handle object) {
   PyObject* self = object.ptr();
-  const py::object answer =
-      py::reinterpret_steal<py::object>(PyObject_VectorcallMethod(torch().is_neg, &self, 1, nullptr));
-  if (!answer) throw py::error_already_set();
+  const py::object answer = checked(PyObject_VectorcallMethod(torch().is_neg, &self, 1, nullptr));
   return answer.ptr() == Py_True;
 }
 
@@ -71,6 +45,12 @@ int Tensor::item_size() const {
   return kSizes[static_cast<int>(dtype)];
 }
 
+bool Tensor::row_major() const {
+  for (int d = 1; d < rank; ++d)
+    if (strides[d - 1] <= strides[d]) return false;
+  return true;
+}
+
 Tensor tensor_of(py::handle object) {
   if (object.is_none()) return {};
   if (!PyObject_TypeCheck(object.ptr(), torch().tensor))
@@ -80,12 +60,17 @@ Tensor tensor_of(py::handle object) {
   if (tensor.device_type != dlpack::kCpu) throw py::type_error("got a tensor of another device; takes cpu");
   const std::optional<DType> dtype = dtype_of(tensor);
   if (!dtype) throw py::type_error("got a tensor of a dtype that no kernel takes");
-  return {true,          static_cast<char*>(tensor.data) + tensor.byte_offset, *dtype, tensor.rank, tensor.sizes,
-          tensor.strides};
+  return {object.ptr(), static_cast<char*>(tensor.data) + tensor.byte_offset,
+          *dtype,       tensor.rank,
+          tensor.sizes, tensor.strides};
+}
+
+int torch_threads() {
+  return checked(PyObject_CallNoArgs(torch().get_num_threads)).cast<int>();
 }
 
 Unpacked::Unpacked(const Tensor& moments, int dim, bool interleaved) : mu(moments), scale(moments) {
-  if (!moments.present) return;
+  if (!moments.present()) return;
   std::copy_n(moments.sizes, moments.rank, sizes_);
   std::copy_n(moments.strides, moments.rank, strides_);
   sizes_[dim] /= 2;
@@ -95,6 +80,7 @@ Unpacked::Unpacked(const Tensor& moments, int dim, bool interleaved) : mu(moment
   for (Tensor* half : {&mu, &scale}) {
     half->sizes = sizes_;
     half->strides = strides_;
+    half->halved = dim;
   }
 }
 

@@ -8,21 +8,28 @@
 
 namespace fastvae {
 
-// Sizes and strides are borrowed from the tensor. None becomes an absent one.
+// Sizes and strides are borrowed from the tensor, as is the tensor itself. None becomes an absent one.
 struct Tensor {
-  bool present = false;
+  PyObject* object = nullptr;
   void* data = nullptr;
   DType dtype = DType::f32;
   int rank = 0;
   const int64_t* sizes = nullptr;
   const int64_t* strides = nullptr;
+  int halved = -1;  // the dimension that is half as long as the object's
 
+  bool present() const { return object != nullptr; }
   int64_t count() const;
   int item_size() const;
+  // Do the strides fall from each dimension to the next?
+  bool row_major() const;
 };
 
 // Throws where the object is neither None nor a tensor, its memory is not the CPU's, or no kernel takes its dtype.
 Tensor tensor_of(pybind11::handle object);
+
+// As many threads as torch would use.
+int torch_threads();
 
 // The halves of a tensor along `dim`, or its even and odd entries.
 struct Unpacked {

@@ -1,6 +1,6 @@
 """Every op, registered once with PyTorch's dispatcher: schema, implementation per device, fake implementation.
 
-The CPU implementation is `fastvae._cpu.<op>`, the CUDA (and ROCm) one `fastvae._triton.<op>`, imported on
+The CPU implementation is `fastvae._C.<op>`, the CUDA (and ROCm) one `fastvae._triton.<op>`, imported on
 first use, so that importing fastvae loads neither Triton nor CUDA. `torch.library.Library` rather than
 `custom_op`: it costs microseconds less a call and leaves autograd to `fastvae._autograd`.
 """
@@ -15,7 +15,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from fastvae import _C, _backend, _cpu, _outputs
+from fastvae import _C, _backend, _outputs
 from fastvae._layout import unpack
 from fastvae._options import Posterior
 
@@ -67,7 +67,7 @@ def _define(
     def on_cuda(*args: Any) -> Any:
         return _in_triton(name)(*args)
 
-    in_cpp = implementation or getattr(_cpu, name)
+    in_cpp = implementation or getattr(_C, name)
 
     def on_cpu(*args: Any) -> Any:
         return on_cuda(*args) if _backend.requested() == "triton" else in_cpp(*args)

@@ -1,0 +1,51 @@
+#include "torch.h"
+
+#include <stdexcept>
+#include <string>
+
+namespace py = pybind11;
+
+namespace fastvae {
+
+namespace {
+
+const dlpack::ExchangeApi* exchange_api(const py::object& tensor) {
+  const py::object capsule = tensor.attr("__dlpack_c_exchange_api__");
+  const auto* api = static_cast<const dlpack::ExchangeApi*>(PyCapsule_GetPointer(capsule.ptr(), dlpack::kCapsule));
+  if (!api) throw py::error_already_set();
+  if (api->major_version != dlpack::kMajorVersion || !api->tensor_from_object)
+    throw std::runtime_error("torch.Tensor.__dlpack_c_exchange_api__: takes DLPack " +
+                             std::to_string(dlpack::kMajorVersion));
+  return api;
+}
+
+}  // namespace
+
+// Leaked on purpose: the interpreter may be gone when static objects die.
+const Torch& torch() {
+  static const Torch* loaded = [] {
+    const py::module_ torch = py::module_::import("torch"), nn = py::module_::import("torch.nn");
+    const auto get = [](const py::module_& module, const char* name) { return py::object(module.attr(name)).release().ptr(); };
+    const auto type = [&](const py::module_& module, const char* name) {
+      return reinterpret_cast<PyTypeObject*>(get(module, name));
+    };
+    return new Torch{type(torch, "Tensor"),
+                     type(nn, "Parameter"),
+                     exchange_api(torch.attr("Tensor")),
+                     get(torch, "float32"),
+                     get(torch, "empty_like"),
+                     get(torch, "get_num_threads"),
+                     PyUnicode_InternFromString("is_neg"),
+                     PyUnicode_InternFromString("new_empty"),
+                     PyUnicode_InternFromString("narrow"),
+                     py::make_tuple("dtype").release().ptr()};
+  }();
+  return *loaded;
+}
+
+py::object checked(PyObject* result) {
+  if (!result) throw py::error_already_set();
+  return py::reinterpret_steal<py::object>(result);
+}
+
+}  // namespace fastvae

@@ -1,0 +1,22 @@
+// What we use of torch's Python objects, looked up once.
+#pragma once
+#include <pybind11/pybind11.h>
+
+#include "dlpack.h"
+
+namespace fastvae {
+
+struct Torch {
+  PyTypeObject *tensor, *parameter;
+  const dlpack::ExchangeApi* api;
+  PyObject *float32, *empty_like, *get_num_threads;
+  // Names of methods and of keywords.
+  PyObject *is_neg, *new_empty, *narrow, *dtype;
+};
+
+const Torch& torch();
+
+// The result of a call in Python's C API: throws where there is none.
+pybind11::object checked(PyObject* result);
+
+}  // namespace fastvae
