@@ -259,6 +259,7 @@ PYBIND11_MODULE(_C, m) {
   m.def("importance_weighted_bound_backward", fastvae::flat(fastvae::importance_weighted_bound_backward));
   m.def("scale_gradient", fastvae::flat(fastvae::scale_gradient));
   m.def("normal", fastvae::normal);
+  m.def("alike", fastvae::alike);
   m.def("plain_device", fastvae::plain_device);
   m.def("capability", [] { return fastvae::kernels().name; });
 }

@@ -36,6 +36,15 @@ bool has_pending_sign(py::handle object) {
   return answer.ptr() == Py_True;
 }
 
+// Reads a tensor that is of no subclass but torch's own; false of any other.
+bool read(py::handle object, dlpack::Tensor& tensor) {
+  const PyTypeObject* type = Py_TYPE(object.ptr());
+  if (type != torch().tensor && type != torch().parameter) return false;
+  if (torch().api->tensor_from_object(object.ptr(), &tensor) == 0) return true;
+  PyErr_Clear();
+  return false;
+}
+
 }  // namespace
 
 int64_t Tensor::count() const { return product(sizes, sizes + rank); }
@@ -84,19 +93,22 @@ Unpacked::Unpacked(const Tensor& moments, int dim, bool interleaved) : mu(moment
   }
 }
 
+bool alike(py::handle first, py::handle second) {
+  dlpack::Tensor a, b;
+  if (!read(first, a) || !read(second, b)) return false;
+  const bool floating = a.code == dlpack::kFloat || a.code == dlpack::kBrainFloat;
+  return floating && a.rank > 0 && a.rank == b.rank && std::equal(a.sizes, a.sizes + a.rank, b.sizes) &&
+         a.code == b.code && a.bits == b.bits && a.device_type == b.device_type && a.device_id == b.device_id;
+}
+
 py::object plain_device(const py::tuple& arguments) {
+  for (PyObject* observes : torch().observers)
+    if (PyObject_IsTrue(checked(PyObject_CallNoArgs(observes)).ptr())) return py::none();
   const char* device = nullptr;
   for (const py::handle argument : arguments) {
-    PyTypeObject* type = Py_TYPE(argument.ptr());
-    if (type != torch().tensor && type != torch().parameter) {
-      if (PyObject_TypeCheck(argument.ptr(), torch().tensor)) return py::none();
-      continue;
-    }
+    if (!PyObject_TypeCheck(argument.ptr(), torch().tensor)) continue;
     dlpack::Tensor tensor;
-    if (torch().api->tensor_from_object(argument.ptr(), &tensor) != 0) {
-      PyErr_Clear();
-      return py::none();
-    }
+    if (!read(argument, tensor)) return py::none();
     const bool memory = tensor.data || product(tensor.sizes, tensor.sizes + tensor.rank) == 0;
     const char* name = device_name(tensor.device_type);
     if (!memory || !name || (device && device != name) || has_pending_sign(argument)) return py::none();

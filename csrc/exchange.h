@@ -42,8 +42,11 @@ struct Unpacked {
   int64_t sizes_[kMaxDims], strides_[kMaxDims];
 };
 
-// The type of the device ("cpu", "cuda") of all tensors among `arguments`, or None unless each is nothing but memory
-// there: no subclass, no wrapper without memory, no pending sign.
+// Are these two plain tensors of one shape (of rank 1 or more), floating-point dtype and device?
+bool alike(pybind11::handle first, pybind11::handle second);
+
+// The type of the device ("cpu", "cuda") of all tensors among `arguments`, or None where a call of an op is more than a
+// kernel on memory: a tensor that is of a subclass, has no memory or a pending sign, or a mode, transform or trace.
 pybind11::object plain_device(const pybind11::tuple& arguments);
 
 }  // namespace fastvae

@@ -25,7 +25,10 @@ const dlpack::ExchangeApi* exchange_api(const py::object& tensor) {
 const Torch& torch() {
   static const Torch* loaded = [] {
     const py::module_ torch = py::module_::import("torch"), nn = py::module_::import("torch.nn");
-    const auto get = [](const py::module_& module, const char* name) { return py::object(module.attr(name)).release().ptr(); };
+    const py::module_ internals = py::module_::import("torch._C");
+    const auto get = [](const py::module_& module, const char* name) {
+      return py::object(module.attr(name)).release().ptr();
+    };
     const auto type = [&](const py::module_& module, const char* name) {
       return reinterpret_cast<PyTypeObject*>(get(module, name));
     };
@@ -35,6 +38,8 @@ const Torch& torch() {
                      get(torch, "float32"),
                      get(torch, "empty_like"),
                      get(torch, "get_num_threads"),
+                     {get(internals, "_len_torch_dispatch_stack"), get(internals, "_are_functorch_transforms_active"),
+                      get(internals, "_get_tracing_state")},
                      PyUnicode_InternFromString("is_neg"),
                      PyUnicode_InternFromString("new_empty"),
                      PyUnicode_InternFromString("narrow"),

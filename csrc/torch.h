@@ -10,6 +10,8 @@ struct Torch {
   PyTypeObject *tensor, *parameter;
   const dlpack::ExchangeApi* api;
   PyObject *float32, *empty_like, *get_num_threads;
+  // Functions whose answer is true where something sees the calls of ops: a mode, a transform, a trace.
+  PyObject* observers[3];
   // Names of methods and of keywords.
   PyObject *is_neg, *new_empty, *narrow, *dtype;
 };

@@ -34,7 +34,7 @@ def noise(
     """
     _checks.num_samples(num_samples)
     if eps is None and seed is None and generator is None:
-        return Noise(None, _ops.seed(mu) if mu.device.type in ("cpu", "cuda") else _ops.draw_seed(mu))
+        return Noise(None, _ops.seed(mu) if mu.is_cpu or mu.is_cuda else _ops.draw_seed(mu))
     given = [name for name, value in (("eps", eps), ("seed", seed), ("generator", generator)) if value is not None]
     if len(given) > 1:
         raise ValueError(

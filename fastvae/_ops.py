@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor
+from torch.compiler import is_dynamo_compiling
 
 from fastvae import _C, _backend, _outputs
 from fastvae._layout import unpack
@@ -36,14 +37,8 @@ def _in_triton(name: str) -> Callable[..., Any]:
     return implementation
 
 
-def _interposed() -> bool:
-    """Is something between a call and its kernel: a tracer, a mode, a transform?"""
-    return bool(
-        torch.compiler.is_compiling()
-        or torch._C._len_torch_dispatch_stack()
-        or torch._C._are_functorch_transforms_active()
-        or torch._C._get_tracing_state() is not None
-    )
+def _wanted(output: Tensor, wanted: bool) -> Tensor | None:
+    return output if wanted else None
 
 
 def _define(
@@ -53,15 +48,21 @@ def _define(
     fake: Callable[..., Any],
     *,
     like: int = 0,
+    masked: bool = False,
     implementation: Callable[..., Any] | None = None,
     tags: Sequence[torch.Tag] = (),
 ) -> Callable[..., Any]:
-    """Register op `name`; `implementation` serves every device where it is given.
+    """Register op `name`.
+
+    Args:
+        like: the number of a tensor argument, which shares its device and dtype with outputs nobody asked for.
+        masked: the last argument says which outputs are wanted.
+        implementation: serves every device where it is given.
 
     Returns:
-        A function that calls it; an output nobody asked for is None or empty (of the device and dtype of argument
-        number `like`). In plain eager mode, on tensors that are nothing but memory on one device, the dispatcher would
-        find nothing to do and is skipped: 5 us a call.
+        A function that calls it. An output nobody asked for is None, or may be empty where the op is not masked. In
+        plain eager mode, on tensors that are nothing but memory on one device, the dispatcher would find nothing to do
+        and is skipped: 5 us a call.
     """
 
     def on_cuda(*args: Any) -> Any:
@@ -91,8 +92,11 @@ def _define(
     overload = getattr(torch.ops.fastvae, name).default
 
     def call(*args: Any) -> Any:
-        device = None if _interposed() else _C.plain_device(args)
-        return overload(*args) if device is None else by_device[device](*args)
+        device = None if is_dynamo_compiling() else _C.plain_device(args)
+        if device is not None:
+            return by_device[device](*args)
+        outputs = overload(*args)
+        return tuple(map(_wanted, outputs, args[-1])) if masked else outputs
 
     return call
 
@@ -123,6 +127,7 @@ reparameterize_kl_backward = _define(
     "(Tensor mu, Tensor scale, Tensor prior_mu, Tensor prior_scale)",
     lambda grad_z, grad_kl, *args: _outputs.gradients(args[-1], *args[:4]),
     like=2,
+    masked=True,
 )
 reparameterize_kl_packed = _define(
     "reparameterize_kl_packed",
@@ -138,6 +143,7 @@ reparameterize_kl_packed_backward = _define(
     "(Tensor moments, Tensor prior_mu, Tensor prior_scale)",
     lambda grad_z, grad_kl, moments, dim, interleaved, *args: _outputs.gradients(args[-1], moments, *args[:2]),
     like=2,
+    masked=True,
 )
 
 reconstruction = _define(
@@ -166,6 +172,7 @@ reconstruction_backward = _define(
         wanted, input, target, log_scale
     ),
     like=1,
+    masked=True,
 )
 scale_gradient = _define("scale_gradient", "Tensor(a!) grad, Tensor upstream", "()", lambda grad, upstream: None)
 
@@ -182,6 +189,7 @@ log_normal_backward = _define(
     f"Tensor grad_log_prob, {_DENSITY}, bool[3] wanted",
     "(Tensor z, Tensor mu, Tensor scale)",
     lambda grad_log_prob, z, mu, scale, *args: _outputs.gradients(args[-1], z, mu, scale),
+    masked=True,
 )
 
 importance_weighted_bound = _define(

@@ -42,14 +42,19 @@ void for_each_block(const Launch& launch, const Body& body) {
 }
 
 // Calls body(chunk) for parts of a block, of a size that keeps all operands of the arithmetic between load and store in
-// L1, and the memory busy while it runs. Rows of about that size come one at a time: the halves of a packed tensor are
-// then read in the order they lie in.
-template <class Body>
-FASTVAE_INLINE void for_each_chunk(const Space& space, const Block& block, const Body& body) {
+// L1, and the memory busy while it runs. Rows of about that size come one at a time, used in place: the halves of a
+// packed tensor. The processor follows an array on its own, but not from row to row: ahead(rows) is called before.
+template <class Ahead, class Body>
+FASTVAE_INLINE void for_each_chunk(const Space& space, const Block& block, const Ahead& ahead, const Body& body) {
   const int64_t row = space.shape[space.rank - 1];
-  const int64_t chunk = space.rank > 1 && row >= kChunk / 8 && row < kChunk ? row : kChunk;
-  for (int64_t offset = 0; offset < block.size; offset += chunk)
-    body(Block{Range(space, block.begin + offset, smaller(chunk, block.size - offset)), block.index, block.part});
+  const bool by_row = space.rank > 1 && row >= kChunk / 8 && row < kChunk;
+  const int64_t chunk = by_row ? row : kChunk, rows = kChunk / chunk * chunk, end = block.begin + block.size;
+  for (int64_t begin = block.begin; begin < end;) {
+    const int64_t stop = smaller(begin + rows, end);
+    if (by_row) ahead(Range(space, begin, stop - begin));
+    for (; begin < stop; begin += chunk)
+      body(Block{Range(space, begin, smaller(chunk, stop - begin)), block.index, block.part});
+  }
 }
 
 // Pairwise, which vectorises and loses least.
@@ -87,14 +92,14 @@ FASTVAE_INLINE double sum(const T* values, int64_t n) {
 // Takes one block of an elementwise loss: stores it, or sums it, and by sample where those are short and wanted. The
 // total does not depend on whether they are.
 template <class T>
-void put_loss(const LossOutput& out, const Space& space, const Block& block, const T* loss) {
+void put_loss(const LossOutput& out, const Space& space, const Block& block, const Destination<T>& loss) {
   store(out.elementwise, space, block, loss);
   if (!out.partials) return;
-  out.partials[block.index] = sum(loss, block.size);
+  out.partials[block.index] = sum(loss.values, block.size);
   T* per_sample = static_cast<T*>(out.per_sample);
   if (space.long_samples() || !per_sample) return;
   for (int64_t begin = 0; begin < block.size; begin += space.sample_size)
-    per_sample[(block.begin + begin) / space.sample_size] = static_cast<T>(sum(loss + begin, space.sample_size));
+    per_sample[(block.begin + begin) / space.sample_size] = static_cast<T>(sum(loss.values + begin, space.sample_size));
 }
 
 // Adds the blocks' sums in their order.
@@ -120,15 +125,16 @@ void finish_loss(const LossOutput& out, const Space& space) {
 
 // Where to compute a block of a gradient, for put_gradient to take.
 template <class T>
-T* destination(const Gradient& out, const Space& space, const Block& block, T* buffer) {
-  return out.sums ? buffer : destination<T>(out, space, static_cast<const Range&>(block), buffer);
+FASTVAE_INLINE Destination<T> destination(const Gradient& out, const Space& space, const Block& block, T* buffer) {
+  return out.sums ? Destination<T>{buffer, true} : destination<T>(out, space, static_cast<const Range&>(block), buffer);
 }
 
 // Takes one block of a gradient: stores it, or adds it to the sums of its part.
 template <class T>
-void put_gradient(const Gradient& out, const Space& space, const Block& block, const T* values) {
-  if (!out.sums) return store(out, space, block, values);
+void put_gradient(const Gradient& out, const Space& space, const Block& block, const Destination<T>& from) {
+  if (!out.sums) return store(out, space, block, from);
   double* sums = out.sums + block.part * out.size;
+  const T* values = from;
   for_each_run(out, space, block, [=](int64_t offset, int64_t stride, int64_t position, int64_t length) {
     if (stride == 0) {
       sums[offset] += sum(values + position, length);
@@ -149,7 +155,7 @@ void finish_gradient(const Gradient& out, int64_t parts) {
   for (int64_t begin = 0; begin < out.size; begin += kBlock) {
     T buffer[kBlock];
     const Range at(space, begin, smaller(kBlock, out.size - begin));
-    T* to = destination(gradient, space, at, buffer);
+    const Destination<T> to = destination(gradient, space, at, buffer);
     for (int64_t i = 0; i < at.size; ++i) {
       double total = 0;
       for (int64_t part = 0; part < parts; ++part) total += out.sums[part * out.size + begin + i];

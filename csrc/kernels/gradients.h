@@ -13,7 +13,7 @@ void scale_gradient(const ScaleGradient& a) {
   for_each_block(a, [&](const Block& block) {
     T buffer[kBlock];
     const T* grad = load(a.grad, a.space, block, buffer);
-    T* out = destination(a.grad, a.space, block, buffer);
+    const Destination<T> out = destination(a.grad, a.space, block, buffer);
     for (int64_t i = 0; i < block.size; ++i) out[i] = grad[i] * upstream;
     store(a.grad, a.space, block, out);
   });

@@ -27,7 +27,7 @@ void importance_weighted_bound(const ImportanceWeightedBound& a) {
       const T* log_w = load(a.log_w, a.space, block, buffer, k);
       for (int64_t i = 0; i < n; ++i) total[i] += exp(log_w[i] - largest[i]);
     }
-    T* bound = destination(a.bound, a.space, block, out_buffer);
+    const Destination<T> bound = destination(a.bound, a.space, block, out_buffer);
     const T log_k = static_cast<T>(__builtin_log(static_cast<double>(a.num_samples)));
     for (int64_t i = 0; i < n; ++i) bound[i] = largest[i] + (log(static_cast<T>(total[i])) - log_k);
     store(a.bound, a.space, block, bound);
@@ -52,7 +52,7 @@ void importance_weighted_bound_backward(const ImportanceWeightedBoundBackward& a
     for (int64_t i = 0; i < n; ++i) total[i] = magnitude(bound[i]) < T(__builtin_inf()) ? total[i] : 1;
     for (int64_t k = 0; k < a.num_samples; ++k) {
       const T* log_w = load(a.log_w, a.space, block, buffer, k);
-      T* grad = destination(a.grad_log_w, a.space, block, out_buffer, k);
+      const Destination<T> grad = destination(a.grad_log_w, a.space, block, out_buffer, k);
       for (int64_t i = 0; i < n; ++i) grad[i] = g[i] * (exp(log_w[i] - shift[i]) / static_cast<T>(total[i]));
       store(a.grad_log_w, a.space, block, grad, k);
     }

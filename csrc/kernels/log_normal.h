@@ -58,8 +58,8 @@ void log_normal(const LogNormal& a) {
       const T* z = load(a.z, a.space, block, z_buffer);
       const T* mu = load(a.mu, a.space, block, mu_buffer);
       const T* raw = load(a.scale, a.space, block, scale_buffer);
-      T* log_prob = destination(a.log_prob.elementwise, a.space, block, out_buffer);
-      density(form, n, f, z, mu, raw, log_prob);
+      const Destination<T> log_prob = destination(a.log_prob.elementwise, a.space, block, out_buffer);
+      density(form, n, f, z, mu, raw, log_prob.values);
       put_loss(a.log_prob, a.space, block, log_prob);
     });
   });
@@ -74,7 +74,7 @@ void log_normal_backward(const LogNormalBackward& a) {
     for_each_block(a, [&](const Block& block) {
       T z_buffer[kBlock], mu_buffer[kBlock], scale_buffer[kBlock], upstream[kBlock], outputs[3][kBlock];
       const int64_t n = block.size;
-      T* out[3];
+      Destination<T> out[3];
       for (int i = 0; i < 3; ++i) out[i] = destination(*views[i], a.space, block, outputs[i]);
       const T* z = load(a.z, a.space, block, z_buffer);
       const T* mu = load(a.mu, a.space, block, mu_buffer);
@@ -82,7 +82,8 @@ void log_normal_backward(const LogNormalBackward& a) {
       const T* g = load(a.grad_log_prob, a.space, block, upstream);
       const T factor = static_cast<T>(a.factor);
       for (int64_t i = 0; i < n; ++i) upstream[i] = g[i] * factor;
-      density_gradients(form, n, f, z, mu, raw, static_cast<const T*>(upstream), out[0], out[1], out[2]);
+      density_gradients(form, n, f, z, mu, raw, static_cast<const T*>(upstream), out[0].values, out[1].values,
+                        out[2].values);
       for (int i = 0; i < 3; ++i) put_gradient(*views[i], a.space, block, out[i]);
     });
   });

@@ -122,8 +122,8 @@ void reconstruction(const Reconstruction& a) {
       const T* x = load(a.input, a.space, block, x_buffer);
       const T* w = load(a.weight, a.space, block, w_buffer);
       const T* s = load(a.log_scale, a.space, block, s_buffer);
-      T* loss = destination(a.loss.elementwise, a.space, block, loss_buffer);
-      T* grad = destination(a.grad, a.space, block, x_buffer);
+      const Destination<T> loss = destination(a.loss.elementwise, a.space, block, loss_buffer);
+      const Destination<T> grad = destination(a.grad, a.space, block, x_buffer);
       with_target<T>(a.target, a.space, block, t_buffer, [&](auto t) {
         const auto common = [&](double bound) { return bounded(x, n, static_cast<T>(bound)); };
         with_range(likelihood, common, [&](auto ranged) {
@@ -132,9 +132,9 @@ void reconstruction(const Reconstruction& a) {
           evaluate<T, Loss, false>(n, x, t, s, constant, factor, loss, grad);
         });
       });
-      if (w) multiply(n, loss, w);
-      if (w && a.grad) multiply(n, grad, w);
-      if (a.grad) store(a.grad, a.space, block, grad);
+      if (w) multiply(n, loss.values, w);
+      if (w && a.grad) multiply(n, grad.values, w);
+      store(a.grad, a.space, block, grad);
       put_loss(a.loss, a.space, block, loss);
     });
   });
@@ -162,7 +162,7 @@ void reconstruction_backward(const ReconstructionBackward& a) {
       T x_buffer[kBlock], t_buffer[kBlock], s_buffer[kBlock], g_buffer[kBlock], w_buffer[kBlock];
       T outputs[3][kBlock];
       const int64_t n = block.size;
-      T* out[3];
+      Destination<T> out[3];
       for (int i = 0; i < 3; ++i) out[i] = destination(*views[i], a.space, block, outputs[i]);
       const T* x = load(a.input, a.space, block, x_buffer);
       const T* t = load(a.target, a.space, block, t_buffer);
@@ -171,7 +171,7 @@ void reconstruction_backward(const ReconstructionBackward& a) {
       const T* w = load(a.weight, a.space, block, w_buffer);
       differentiate<T, decltype(likelihood)>(n, x, t, s, g, static_cast<T>(a.factor), out[0], out[1], out[2]);
       for (int i = 0; i < 3; ++i) {
-        if (w && *views[i]) multiply(n, out[i], w);
+        if (w && *views[i]) multiply(n, out[i].values, w);
         put_gradient(*views[i], a.space, block, out[i]);
       }
     });

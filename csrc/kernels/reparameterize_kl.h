@@ -20,18 +20,20 @@ void with_kl(bool wanted, bool prior, const Visit& visit) {
   visit(Has<true>{}, Has<false>{});
 }
 
-// Asks for the rows of the posterior that follow, unless the latent is so small that the layer before has just left it
-// in a cache.
+// Asks for the rows of the posterior while their noise is drawn, unless the latent is so small that the layer before has
+// just left it in a cache.
 template <class T, class Arguments>
-void prefetch(const Arguments& a, const Block& chunk) {
-  constexpr int64_t kCached = 1 << 16;
-  if (a.space.count <= kCached) return;
-  prefetch_rows<T>(a.mu, a.space, chunk, kChunk / chunk.size);
-  prefetch_rows<T>(a.scale, a.space, chunk, kChunk / chunk.size);
+auto ahead(const Arguments& a) {
+  constexpr int64_t kCached = 1 << 20;
+  return [&a](const Range& rows) {
+    if (a.space.count <= kCached) return;
+    prefetch<T>(a.mu, a.space, rows);
+    prefetch<T>(a.scale, a.space, rows);
+  };
 }
 
-// eps of the chunks of a block: the caller's, or regenerated from the seed at its logical index, and then kChunk at
-// once where the chunks are smaller.
+// eps of the chunks of a block: the caller's, or regenerated from the seed at its logical index, and then for
+// as many chunks as have room.
 template <class T>
 class Noise {
  public:
@@ -40,7 +42,8 @@ class Noise {
     if (a.eps) return load(a.eps, a.space, chunk, buffer_, k);
     const int64_t first = k * a.space.count + chunk.begin;
     if (first < begin_ || first + chunk.size > end_) {
-      const int64_t ahead = a.num_samples == 1 ? smaller(kChunk, block.begin + block.size - chunk.begin) : chunk.size;
+      const int64_t rows = kChunk / chunk.size * chunk.size, rest = block.begin + block.size - chunk.begin;
+      const int64_t ahead = a.num_samples == 1 ? smaller(rows, rest) : chunk.size;
       begin_ = first;
       end_ = first + ahead;
       fill_normal(static_cast<uint64_t>(*a.seed), begin_, ahead, buffer_);
@@ -82,11 +85,10 @@ void reparameterize_kl(const ReparameterizeKl& a) {
       for_each_block(a, [&](const Block& block) {
         T kl_buffer[kBlock];
         Noise<T> noise;
-        T* kl = destination(a.kl.elementwise, a.space, block, kl_buffer);
-        for_each_chunk(a.space, block, [&](const Block& chunk) {
+        const Destination<T> kl = destination(a.kl.elementwise, a.space, block, kl_buffer);
+        for_each_chunk(a.space, block, ahead<T>(a), [&](const Block& chunk) {
           T mu_buffer[kChunk], scale_buffer[kChunk], prior_buffer[2][kChunk], sigma[kChunk], z_buffer[kChunk];
           const int64_t n = chunk.size;
-          prefetch<T>(a, chunk);
           const T* mu = load(a.mu, a.space, chunk, mu_buffer);
           const T* raw = load(a.scale, a.space, chunk, scale_buffer);
           const T* mu_p = load(a.prior_mu, a.space, chunk, prior_buffer[0]);
@@ -99,7 +101,7 @@ void reparameterize_kl(const ReparameterizeKl& a) {
           if (!a.z) return;
           for (int64_t k = 0; k < a.num_samples; ++k) {
             const T* eps = noise.of(a, block, chunk, k);
-            T* z = destination(a.z, a.space, chunk, z_buffer, k);
+            const Destination<T> z = destination(a.z, a.space, chunk, z_buffer, k);
             for (int64_t i = 0; i < n; ++i) z[i] = mu[i] + sigma[i] * eps[i];
             store(a.z, a.space, chunk, z, k);
           }
@@ -175,13 +177,12 @@ void reparameterize_kl_backward(const ReparameterizeKlBackward& a) {
     with_kl(bool(a.grad_kl), bool(a.prior_mu), [&](auto kl, auto prior) {
       for_each_block(a, [&](const Block& block) {
         Noise<T> noise;
-        for_each_chunk(a.space, block, [&](const Block& chunk) {
+        for_each_chunk(a.space, block, ahead<T>(a), [&](const Block& chunk) {
           T mu_buffer[kChunk], scale_buffer[kChunk], prior_buffer[2][kChunk], kl_buffer[kChunk];
           T sum[kChunk], weighted[kChunk], outputs[4][kChunk];
           const int64_t n = chunk.size;
-          T* out[4];
+          Destination<T> out[4];
           for (int i = 0; i < 4; ++i) out[i] = destination(*views[i], a.space, chunk, outputs[i]);
-          prefetch<T>(a, chunk);
           const T *dz = sum, *eps = weighted;
           if (a.grad_z && a.num_samples == 1) {
             eps = noise.of(a, block, chunk, 0);

@@ -159,13 +159,16 @@ FASTVAE_INLINE T* in_place(const View& view, const Space& space, const Range& at
   return one_row ? data + offset_of(view, space, at) : nullptr;
 }
 
-// Asks for the memory that a range has some rows further on: the processor's own prefetching follows an array, but not
-// the halves of rows from page to page. Past the end it does no harm.
+// Asks for the memory of a range that is about to be read. Out of line, so that no hot loop changes for it.
 template <class T>
-FASTVAE_INLINE void prefetch_rows(const View& view, const Space& space, const Range& at, int64_t rows) {
-  if (view.dtype != kCompute<T> || view.layout != Layout::strided || space.rank < 2) return;
-  const T* data = static_cast<const T*>(view.data) + offset_of(view, space, at) + rows * view.strides[space.rank - 2];
-  for (int64_t i = 0; i < at.size; i += 64 / static_cast<int64_t>(sizeof(T))) __builtin_prefetch(data + i);
+__attribute__((noinline)) void prefetch(const View& view, const Space& space, const Range& at) {
+  __asm__ volatile("");  // else the compiler sees no effect, and drops the call
+  constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(T));
+  if (view.dtype != kCompute<T>) return;
+  for_each_run(view, space, at, [&](int64_t offset, int64_t stride, int64_t, int64_t length) {
+    const T* data = static_cast<const T*>(view.data) + offset;
+    for (int64_t i = 0; stride == 1 && i < length; i += kLine) __builtin_prefetch(data + i);
+  });
 }
 
 // The range as contiguous T: in place, else in `buffer`. Null if absent.
@@ -185,16 +188,25 @@ const T* load(const View& view, const Space& space, const Range& at, T* buffer, 
   return buffer;
 }
 
-// Where to compute a range of an output: in place, or `buffer`, which `store` then moves. `buffer` if absent.
+// Where a range of an output is computed: in place, or staged in a buffer for `store` to move.
 template <class T>
-T* destination(const View& view, const Space& space, const Range& at, T* buffer, int64_t lead = 0) {
+struct Destination {
+  T* values;
+  bool staged;
+
+  FASTVAE_INLINE operator T*() const { return values; }
+};
+
+// Staged in `buffer` where the output has another form, or is absent.
+template <class T>
+FASTVAE_INLINE Destination<T> destination(const View& view, const Space& space, const Range& at, T* buffer,
+                                          int64_t lead = 0) {
   T* values = view ? in_place<T>(view, space, at, lead) : nullptr;
-  return values ? values : buffer;
+  return {values ? values : buffer, !values};
 }
 
 template <class T>
-void store(const View& view, const Space& space, const Range& at, const T* values, int64_t lead = 0) {
-  if (!view || in_place<T>(view, space, at, lead) == values) return;
+void scatter_as(const View& view, const Space& space, const Range& at, int64_t lead, const T* values) {
   switch (view.dtype) {
     case DType::f32: scatter<float>(view, space, at, lead, values); break;
     case DType::f64: scatter<double>(view, space, at, lead, values); break;
@@ -204,6 +216,12 @@ void store(const View& view, const Space& space, const Range& at, const T* value
     case DType::boolean:
     case DType::i64: __builtin_unreachable();  // never an output
   }
+}
+
+template <class T>
+FASTVAE_INLINE void store(const View& view, const Space& space, const Range& at, const Destination<T>& from,
+                          int64_t lead = 0) {
+  if (view && from.staged) scatter_as<T>(view, space, at, lead, from.values);
 }
 
 }  // namespace

@@ -8,14 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import Function
+from torch.compiler import is_dynamo_compiling
 
 # Gives the saved tensors, at most once.
 Saved = Callable[[], tuple[Tensor, ...]]
-
-
-def optional(gradient: Tensor | None, wanted: bool) -> Tensor | None:
-    """An op may return an empty tensor for a gradient nobody asked for; autograd takes None."""
-    return gradient if wanted else None
 
 
 class _NoSecondDerivative(Function):
@@ -59,7 +55,7 @@ def differentiable(
     """
 
     def backward_once(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
-        if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+        if is_dynamo_compiling() or not torch.is_grad_enabled():
             return backward(ctx, lambda: ctx.saved_tensors, *grad_outputs)
         saved = ctx.saved_tensors  # once: checkpointing recomputes them for a single reading
         with torch.no_grad():
@@ -90,7 +86,7 @@ def differentiable(
     fast: Callable[..., Any] = super(Function, eager).apply
 
     def apply(*args: Any) -> Any:
-        if torch.compiler.is_compiling():
+        if is_dynamo_compiling():
             return eager.apply(*args)
         return (functorch.apply if torch._C._are_functorch_transforms_active() else fast)(*args)
 

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from fastvae import _ops
-from fastvae._autograd._function import Saved, differentiable, optional
+from fastvae._autograd._function import Saved, differentiable
 from fastvae._options import ScaleForm
 
 
@@ -20,7 +20,7 @@ def _save(ctx: Any, args: tuple[Any, ...], output: Tensor) -> None:
 def _backward(ctx: Any, saved: Saved, grad_log_prob: Tensor) -> tuple[Tensor | None, ...]:
     wanted = ctx.needs_input_grad[:3]
     gradients = _ops.log_normal_backward(grad_log_prob, *saved(), *ctx.options, wanted)
-    return (*map(optional, gradients, wanted), *(None,) * len(ctx.options))
+    return (*gradients, *(None,) * len(ctx.options))
 
 
 _apply = differentiable("log_normal", _ops.log_normal, _save, _backward)

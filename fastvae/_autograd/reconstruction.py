@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.compiler import is_dynamo_compiling
 
 from fastvae import _checks, _ops
-from fastvae._autograd._function import Saved, differentiable, optional
+from fastvae._autograd._function import Saved, differentiable
 
 Results = tuple[Tensor, Tensor | None, Tensor | None]
 
@@ -52,8 +53,8 @@ def _backward(ctx: Any, saved: Saved, grad_loss: Tensor | None, *_: Tensor | Non
         )
     _, of_input, of_target, _, of_log_scale, _, _ = ctx.needs_input_grad
     wanted = (of_input, of_target, of_log_scale)
-    results = _ops.reconstruction_backward(ctx.name, grad_loss, *saved(), *ctx.options, wanted)
-    grad_input, grad_target, grad_log_scale = map(optional, results, wanted)
+    gradients = _ops.reconstruction_backward(ctx.name, grad_loss, *saved(), *ctx.options, wanted)
+    grad_input, grad_target, grad_log_scale = gradients
     return (None, grad_input, grad_target, None, grad_log_scale, None, None)
 
 
@@ -108,4 +109,4 @@ def reconstruction_with_samples(
 
 def _transformed() -> bool:
     """Under torch.compile and functorch a gradient kept between the passes would be one more saved activation."""
-    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    return is_dynamo_compiling() or torch._C._are_functorch_transforms_active()

@@ -7,15 +7,9 @@ from typing import Any
 from torch import Tensor
 
 from fastvae import _ops
-from fastvae._autograd._function import Saved, differentiable, optional
+from fastvae._autograd._function import Saved, differentiable
 from fastvae._noise import Noise
 from fastvae._options import ScaleForm
-
-
-def _used(noise: tuple[Any, ...], options: tuple[Any, ...]) -> tuple[bool, bool]:
-    """Is there a z, is there a KL?"""
-    *_, reduction, _ = options
-    return any(source is not None for source in noise), reduction is not None
 
 
 def _run(*args: Any) -> Any:
@@ -23,26 +17,31 @@ def _run(*args: Any) -> Any:
     return _ops.reparameterize_kl(*operands, *options)
 
 
+def _used(operands: tuple[Any, ...], options: tuple[Any, ...]) -> tuple[bool, bool]:
+    """Is there a z, is there a KL?"""
+    return operands[4] is not None or operands[5] is not None, options[-2] is not None
+
+
 def _save(ctx: Any, args: tuple[Any, ...], outputs: tuple[Tensor | None, Tensor | None]) -> None:
     """mu, scale, prior_mu, prior_scale, eps, seed, options."""
     *operands, ctx.options = args
     ctx.save_for_backward(*operands)
     ctx.set_materialize_grads(False)
-    ctx.used = _used(args[4:6], ctx.options)
-    if not all(ctx.used):
-        unused = [output for output, used in zip(outputs, ctx.used, strict=True) if output is not None and not used]
+    used = _used(args, ctx.options)
+    if not all(used):
+        unused = [output for output, there in zip(outputs, used, strict=True) if output is not None and not there]
         ctx.mark_non_differentiable(*unused)
 
 
 def _backward(ctx: Any, saved: Saved, grad_z: Tensor | None, grad_kl: Tensor | None) -> tuple[Tensor | None, ...]:
+    operands = saved()
     # AOTAutograd fills in zeros for the gradient of an output that has none.
-    used_z, used_kl = ctx.used
+    used_z, used_kl = _used(operands, ctx.options)
     grad_z, grad_kl = grad_z if used_z else None, grad_kl if used_kl else None
     if grad_z is None and grad_kl is None:
         return (None,) * 7
-    wanted = ctx.needs_input_grad[:4]
-    gradients = _ops.reparameterize_kl_backward(grad_z, grad_kl, *saved(), *ctx.options, wanted)
-    return (*map(optional, gradients, wanted), None, None, None)
+    gradients = _ops.reparameterize_kl_backward(grad_z, grad_kl, *operands, *ctx.options, ctx.needs_input_grad[:4])
+    return (*gradients, None, None, None)
 
 
 _apply = differentiable("reparameterize_kl", _run, _save, _backward)
@@ -82,12 +81,11 @@ def _backward_packed(
 ) -> tuple[Tensor | None, ...]:
     if grad_z is None and grad_kl is None:
         return (None,) * 7
-    wanted = ctx.needs_input_grad[:3]
     moments, *rest = saved()
     gradients = _ops.reparameterize_kl_packed_backward(
-        grad_z, grad_kl, moments, *ctx.packing, *rest, *ctx.options, wanted
+        grad_z, grad_kl, moments, *ctx.packing, *rest, *ctx.options, ctx.needs_input_grad[:3]
     )
-    return (*map(optional, gradients, wanted), None, None, None, None)
+    return (*gradients, None, None, None, None)
 
 
 _apply_packed = differentiable("reparameterize_kl_packed", _run_packed, _save_packed, _backward_packed)
