@@ -69,14 +69,11 @@ Tensor tensor_of(py::handle object) {
   if (tensor.device_type != dlpack::kCpu) throw py::type_error("got a tensor of another device; takes cpu");
   const std::optional<DType> dtype = dtype_of(tensor);
   if (!dtype) throw py::type_error("got a tensor of a dtype that no kernel takes");
-  return {object.ptr(), static_cast<char*>(tensor.data) + tensor.byte_offset,
-          *dtype,       tensor.rank,
-          tensor.sizes, tensor.strides};
+  return {object.ptr(),  static_cast<char*>(tensor.data) + tensor.byte_offset, *dtype, tensor.rank, tensor.sizes,
+          tensor.strides};
 }
 
-int torch_threads() {
-  return checked(PyObject_CallNoArgs(torch().get_num_threads)).cast<int>();
-}
+int torch_threads() { return checked(PyObject_CallNoArgs(torch().get_num_threads)).cast<int>(); }
 
 Unpacked::Unpacked(const Tensor& moments, int dim, bool interleaved) : mu(moments), scale(moments) {
   if (!moments.present()) return;

@@ -20,8 +20,8 @@ void with_kl(bool wanted, bool prior, const Visit& visit) {
   visit(Has<true>{}, Has<false>{});
 }
 
-// Asks for the rows of the posterior while their noise is drawn, unless the latent is so small that the layer before has
-// just left it in a cache.
+// Asks for the rows of the posterior while their noise is drawn, unless the latent is so small that the layer before
+// has just left it in a cache.
 template <class T, class Arguments>
 auto ahead(const Arguments& a) {
   constexpr int64_t kCached = 1 << 20;
