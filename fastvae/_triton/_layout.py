@@ -22,7 +22,12 @@ _INT32_ELEMENTS: Final = 2**31 - 2**20
 
 
 class Tiling(NamedTuple):
-    """How programs share the elements. Columns count groups of four where `grouped`, else elements."""
+    """How programs share the elements.
+
+    Columns count groups of four where `grouped`, else elements. Where rows are no whole number of groups, but some
+    operands go on from row to row, a row of the tile may hold `fold` rows, whose groups straddle them: columns then
+    count the elements of one.
+    """
 
     rows: int
     columns: int
@@ -32,23 +37,26 @@ class Tiling(NamedTuple):
     tile_rows: Any
     tile_groups: Any
     grouped: Any
+    fold: Any
     wide: Any
 
 
 class Steps(NamedTuple):
     """The strides of one operand, in units of `unit` elements; a unit of 0 is one value for all.
 
-    A unit of 4 tells the compiler what a stride such as 20 does not: every group starts on a group's boundary.
+    A unit of 4 tells the compiler what a stride such as 20 does not: every group starts on a group's boundary. The
+    lanes of a group may be `shared` by one value.
     """
 
     row_strides: tuple[int, ...]
     column_strides: tuple[int, ...]
     lane_stride: int
     unit: Any
+    shared: Any
 
 
 class Operand(NamedTuple):
-    """A tensor, where it starts (in units) and its strides, as kernels take them."""
+    """A tensor, how many units behind its address it starts, and its strides, as kernels take them."""
 
     pointer: Tensor
     start: int
@@ -73,7 +81,13 @@ def contiguous_strides(shape: Sequence[int]) -> tuple[int, ...]:
 
 @functools.lru_cache(maxsize=4096)
 def plan(
-    shape: tuple[int, ...], strides: tuple[tuple[int, ...], ...], row_dims: int, block: int, widest: int | None = None
+    shape: tuple[int, ...],
+    strides: tuple[tuple[int, ...], ...],
+    row_dims: int,
+    block: int,
+    widest: int | None = None,
+    *,
+    foldable: bool = False,
 ) -> Plan:
     """Tile `shape`, whose first `row_dims` dimensions are rows, in blocks of `block` elements.
 
@@ -83,13 +97,20 @@ def plan(
         row_dims: 0 for one row.
         block: elements a program covers, a power of two.
         widest: columns a program covers at most, a power of two.
+        foldable: may groups straddle rows?
     """
     row_sizes, row_strides = _collapse(shape[:row_dims], [operand[:row_dims] for operand in strides])
     sizes, column_strides = _collapse(*_memory_order(shape[row_dims:], [operand[row_dims:] for operand in strides]))
     rows, columns = math.prod(row_sizes), math.prod(sizes)
-    width = block if row_dims == 0 else min(widest or block, max(LANES, 1 << (columns - 1).bit_length()))
     grouped = sizes[-1] % LANES == 0
-    chunks = -(-columns // width)
+    operands = list(zip(row_strides, column_strides, strict=True))
+    fold = 0
+    if foldable and not grouped and rows * columns % LANES == 0:
+        straddles = any(_goes_on(*operand, row_sizes, sizes) for operand in operands)
+        fold = LANES // math.gcd(columns, LANES) if straddles else 0
+    length = columns * max(fold, 1)
+    width = block if row_dims == 0 else min(widest or block, max(LANES, 1 << (length - 1).bit_length()))
+    chunks = -(-length // width)
     tile_rows = 1 if row_dims == 0 else block // width
     if grouped:
         columns, sizes = columns // LANES, (*sizes[:-1], sizes[-1] // LANES)
@@ -101,11 +122,18 @@ def plan(
         sizes,
         tl.constexpr(tile_rows),
         tl.constexpr(width // LANES),
-        tl.constexpr(grouped),
+        tl.constexpr(grouped or fold > 0),
+        tl.constexpr(fold),
         tl.constexpr(math.prod(shape) >= _INT32_ELEMENTS),
     )
-    steps = tuple(_steps(*operand, grouped) for operand in zip(row_strides, column_strides, strict=True))
-    return Plan(tiling, steps, -(-rows // tile_rows) * chunks)
+    if fold:
+        by_group = _make_steps((length // LANES,), (1,), 1, LANES)
+        steps = tuple(
+            by_group if _goes_on(*operand, row_sizes, sizes) else _steps(*operand, False) for operand in operands
+        )
+    else:
+        steps = tuple(_steps(*operand, grouped) for operand in operands)
+    return Plan(tiling, steps, -(-rows // (tile_rows * max(fold, 1))) * chunks)
 
 
 def _memory_order(
@@ -141,10 +169,24 @@ def _collapse(sizes: Sequence[int], strides: Sequence[Sequence[int]]) -> tuple[t
 def _steps(row_strides: tuple[int, ...], column_strides: tuple[int, ...], grouped: bool) -> Steps:
     *outer, inner = column_strides
     if not any((*row_strides, *column_strides)):
-        return Steps(row_strides, column_strides, 0, tl.constexpr(0))
+        return _make_steps(row_strides, column_strides, 0, 0)
     if not grouped:
-        return Steps(row_strides, column_strides, 0, tl.constexpr(1))
+        return _make_steps(row_strides, column_strides, 0, 1)
     if inner == 1 and not any(stride % LANES for stride in (*row_strides, *outer)):
         by_group = tuple(stride // LANES for stride in row_strides), tuple(stride // LANES for stride in outer)
-        return Steps(by_group[0], (*by_group[1], 1), 1, tl.constexpr(LANES))
-    return Steps(row_strides, (*outer, inner * LANES), inner, tl.constexpr(1))
+        return _make_steps(by_group[0], (*by_group[1], 1), 1, LANES)
+    return _make_steps(row_strides, (*outer, inner * LANES), inner, 1, shared=inner == 0)
+
+
+def _goes_on(
+    row_strides: tuple[int, ...], column_strides: tuple[int, ...], row_sizes: tuple[int, ...], sizes: tuple[int, ...]
+) -> bool:
+    """Does an operand lie without gaps, from one row to the next too?"""
+    _, (steps,) = _collapse((*row_sizes, *sizes), [(*row_strides, *column_strides)])
+    return steps == (1,)
+
+
+def _make_steps(
+    row_strides: tuple[int, ...], column_strides: tuple[int, ...], lane_stride: int, unit: int, *, shared: bool = False
+) -> Steps:
+    return Steps(row_strides, column_strides, lane_stride, tl.constexpr(unit), tl.constexpr(shared))

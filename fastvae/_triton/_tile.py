@@ -21,10 +21,23 @@ def locate_at(tiling, row_block, chunk):
     row = row_block * tiling.tile_rows + tl.arange(0, tiling.tile_rows)[:, None, None]
     column = chunk * tiling.tile_groups + tl.arange(0, tiling.tile_groups)[None, :, None]
     lane = tl.arange(0, 4)[None, None, :]
-    if not tiling.grouped:
-        column = column * 4 + lane
-    mask = (row < tiling.rows) & (column < tiling.columns)
+    if tiling.fold > 0:
+        element = column * 4 + lane
+        mask = (element < tiling.fold * tiling.columns) & (_unfolded(row, element, tiling) < tiling.rows)
+    else:
+        if not tiling.grouped:
+            column = column * 4 + lane
+        mask = (row < tiling.rows) & (column < tiling.columns)
     return row, column, lane, mask
+
+
+@triton.jit
+def _unfolded(row, element, tiling):
+    """The row of an element of a row of the tile, which may hold several."""
+    if tiling.fold == 1:
+        return row
+    else:
+        return row * tiling.fold + element // tiling.columns
 
 
 @triton.jit
@@ -32,8 +45,7 @@ def _dot(index, sizes, strides):
     """The offset of a row-major `index` into `sizes`: its digits times the strides."""
     rank: tl.constexpr = len(sizes)
     offset = tl.zeros(index.shape, tl.int64)
-    for inner in tl.static_range(rank - 1):
-        dim: tl.constexpr = rank - 1 - inner
+    for dim in tl.static_range(rank - 1, 0, -1):
         offset += (index % sizes[dim]).to(tl.int64) * strides[dim]
         index = index // sizes[dim]
     return offset + index.to(tl.int64) * strides[0]
@@ -41,17 +53,28 @@ def _dot(index, sizes, strides):
 
 @triton.jit
 def units(steps, tiling, at):
-    """The offset of each element's group (or of the element, where nothing is grouped), in units."""
-    return _dot(at[0], tiling.row_sizes, steps.row_strides) + _dot(at[1], tiling.column_sizes, steps.column_strides)
+    """The offset of each element's group (or of the element, where the operand has no groups), in units."""
+    if tiling.fold > 0:
+        if steps.unit == 4:
+            return at[0].to(tl.int64) * steps.row_strides[0] + at[1]
+        else:
+            element = at[1] * 4 + at[2]
+            rows = _dot(_unfolded(at[0], element, tiling), tiling.row_sizes, steps.row_strides)
+            if tiling.fold > 1:
+                element = element % tiling.columns
+            return rows + _dot(element, tiling.column_sizes, steps.column_strides)
+    else:
+        rows = _dot(at[0], tiling.row_sizes, steps.row_strides)
+        return rows + _dot(at[1], tiling.column_sizes, steps.column_strides)
 
 
 @triton.jit
 def offsets(steps, start, tiling, at):
-    """The offset of each element, `start` units further on."""
-    if tiling.grouped:
-        return (units(steps, tiling, at) + start) * steps.unit + at[2] * steps.lane_stride
-    else:
-        return units(steps, tiling, at) + start
+    """The offset of each element, `start` units further on; one for four where lanes share it."""
+    offset = (units(steps, tiling, at) + start) * steps.unit
+    if tiling.grouped and not steps.shared and (tiling.fold == 0 or steps.unit == 4):
+        offset += at[2] * steps.lane_stride
+    return offset
 
 
 @triton.jit
@@ -76,7 +99,10 @@ def load_at(operand, further, tiling, at, dtype: tl.constexpr):
         return convert(tl.load(operand.pointer + further), dtype)
     else:
         pointers = operand.pointer + further + offsets(operand.steps, operand.start, tiling, at)
-        return convert(tl.load(pointers, mask=at[3], other=0), dtype)
+        value = convert(tl.load(pointers, mask=at[3], other=0), dtype)
+        if operand.steps.shared:
+            value = tl.broadcast_to(value, (tiling.tile_rows, tiling.tile_groups, 4))
+        return value
 
 
 @triton.jit
@@ -102,9 +128,22 @@ def store(operand, tiling, at, value):
 def store_sums(partials, tiling, at, value):
     """One sum a row of the tile, into `partials[row, chunk]`."""
     present = tl.where(at[3], value, 0.0)
-    sums = tl.sum(tl.sum(present, axis=2), axis=1)
+    if tiling.fold > 1:
+        of = (at[1] * 4 + at[2]) // tiling.columns
+        for folded in tl.static_range(tiling.fold):
+            _store_row_sums(partials, tiling, tl.where(of == folded, present, 0.0), folded)
+    else:
+        _store_row_sums(partials, tiling, present, 0)
+
+
+@triton.jit
+def _store_row_sums(partials, tiling, value, folded: tl.constexpr):
+    """The sums over the rows of the tile, which hold one row each, or the one numbered `folded` of several."""
+    sums = tl.sum(tl.sum(value, axis=2), axis=1)
     program = tl.program_id(0)
     if tiling.wide:
         program = program.to(tl.int64)
     row = (program // tiling.chunks) * tiling.tile_rows + tl.arange(0, tiling.tile_rows)
+    if tiling.fold > 1:
+        row = row * tiling.fold + folded
     tl.store(partials + row.to(tl.int64) * tiling.chunks + program % tiling.chunks, sums, mask=row < tiling.rows)
