@@ -261,5 +261,6 @@ PYBIND11_MODULE(_C, m) {
   m.def("normal", fastvae::normal);
   m.def("alike", fastvae::alike);
   m.def("plain_device", fastvae::plain_device);
+  m.def("layouts", fastvae::layouts);
   m.def("capability", [] { return fastvae::kernels().name; });
 }

@@ -114,4 +114,26 @@ py::object plain_device(const py::tuple& arguments) {
   return device ? py::object(py::str(device)) : py::none();
 }
 
+py::bytes layouts(const py::tuple& tensors) {
+  std::string key;
+  const auto append = [&](const void* data, size_t bytes) { key.append(static_cast<const char*>(data), bytes); };
+  for (const py::handle object : tensors) {
+    if (object.is_none()) {
+      key.push_back('-');
+      continue;
+    }
+    if (!PyObject_TypeCheck(object.ptr(), torch().tensor))
+      throw py::type_error(std::string("got ") + Py_TYPE(object.ptr())->tp_name + "; takes a torch.Tensor or None");
+    dlpack::Tensor tensor;
+    if (torch().api->tensor_from_object(object.ptr(), &tensor) != 0) throw py::error_already_set();
+    const auto address = reinterpret_cast<uintptr_t>(tensor.data) + tensor.byte_offset;
+    const int32_t head[] = {tensor.code,      tensor.bits, tensor.device_type,
+                            tensor.device_id, tensor.rank, static_cast<int32_t>(address % 16)};
+    append(head, sizeof head);
+    append(tensor.sizes, tensor.rank * sizeof *tensor.sizes);
+    append(tensor.strides, tensor.rank * sizeof *tensor.strides);
+  }
+  return py::bytes(key);
+}
+
 }  // namespace fastvae

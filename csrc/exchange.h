@@ -49,6 +49,10 @@ bool alike(pybind11::handle first, pybind11::handle second);
 // kernel on memory: a tensor that is of a subclass, has no memory or a pending sign, or a mode, transform or trace.
 pybind11::object plain_device(const pybind11::tuple& arguments);
 
+// The dtypes, devices, sizes, strides and alignments (mod 16) of tensors and Nones on any device: a key for what was
+// prepared for their like.
+pybind11::bytes layouts(const pybind11::tuple& tensors);
+
 }  // namespace fastvae
 
 template <>

@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_map
 from triton_support import LAYOUTS, interpreted, laid_out, normal, uniform
 
 from fastvae import _ops, _triton
-from fastvae._triton import _launch, _layout, reduce
+from fastvae._triton import _launch, _layout, _operands, reduce
 
 FORM = ("logvar", -5.0, 5.0, 0.0, 0.0)
 
@@ -89,7 +89,7 @@ def test_every_op_is_there() -> None:
 @pytest.mark.parametrize("terms", [1, 8191, 8192, 8193, 100_000])
 def test_partial_sums_add_up_at_any_number_of_levels(terms: int) -> None:
     partials, out = uniform(terms, grad=False), torch.empty(())
-    reduce.total(partials, out, _launch.float_bits(1 / 3))
+    reduce.total(partials, out, _operands.float_bits(1 / 3))
     exact = partials.double().sum() / 3
     assert abs(out.double() - exact) <= torch.finfo(torch.float32).eps * exact
 
@@ -108,13 +108,26 @@ def test_dimensions_collapse_where_all_operands_step_alike() -> None:
     assert scalar.steps[1].unit.value == 0
 
 
+def test_short_rows_fold_where_groups_straddle_them() -> None:
+    contiguous, packed = (10, 1), (20, 1)
+    flat = _layout.plan((6, 10), (packed, contiguous), 0, 64, foldable=True)
+    assert (flat.tiling.fold.value, [steps.unit.value for steps in flat.steps]) == (1, [1, 4])
+    rows = _layout.plan((6, 10), (packed, contiguous), 1, 64, foldable=True)
+    assert (rows.tiling.fold.value, rows.programs) == (2, 2)
+    odd = _layout.plan((8, 3), ((6, 1), (3, 1)), 1, 64, foldable=True)
+    assert odd.tiling.fold.value == 4
+    # Nothing that could straddle rows: a straddling group would be of no element's use.
+    assert _layout.plan((6, 10), (packed, packed), 1, 64, foldable=True).tiling.fold.value == 0
+    assert _layout.plan((3, 3), ((3, 1), (6, 1)), 1, 64, foldable=True).tiling.fold.value == 0
+
+
 @pytest.mark.parametrize("block", [16, 64])
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_results_do_not_depend_on_the_block(block: int, layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = cases(layout)["reparameterize_kl"]
     with interpreted():
         z, kl = _ops.reparameterize_kl(*arguments)
-        monkeypatch.setattr(_launch, "block", lambda like: block)
+        monkeypatch.setattr(_launch, "blocking", lambda like: _launch.Blocking(block, 128))
         other_z, other_kl = _ops.reparameterize_kl(*arguments)
     assert torch.equal(z, other_z)
     torch.testing.assert_close(kl, other_kl, rtol=3e-7, atol=0)

@@ -104,7 +104,7 @@ def test_eps_belongs_to_the_logical_index_in_any_layout(layout: str) -> None:
 
 @pytest.mark.parametrize("block", [64, 256])
 def test_eps_does_not_depend_on_the_block(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_launch, "block", lambda like: block)
+    monkeypatch.setattr(_launch, "blocking", lambda like: _launch.Blocking(block, 128))
     for shape in ((5, 20), (3, 33)):
         eps = _eps(11, torch.zeros(shape))
         np.testing.assert_array_equal(eps.flatten().numpy(), reference.normal(11, eps.numel()))

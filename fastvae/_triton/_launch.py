@@ -1,51 +1,63 @@
-"""What every launch shares: block sizes, operands, the device check and upstream gradients."""
+"""Launches of kernels: planned and compiled once for a layout, then only addresses change.
+
+Triton's own launcher finds out at every call what its arguments are, which takes longer than a small kernel runs. Here
+one C++ call says how all operands lie; if they lay so before, their addresses are passed on.
+"""
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+from triton.runtime.driver import driver
 
-from fastvae._options import reduction_scale
+from fastvae import _C
+from fastvae._options import ScaleForm
 from fastvae._outputs import compute_dtype
 from fastvae._triton import _layout
 from fastvae._triton._layout import LANES, Operand, Plan, Steps
+from fastvae._triton.scale_forms import compile_time
 
 INTERPRETED: Final = bool(triton.knobs.runtime.interpret)
 """Whether the kernels were built for Triton's interpreter, which pays for programs rather than elements."""
 
-_BLOCKS: Final = {8: 512, 4: 1024, 2: 1024}
-"""Elements a program covers, by the size of one: two vector loads an operand and thread, and registers to spare."""
+_ALIGNMENT: Final = 16
+_MAX_LAUNCHES: Final = 4096
 
 
-def block(like: Tensor) -> int:
-    """The elements one program covers."""
-    return 4096 if INTERPRETED else _BLOCKS[like.element_size()]
+class Blocking(NamedTuple):
+    """The elements that one program covers, and the threads that share them."""
+
+    elements: int
+    threads: int
 
 
-def kernel_dtype(like: Tensor) -> Any:
-    """The Triton dtype of arithmetic on `like`."""
-    return tl.float64 if compute_dtype(like) == torch.float64 else tl.float32
+_INTERPRETED: Final = Blocking(4096, 128)
+# A vector load an operand and thread.
+_SMALL: Final = Blocking(256, 64)
+# By the size of an element: two vector loads, and registers to spare.
+_LARGE: Final = {8: Blocking(512, 128), 4: Blocking(1024, 128), 2: Blocking(1024, 128)}
+# From so many elements on, blocks of `_LARGE` leave no multiprocessor of a large device idle.
+_FULL_DEVICE: Final = 2**17
 
 
-def run(kernel: Any, programs: int, like: Tensor, *args: Any, **options: Any) -> None:
-    """Launch `kernel` on the device of `like`.
-
-    Raises:
-        RuntimeError: a CPU tensor without the interpreter.
-    """
-    check_device(like)
-    with torch.cuda.device_of(like):
-        kernel[(programs,)](*args, **options)
+def blocking(like: Tensor) -> Blocking:
+    """How programs cover tensors of this size and dtype: a table, not a search at run time."""
+    if INTERPRETED:
+        return _INTERPRETED
+    return _SMALL if like.numel() < _FULL_DEVICE else _LARGE[like.element_size()]
 
 
 def check_device(like: Tensor) -> None:
-    """CPU tensors need the interpreter."""
+    """CPU tensors need the interpreter.
+
+    Raises:
+        RuntimeError: a CPU tensor without it.
+    """
     if like.device.type == "cpu" and not INTERPRETED:
         raise RuntimeError(
             "backend: got 'triton' for a CPU tensor; takes TRITON_INTERPRET=1 in the environment, set before triton is "
@@ -53,74 +65,164 @@ def check_device(like: Tensor) -> None:
         )
 
 
-def operands(
-    tensors: Sequence[Tensor | None], row_dims: int, *, logical: bool = False
-) -> tuple[Plan, list[Operand | None]]:
-    """The plan for tensors of one shape and the operands of a kernel, None for None.
+class _Place(NamedTuple):
+    """How an operand lies: its steps, and where they count from, so many groups and bytes before its first element."""
 
-    With `logical` the plan's last steps are those of the row-major index.
+    steps: Steps
+    groups: int
+    bytes: int
+
+    def view(self, tensor: Tensor) -> Operand:
+        """The operand for a kernel that is to be compiled, or interpreted."""
+        if self.groups:
+            tensor = tensor.as_strided((1,), (1,), tensor.storage_offset() - self.groups * LANES)
+        return Operand(tensor, self.groups, self.steps)
+
+    def address(self, tensor: Tensor) -> tuple[int, int, Steps]:
+        """The operand for a compiled kernel."""
+        return tensor.data_ptr() - self.bytes, self.groups, self.steps
+
+
+def _place(operand: Tensor, steps: Steps) -> _Place:
+    """Triton knows an address as a multiple of 16 bytes or not at all: a group's boundary counts from one that is."""
+    group = LANES * operand.element_size()
+    beyond = operand.data_ptr() % _ALIGNMENT
+    begins = operand.storage_offset() * operand.element_size() >= beyond
+    if steps.unit.value == LANES and beyond % group == 0 and begins:
+        return _Place(steps, beyond // group, beyond)
+    return _Place(steps, 0, 0)
+
+
+class Launch:
+    """A kernel with all its arguments but the tensors.
+
+    Args:
+        function: the jitted function, whose first parameters are the tensors.
+        programs: how many run.
+        places: of each tensor, or None for one that the kernel takes as a pointer.
+        rest: what the function takes behind the tensors.
+        options: Triton's, such as num_warps.
     """
-    like = tensors[0]
-    assert like is not None
-    strides = [tensor.stride() for tensor in tensors if tensor is not None]
-    if logical:
-        strides.append(_layout.contiguous_strides(like.shape))
-    plan = _layout.plan(tuple(like.shape), tuple(strides), row_dims, block(like))
-    steps = iter(plan.steps)
-    return plan, [None if tensor is None else operand(tensor, next(steps)) for tensor in tensors]
+
+    def __init__(
+        self, function: Any, programs: int, places: Sequence[_Place | None], rest: tuple[Any, ...], **options: Any
+    ) -> None:
+        self._function = function
+        self._programs = programs
+        self._places = places
+        self._rest = rest
+        self._options = options
+        self._compiled: Callable[..., None] | None = None
+
+    def __call__(self, *tensors: Tensor | None) -> None:
+        """Run on tensors that lie as `places` say, the first of which is present; None where the kernel takes none."""
+        like = tensors[0]
+        assert like is not None
+        device = like.get_device()
+        if device < 0 or device == driver.active.get_current_device():
+            self._run(tensors)
+        else:
+            with torch.cuda.device(device):
+                self._run(tensors)
+
+    def _run(self, tensors: tuple[Tensor | None, ...]) -> None:
+        pairs = zip(tensors, self._places, strict=True)
+        if self._compiled is not None:
+            addresses = [
+                None if tensor is None else tensor.data_ptr() if place is None else place.address(tensor)
+                for tensor, place in pairs
+            ]
+            self._compiled(*addresses, *self._rest)
+            return
+        views = [tensor if tensor is None or place is None else place.view(tensor) for tensor, place in pairs]
+        compiled = self._function[(self._programs,)](*views, *self._rest, **self._options)
+        if not INTERPRETED:
+            self._compiled = compiled[(self._programs, 1, 1)]
 
 
-def operand(tensor: Tensor, steps: Steps) -> Operand:
-    """A view into an aligned storage starts there: Triton knows a pointer as aligned to 16 bytes or not at all."""
-    start = tensor.storage_offset()
-    if steps.unit.value == LANES and tensor.data_ptr() % 16 and start % LANES == 0:
-        return Operand(tensor.as_strided((1,), (1,), 0), start // LANES, steps)
-    return Operand(tensor, 0, steps)
+class Kernel:
+    """A kernel over operands of one shape, and its launches.
 
+    Its function takes the operands, other pointers, the tiling, the steps of the row-major index where it is `logical`,
+    further arguments, and the dtype of its arithmetic.
 
-def upstream(gradient: Tensor, shape: torch.Size, reduction: str, batch_dims: int) -> Tensor:
-    """The gradient of a reduced loss as a view of the unreduced shape."""
-    if reduction == "sample":
-        gradient = gradient[(..., *(None,) * (len(shape) - batch_dims))]
-    return gradient.expand(shape)
+    Args:
+        function: the jitted function.
+        pointers: how many parameters are neither operands nor behind the tiling.
+        logical: does it want the row-major index of its elements?
+        contract: may a product and a sum become one instruction? Not where noise is drawn.
+        programs: how many share a plan.
+    """
 
+    def __init__(
+        self,
+        function: Any,
+        *,
+        pointers: int = 0,
+        logical: bool = False,
+        contract: bool = True,
+        programs: Callable[[Plan], int] = lambda plan: plan.programs,
+    ) -> None:
+        self._function = function
+        self._pointers = pointers
+        self._logical = logical
+        self._contract = contract
+        self._programs = programs
+        self._launches: dict[tuple[Any, ...], tuple[Plan, Launch]] = {}
 
-def factor(reduction: str, shape: torch.Size, batch_dims: int) -> int:
-    """What a sum over everything is multiplied by, as `float_bits`."""
-    return float_bits(reduction_scale(reduction, shape.numel(), shape[:batch_dims].numel()))
+    def over(
+        self,
+        operands: Sequence[Tensor | None],
+        row_dims: int,
+        *arguments: Any,
+        beside: Sequence[Tensor | None] = (),
+        widest: int | None = None,
+    ) -> tuple[Plan, Launch]:
+        """How programs share the elements, and the launch for operands that lie like these.
 
+        Args:
+            operands: the first one present.
+            row_dims: the leading dimensions that are rows; 0 for one row.
+            arguments: hashable, scale forms as such.
+            beside: a tensor, or None, for each pointer that may be absent, of another dtype, or not aligned as a
+                fresh tensor is: the pointer itself, or the result that it leads to.
+            widest: columns a program covers at most.
+        """
+        if INTERPRETED:
+            return self._planned(operands, row_dims, arguments, widest)
+        key = (_C.layouts((*operands, *beside)), row_dims, arguments, widest)
+        planned = self._launches.get(key)
+        if planned is None:
+            if len(self._launches) == _MAX_LAUNCHES:
+                self._launches.clear()
+            planned = self._launches[key] = self._planned(operands, row_dims, arguments, widest)
+        return planned
 
-def float_bits(value: float) -> int:
-    """The bits of a float64: Triton would pass a Python float as a float32."""
-    bits: int = struct.unpack("<q", struct.pack("<d", value))[0]
-    return bits
-
-
-def expanded(operands: Iterable[Tensor | None], shape: torch.Size) -> list[Tensor | None]:
-    """Each operand as a view of `shape`."""
-    return [None if operand is None else operand.expand(shape) for operand in operands]
-
-
-def zero(gradients: Iterable[Tensor | None]) -> None:
-    """The gradients of nothing."""
-    for gradient in gradients:
-        if gradient is not None:
-            gradient.zero_()
-
-
-def full_gradient(gradient: Tensor | None, like: Tensor) -> Tensor | None:
-    """Where a kernel writes the gradient of an operand that broadcasts to `like`: `gradient` itself if it need not."""
-    if gradient is None or gradient.shape == like.shape:
-        return gradient
-    return torch.empty_like(like, dtype=compute_dtype(like))
-
-
-def narrow(written: Tensor | None, gradient: Tensor | None) -> None:
-    """Sum what a kernel wrote at the full shape into the operand's own `gradient`, in float64."""
-    if written is not None and gradient is not None and written is not gradient:
-        lead = written.dim() - gradient.dim()
-        kept = (1,) * lead + tuple(gradient.shape)
-        summed = [dim for dim, (size, full) in enumerate(zip(kept, written.shape, strict=True)) if size != full]
-        if summed:
-            written = written.sum(summed, keepdim=True, dtype=torch.float64)
-        gradient.copy_(written.reshape(gradient.shape))
+    def _planned(
+        self, operands: Sequence[Tensor | None], row_dims: int, arguments: tuple[Any, ...], widest: int | None
+    ) -> tuple[Plan, Launch]:
+        like = operands[0]
+        assert like is not None
+        check_device(like)
+        block, threads = blocking(like)
+        strides = [operand.stride() for operand in operands if operand is not None]
+        if self._logical:
+            strides.append(_layout.contiguous_strides(like.shape))
+        plan = _layout.plan(tuple(like.shape), tuple(strides), row_dims, block, widest, foldable=self._logical)
+        steps = iter(plan.steps)
+        places = [None if operand is None else _place(operand, next(steps)) for operand in operands]
+        rest = (
+            plan.tiling,
+            *steps,
+            *(compile_time(value) if isinstance(value, ScaleForm) else value for value in arguments),
+            tl.float64 if compute_dtype(like) == torch.float64 else tl.float32,
+        )
+        launch = Launch(
+            self._function,
+            self._programs(plan),
+            [*places, *(None,) * self._pointers],
+            rest,
+            num_warps=1 if INTERPRETED else threads // driver.active.get_current_target().warp_size,
+            enable_fp_fusion=self._contract,
+        )
+        return plan, launch

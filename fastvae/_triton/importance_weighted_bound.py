@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
 from fastvae import _outputs
-from fastvae._triton import _launch, _layout, _tile
+from fastvae._triton import _tile
+from fastvae._triton._launch import Kernel
 from fastvae._triton._layout import Plan
 from fastvae._triton.elementary import exp, log
 
@@ -62,22 +65,29 @@ def _backward(log_w, upstream, grad, tiling, dtype: tl.constexpr):
         chunk += 1
 
 
-def _plan(dim: int, *tensors: Tensor) -> tuple[Plan, list[_layout.Operand]]:
-    """Rows of samples: `dim` last, everything before it a row."""
+def _row_blocks(plan: Plan) -> int:
+    """A program walks over all chunks of its rows."""
+    return plan.programs // plan.tiling.chunks
+
+
+_FORWARD: Final = Kernel(_forward, pointers=1, programs=_row_blocks)
+_BACKWARD: Final = Kernel(_backward, programs=_row_blocks)
+
+
+def _rows(dim: int, *tensors: Tensor) -> tuple[list[Tensor], int, int | None]:
+    """The operands with `dim` last, everything before it a row, and the columns that a program covers at most."""
     samples_last = [tensor.movedim(dim, -1) for tensor in tensors]
-    shape, strides = samples_last[0].shape, tuple(tensor.stride() for tensor in samples_last)
-    widest = None if strides[0][-1] == 1 else _STRIDED_WIDTH
-    plan = _layout.plan(tuple(shape), strides, len(shape) - 1, _launch.block(tensors[0]), widest)
-    return plan, [_launch.operand(*pair) for pair in zip(samples_last, plan.steps, strict=True)]
+    side_by_side = samples_last[0].stride(-1) == 1
+    return samples_last, tensors[0].dim() - 1, None if side_by_side else _STRIDED_WIDTH
 
 
 def importance_weighted_bound(log_w: Tensor, dim: int) -> Tensor:
     """logsumexp(log_w) - log K along `dim`."""
     bound = _outputs.importance_weighted_bound(log_w, dim)
     if bound.numel():
-        plan, operands = _plan(dim, log_w)
-        programs, dtype = plan.programs // plan.tiling.chunks, _launch.kernel_dtype(log_w)
-        _launch.run(_forward, programs, log_w, *operands, bound, plan.tiling, log_w.shape[dim], dtype=dtype)
+        operands, row_dims, widest = _rows(dim, log_w)
+        _, launch = _FORWARD.over(operands, row_dims, log_w.shape[dim], widest=widest)
+        launch(*operands, bound)
     return bound
 
 
@@ -88,7 +98,8 @@ def importance_weighted_bound_backward(grad_bound: Tensor, log_w: Tensor, bound:
     """
     grad = torch.empty_like(log_w)
     if log_w.numel():
-        plan, operands = _plan(dim, log_w, grad_bound.unsqueeze(dim).expand(log_w.shape), grad)
-        programs, dtype = plan.programs // plan.tiling.chunks, _launch.kernel_dtype(log_w)
-        _launch.run(_backward, programs, log_w, *operands, plan.tiling, dtype=dtype)
+        upstream = grad_bound.unsqueeze(dim).expand(log_w.shape)
+        operands, row_dims, widest = _rows(dim, log_w, upstream, grad)
+        _, launch = _BACKWARD.over(operands, row_dims, widest=widest)
+        launch(*operands)
     return grad

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import triton
 import triton.language as tl
@@ -10,7 +10,8 @@ from torch import Tensor
 
 from fastvae import _outputs
 from fastvae._options import Density
-from fastvae._triton import _launch, _tile, reduce, scale_forms
+from fastvae._triton import _operands, _tile, reduce, scale_forms
+from fastvae._triton._launch import Kernel
 from fastvae._triton.elementary import constant_like
 
 
@@ -51,6 +52,10 @@ def _backward(z, mu, scale, upstream, grad_z, grad_mu, grad_scale, tiling, facto
         _tile.store(grad_z, tiling, at, along_z)
 
 
+_FORWARD: Final = Kernel(_forward, pointers=1)
+_BACKWARD: Final = Kernel(_backward)
+
+
 def log_normal(*density: Any) -> Tensor:
     """log N(z; mu, sigma^2), reduced; the standard normal without mu and scale. Arguments: `Density`'s."""
     options = Density(*density)
@@ -59,21 +64,10 @@ def log_normal(*density: Any) -> Tensor:
     if z.numel() == 0:
         reduce.of_nothing(out, reduction, z.shape[:batch_dims].numel())
         return out
-    plan, operands = _launch.operands(
-        (z, *_launch.expanded(options[1:3], z.shape), out if reduction == "none" else None),
-        batch_dims if reduction == "sample" else 0,
-    )
+    operands = (z, *_operands.expanded(options[1:3], z.shape), out if reduction == "none" else None)
+    plan, launch = _FORWARD.over(operands, batch_dims if reduction == "sample" else 0, options.form)
     partials = None if reduction == "none" else reduce.partial_sums(plan, out, reduction)
-    _launch.run(
-        _forward,
-        plan.programs,
-        z,
-        *operands,
-        partials,
-        plan.tiling,
-        scale_forms.compile_time(options.form),
-        dtype=_launch.kernel_dtype(z),
-    )
+    launch(*operands, partials)
     if partials is not None:
         reduce.finish(partials, out, reduction, z.shape, batch_dims)
     return out
@@ -87,21 +81,14 @@ def log_normal_backward(grad_log_prob: Tensor, *density: Any) -> tuple[Tensor | 
     gradients = _outputs.gradients(wanted, *options[:3])
     to_z, *narrowed = gradients
     if z.numel() == 0:
-        _launch.zero(gradients)
+        _operands.zero(gradients)
         return gradients
-    written = [_launch.full_gradient(gradient, z) for gradient in narrowed]
-    upstream = _launch.upstream(grad_log_prob, z.shape, options.reduction, options.batch_dims)
-    plan, operands = _launch.operands((z, *_launch.expanded(options[1:3], z.shape), upstream, to_z, *written), 0)
-    _launch.run(
-        _backward,
-        plan.programs,
-        z,
-        *operands,
-        plan.tiling,
-        _launch.factor(options.reduction, z.shape, options.batch_dims),
-        scale_forms.compile_time(options.form),
-        dtype=_launch.kernel_dtype(z),
-    )
+    written = [_operands.full_gradient(gradient, z) for gradient in narrowed]
+    upstream = _operands.upstream(grad_log_prob, z.shape, options.reduction, options.batch_dims)
+    operands = (z, *_operands.expanded(options[1:3], z.shape), upstream, to_z, *written)
+    factor = _operands.factor(options.reduction, z.shape, options.batch_dims)
+    _, launch = _BACKWARD.over(operands, 0, factor, options.form)
+    launch(*operands)
     for value, narrowed_gradient in zip(written, narrowed, strict=True):
-        _launch.narrow(value, narrowed_gradient)
+        _operands.narrow(value, narrowed_gradient)
     return gradients

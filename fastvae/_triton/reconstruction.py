@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import torch
 import triton
@@ -10,7 +10,8 @@ import triton.language as tl
 from torch import Tensor
 
 from fastvae import _outputs
-from fastvae._triton import _launch, _tile, likelihoods, reduce
+from fastvae._triton import _operands, _tile, likelihoods, reduce
+from fastvae._triton._launch import Kernel
 
 _SCALE_PROGRAMS = 2048
 """Enough to fill a device. Most upstream gradients are 1, where each program only costs its launch."""
@@ -70,14 +71,20 @@ def _backward(
 
 
 @triton.jit
-def _scale(grad, upstream, tiling, tiles, dtype: tl.constexpr):
+def _scale(grad, upstream, tiling, dtype: tl.constexpr):
     factor = _tile.convert(tl.load(upstream), dtype)
     if factor != 1.0:
         tile = tl.program_id(0)
+        tiles = tl.cdiv(tiling.rows, tiling.tile_rows) * tiling.chunks
         while tile < tiles:
             at = _tile.locate_at(tiling, tile.to(tl.int64) // tiling.chunks, tile.to(tl.int64) % tiling.chunks)
             _tile.store(grad, tiling, at, _tile.load(grad, tiling, at, dtype) * factor)
             tile += tl.num_programs(0)
+
+
+_FORWARD: Final = Kernel(_forward, pointers=1)
+_BACKWARD: Final = Kernel(_backward, pointers=1)
+_SCALE: Final = Kernel(_scale, pointers=1, programs=lambda plan: min(plan.programs, _SCALE_PROGRAMS))
 
 
 def _bytes(value: Tensor) -> Tensor:
@@ -100,11 +107,11 @@ class Pair(NamedTuple):
     def operands(self) -> tuple[Tensor | None, ...]:
         """input, target, weight and log_scale in the shape of the input."""
         weight = None if self.weight is None else _bytes(self.weight)
-        return self.input, _bytes(self.target), *_launch.expanded((weight, self.log_scale), self.input.shape)
+        return self.input, _bytes(self.target), *_operands.expanded((weight, self.log_scale), self.input.shape)
 
     @property
     def factor(self) -> int:
-        return _launch.factor(self.reduction, self.input.shape, self.batch_dims)
+        return _operands.factor(self.reduction, self.input.shape, self.batch_dims)
 
     @property
     def is_byte(self) -> bool:
@@ -120,27 +127,13 @@ def _run(name: str, pair: Pair, loss: Tensor, per_sample: Tensor | None, grad: T
             per_sample.zero_()
         return
     samples = loss if reduction == "sample" else per_sample
-    plan, operands = _launch.operands(
-        (*pair.operands, loss if reduction == "none" else None, grad), 0 if samples is None else pair.batch_dims
-    )
-    partials = None
-    if samples is not None:
-        partials = reduce.partial_sums(plan, samples, "sample")
-    elif reduction != "none":
-        partials = reduce.partial_sums(plan, loss, reduction)
-    _launch.run(
-        _forward,
-        plan.programs,
-        input,
-        *operands,
-        partials,
-        plan.tiling,
-        pair.factor,
-        name=name,
-        full=pair.full,
-        is_byte=pair.is_byte,
-        dtype=_launch.kernel_dtype(input),
-    )
+    operands = (*pair.operands, loss if reduction == "none" else None, grad)
+    rows = 0 if samples is None else pair.batch_dims
+    summed = samples if samples is not None else loss if reduction != "none" else None
+    plan, launch = _FORWARD.over(operands, rows, pair.factor, name, pair.full, pair.is_byte, beside=(summed,))
+    kept = "sample" if samples is not None else reduction
+    partials = None if summed is None else reduce.partial_sums(plan, summed, kept)
+    launch(*operands, partials)
     if partials is not None and samples is not None:
         reduce.samples(partials, samples)
     if partials is not None and reduction not in ("none", "sample"):
@@ -175,35 +168,24 @@ def reconstruction_backward(name: str, grad_loss: Tensor, *arguments: Any) -> tu
     input = pair.input
     gradients = _outputs.gradients(wanted, input, pair.target, pair.log_scale)
     if input.numel() == 0:
-        _launch.zero(gradients)
+        _operands.zero(gradients)
         return gradients
     to_input, to_target, to_log_scale = gradients
     shared = to_log_scale is not None and to_log_scale.numel() == 1
-    written = None if shared else _launch.full_gradient(to_log_scale, input)
-    upstream = _launch.upstream(grad_loss, input.shape, pair.reduction, pair.batch_dims)
-    plan, operands = _launch.operands((*pair.operands, upstream, to_input, to_target, written), 0)
+    written = None if shared else _operands.full_gradient(to_log_scale, input)
+    upstream = _operands.upstream(grad_loss, input.shape, pair.reduction, pair.batch_dims)
+    operands = (*pair.operands, upstream, to_input, to_target, written)
+    plan, launch = _BACKWARD.over(operands, 0, pair.factor, name, pair.is_byte, beside=(to_log_scale,))
     partials = reduce.partial_sums(plan, input, "sum") if shared else None
-    _launch.run(
-        _backward,
-        plan.programs,
-        input,
-        *operands,
-        partials,
-        plan.tiling,
-        pair.factor,
-        name=name,
-        is_byte=pair.is_byte,
-        dtype=_launch.kernel_dtype(input),
-    )
+    launch(*operands, partials)
     if partials is not None and to_log_scale is not None:
         reduce.total(partials, to_log_scale, reduce.ONE)
-    _launch.narrow(written, to_log_scale)
+    _operands.narrow(written, to_log_scale)
     return gradients
 
 
 def scale_gradient(grad: Tensor, upstream: Tensor) -> None:
     """Multiply `grad` by the scalar `upstream`, read on the device; an upstream of 1 touches no memory."""
     if grad.numel():
-        plan, (operand,) = _launch.operands((grad,), 0)
-        programs, dtype = min(plan.programs, _SCALE_PROGRAMS), _launch.kernel_dtype(grad)
-        _launch.run(_scale, programs, grad, operand, upstream, plan.tiling, plan.programs, dtype=dtype)
+        _, launch = _SCALE.over((grad,), 0, beside=(upstream,))
+        launch(grad, upstream)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Final
 
@@ -12,10 +13,11 @@ from torch import Tensor
 
 from fastvae._options import reduction_scale
 from fastvae._outputs import compute_dtype
-from fastvae._triton import _launch, _tile
+from fastvae._triton import _operands, _tile
+from fastvae._triton._launch import Launch
 from fastvae._triton._layout import Plan
 
-ONE: Final = _launch.float_bits(1.0)
+ONE: Final = _operands.float_bits(1.0)
 
 _SEGMENT: Final = 8192
 _WIDTH: Final = 1024
@@ -37,8 +39,17 @@ def _add_segments(partials, sums, count, length, factor, width: tl.constexpr):
 
 
 def _add(partials: Tensor, sums: Tensor, length: int, factor: int) -> None:
+    dtypes, counts = (partials.dtype, sums.dtype), (partials.numel(), sums.numel())
+    _addition(dtypes, sums.get_device(), *counts, length, factor)(partials, sums)
+
+
+@functools.lru_cache(maxsize=4096)
+def _addition(
+    dtypes: tuple[torch.dtype, torch.dtype], device: int, count: int, segments: int, length: int, factor: int
+) -> Launch:
+    """The launch for sums of `segments`, each of `length`, of `count` terms; dtypes and device are what it is for."""
     width = min(_WIDTH, triton.next_power_of_2(length))
-    _launch.run(_add_segments, sums.numel(), partials, partials, sums, partials.numel(), length, factor, width=width)
+    return Launch(_add_segments, segments, (None, None), (count, length, factor, width))
 
 
 def partial_sums(plan: Plan, out: Tensor, reduction: str) -> Tensor:
@@ -68,7 +79,7 @@ def finish(partials: Tensor, out: Tensor, reduction: str, shape: torch.Size, bat
     if reduction == "sample":
         samples(partials, out)
     else:
-        total(partials, out, _launch.factor(reduction, shape, batch_dims))
+        total(partials, out, _operands.factor(reduction, shape, batch_dims))
 
 
 def of_nothing(out: Tensor, reduction: str, batch: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import triton
 import triton.language as tl
@@ -10,11 +10,9 @@ from torch import Tensor
 
 from fastvae import _outputs
 from fastvae._options import Posterior
-from fastvae._triton import _launch, _tile, noise, reduce, scale_forms
+from fastvae._triton import _operands, _tile, noise, reduce, scale_forms
+from fastvae._triton._launch import Kernel
 from fastvae._triton.elementary import constant_like
-
-_CONTRACT = {"enable_fp_fusion": False}
-"""Every kernel that expands a seed launches without contraction."""
 
 
 @triton.jit
@@ -114,6 +112,11 @@ def _backward(
         _tile.store(grad_scale, tiling, at, scale_forms.through_clamp(to_scale, unclamped, form))
 
 
+# Both expand a seed.
+_FORWARD: Final = Kernel(_forward, pointers=2, logical=True, contract=False)
+_BACKWARD: Final = Kernel(_backward, pointers=1, logical=True, contract=False)
+
+
 def _first_sample(value: Tensor | None, num_samples: int | None) -> tuple[Tensor | None, int]:
     """The first of K samples, and the elements from one to the next."""
     if value is None or num_samples is None:
@@ -134,29 +137,19 @@ def reparameterize_kl(mu: Tensor, scale: Tensor, *posterior: Any) -> tuple[Tenso
     eps, eps_step = _first_sample(options.eps, num_samples)
     first_z, z_step = _first_sample(z, num_samples)
     elementwise = kl if reduction == "none" else None
-    plan, operands = _launch.operands(
-        (mu, scale, *_launch.expanded(options[:2], mu.shape), eps, first_z, elementwise),
+    operands = (mu, scale, *_operands.expanded(options[:2], mu.shape), eps, first_z, elementwise)
+    plan, launch = _FORWARD.over(
+        operands,
         batch_dims if reduction == "sample" else 0,
-        logical=True,
-    )
-    partials = None if summed is None else reduce.partial_sums(plan, summed, reduction or "")
-    _launch.run(
-        _forward,
-        plan.programs,
-        mu,
-        *operands,
-        options.seed,
-        partials,
-        plan.tiling,
-        plan.steps[-1],
         mu.numel(),
         num_samples or 1,
         eps_step,
         z_step,
-        scale_forms.compile_time(options.form),
-        dtype=_launch.kernel_dtype(mu),
-        **_CONTRACT,
+        options.form,
+        beside=(options.seed, summed),
     )
+    partials = None if summed is None else reduce.partial_sums(plan, summed, reduction or "")
+    launch(*operands, options.seed, partials)
     if partials is not None and summed is not None:
         reduce.finish(partials, summed, reduction or "", mu.shape, batch_dims)
     return z, kl
@@ -173,39 +166,32 @@ def write_gradients(
 ) -> None:
     """Fill in the gradients of mu and scale and of the prior, None where not wanted."""
     if grad_kl is None or mu.numel() == 0:
-        _launch.zero(to_prior)
+        _operands.zero(to_prior)
         to_prior = (None, None)
     if mu.numel() == 0:
         return
     reduction = options.reduction or "none"
-    written = [_launch.full_gradient(gradient, mu) for gradient in to_prior]
+    written = [_operands.full_gradient(gradient, mu) for gradient in to_prior]
     grad_z, z_step = _first_sample(grad_z, options.num_samples)
     eps, eps_step = _first_sample(options.eps, options.num_samples)
     if grad_kl is not None:
-        grad_kl = _launch.upstream(grad_kl, mu.shape, reduction, options.batch_dims)
-    prior = _launch.expanded(options[:2], mu.shape)
-    plan, operands = _launch.operands(
-        (mu, scale, *prior, eps, grad_z, grad_kl, *to_posterior, *written), 0, logical=True
-    )
-    _launch.run(
-        _backward,
-        plan.programs,
-        mu,
-        *operands,
-        options.seed,
-        plan.tiling,
-        plan.steps[-1],
+        grad_kl = _operands.upstream(grad_kl, mu.shape, reduction, options.batch_dims)
+    prior = _operands.expanded(options[:2], mu.shape)
+    operands = (mu, scale, *prior, eps, grad_z, grad_kl, *to_posterior, *written)
+    _, launch = _BACKWARD.over(
+        operands,
+        0,
         mu.numel(),
         options.num_samples or 1,
         eps_step,
         z_step,
-        _launch.factor(reduction, mu.shape, options.batch_dims),
-        scale_forms.compile_time(options.form),
-        dtype=_launch.kernel_dtype(mu),
-        **_CONTRACT,
+        _operands.factor(reduction, mu.shape, options.batch_dims),
+        options.form,
+        beside=(options.seed,),
     )
+    launch(*operands, options.seed)
     for value, gradient in zip(written, to_prior, strict=True):
-        _launch.narrow(value, gradient)
+        _operands.narrow(value, gradient)
 
 
 def reparameterize_kl_backward(

@@ -1,0 +1,88 @@
+"""What the launches of real ops pass to CUDA, down to the C function that Triton compiles: printed as JSON.
+
+Run as a script, without the interpreter; what is called instead of CUDA only takes notes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import fastvae
+import fastvae.functional as F
+from bench.offline.driver import fake_cuda
+from fastvae._triton.reparameterize_kl import _FORWARD
+
+
+def leaf(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.zeros(shape, dtype=dtype, requires_grad=True)
+
+
+def packed(moments: Tensor, **options: Any) -> Tensor:
+    z, kl = F.reparameterize_kl_packed(moments, **options)
+    return z.sum() + kl.sum()
+
+
+def main() -> None:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        fake_cuda(Path(folder)) as fake,
+        fastvae.use_backend("triton"),
+    ):
+        launches = ctypes.c_int.in_dll(fake, "fake_launches")
+        programs = ctypes.c_uint.in_dll(fake, "fake_programs")
+        pointer = ctypes.c_uint64.in_dll(fake, "fake_first_pointer")
+
+        def counted(run: Callable[[], Any]) -> tuple[int, Any]:
+            before = launches.value
+            result = run()
+            return launches.value - before, result
+
+        def passes(run: Callable[[], Tensor]) -> list[list[int]]:
+            """Launches of forward and backward, when all is compiled anew and when it was before."""
+            found = []
+            for _ in range(3):
+                forward, loss = counted(run)
+                backward, _ = counted(loss.backward)
+                found.append([forward, backward])
+            return found
+
+        moments, x, target = leaf(128, 40), leaf(128, 784), torch.zeros(128, 784)
+        mu, scale = leaf(128, 20), leaf(128, 20)
+        report: dict[str, Any] = {
+            "latent": passes(lambda: packed(moments)),
+            "latent per sample": passes(lambda: packed(moments, reduction="sample")),
+            "separate": passes(lambda: F.reparameterize_kl(mu, scale)[1]),
+            "loss": passes(lambda: F.binary_cross_entropy_with_logits(x, target)),
+            "bytes": passes(lambda: F.mse_loss(x, torch.zeros(128, 784, dtype=torch.uint8))),
+        }
+
+        def first_pointer(of: Tensor) -> list[int]:
+            F.reparameterize(of, of, seed=torch.tensor([1]))
+            return [pointer.value - of.data_ptr(), programs.value]
+
+        storage = torch.zeros(65536, dtype=torch.bfloat16)
+        report["begins"] = {
+            str(offset): [first_pointer(storage[offset : offset + 1280].view(64, 20)) for _ in range(2)]
+            for offset in (0, 1, 4, 8)
+        }
+        before = len(_FORWARD._launches)
+        for tensor in (mu, mu.double(), mu.t(), mu[:, 1:], mu, mu.double()):
+            F.reparameterize(tensor.detach(), tensor.detach(), seed=torch.tensor([1]))
+        F.reparameterize_kl(mu.detach(), mu.detach(), seed=torch.tensor([1]))
+        report["new layouts"] = len(_FORWARD._launches) - before
+    json.dump(report, sys.stdout)
+
+
+if __name__ == "__main__":
+    assert not os.environ.get("TRITON_INTERPRET")
+    main()
