@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd.graph import _engine_run_backward
 
 from bench import ops, steps
-from bench.ops import Function, Inputs, Op, Shape, Tests
+from bench.ops import Function, Inputs, Op, Shape, Tests, size_name
 from bench.steps import Step
 from bench.timing import Trial
 
@@ -119,7 +119,7 @@ def _case(op: Op, shapes: tuple[Shape, ...]) -> Case:
     counts = [math.prod(shape) for shape in shapes]
     return Case(
         op=op.name,
-        size="+".join("x".join(map(str, shape)) for shape in reversed(shapes)),
+        size=size_name(shapes),
         target=op.target,
         elements=counts[-1],
         min_bytes=_total(counts, op.min_bytes),

@@ -5,7 +5,7 @@ A peer is plain PyTorch; each is timed as it is (provider ``eager``) and under t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -58,6 +58,11 @@ class Op:
     min_bytes: tuple[int, ...]
     max_peak: tuple[int, ...] | None
     fresh: bool = False
+
+
+def size_name(shapes: Sequence[Shape]) -> str:
+    """The shapes of a size in one word, pixels before the latent."""
+    return "+".join("x".join(map(str, shape)) for shape in reversed(shapes))
 
 
 def _random() -> torch.Generator:

@@ -1,0 +1,49 @@
+"""Counts one provider in a process of its own: ``python -m bench.traffic.worker PROVIDER``.
+
+What each provider asks of its process excludes the others: Triton's interpreter, or a GPU that is not there.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from typing import Final
+
+from bench import ROOT
+from bench.traffic.cases import CASES
+from bench.traffic.rows import Row, encode, row_of
+
+PROVIDERS: Final = {"eager": "eager", "inductor": "inductor", "fastvae": "fused"}
+"""The module of each, in the order of columns."""
+
+
+def environment(provider: str) -> dict[str, str]:
+    """The environment variables of a process that counts `provider`."""
+    inherited = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
+    return inherited | ({"TRITON_INTERPRET": "1"} if provider == "fastvae" else {})
+
+
+def rows(provider: str) -> list[Row]:
+    """The rows of all cases, counted by a new process.
+
+    Raises:
+        CalledProcessError: it failed; what it said is on standard error.
+    """
+    command = [sys.executable, "-m", "bench.traffic.worker", provider]
+    process = subprocess.run(
+        command, cwd=ROOT, env=environment(provider), stdout=subprocess.PIPE, text=True, check=True
+    )
+    return [Row(**row) for row in json.loads(process.stdout)]
+
+
+def main(provider: str) -> None:
+    """Print the rows of a provider as JSON."""
+    count = importlib.import_module(f"bench.traffic.{PROVIDERS[provider]}").count
+    print(json.dumps(encode([row_of(case, provider, *count(case)) for case in CASES])))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
