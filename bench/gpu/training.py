@@ -127,9 +127,7 @@ def disagreements(losses: Mapping[str, Means]) -> list[str]:
             value, expected = getattr(means, name), getattr(reference, name)
             # Said so that NaN disagrees.
             if not abs(value - expected) <= tolerance * abs(expected):
-                found.append(
-                    f"{provider}: {name} after one step: got {value:.4f}; takes {expected:.4f}, {_REFERENCE}'s"
-                )
+                found.append(f"{provider}: {name} after a step: got {value:.4f}; takes {_REFERENCE}'s {expected:.4f}")
     return found
 
 
