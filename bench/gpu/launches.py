@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import click
 import torch
 from torch._C._autograd import DeviceType
-from torch.profiler import ProfilerActivity, profile
+from torch.profiler import profile, supported_activities
 
 import fastvae
 from bench import ROOT
@@ -71,7 +71,7 @@ def _passes(function: Function, inputs: Inputs) -> Launches:
 def _count(call: Callable[[], object]) -> int:
     call()
     synchronize()
-    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as trace:
+    with profile(activities=supported_activities()) as trace:
         result = call()
         synchronize()
     del result
