@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from training_steps import BATCH, Run, same_bits
 
 from fastvae.train import data, networks, trainer
 from fastvae.train.config import Config
-from fastvae.train.graph import GraphedStep
+from fastvae.train.graph import CudaGraph, GraphedStep
 from fastvae.train.metrics import Sums
 from fastvae.train.presets import resolve
 from fastvae.train.run_folder import RunFolder
@@ -151,6 +152,48 @@ def test_sums_keep_their_tensors_and_begin_again():
     sums.add(torch.tensor([1.0]), torch.tensor([3.0]))
     assert sums.means() == (-5.0, 2.0, 3.0)
     assert all(one is other for one, other in zip(sums.state(), tensors, strict=True))
+
+
+def test_a_cuda_graph_is_warmed_up_and_captured_on_one_stream_of_its_own(monkeypatch):
+    """With stand-ins for what only a GPU has: where work runs, and who waits for whom."""
+    now, log = ["default"], []
+
+    class Stream:
+        def __init__(self, name="side"):
+            self.name = name
+
+        def wait_stream(self, other):
+            log.append(f"{self.name} waits for {other.name}")
+
+    @contextmanager
+    def stream(chosen, what=""):
+        now.append(f"{what}{chosen.name}")
+        yield
+        now.pop()
+
+    class CUDAGraph:
+        def replay(self):
+            log.append("replay")
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", CUDAGraph)
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: Stream("default"))
+    monkeypatch.setattr(torch.cuda, "stream", stream)
+    monkeypatch.setattr(torch.cuda, "graph", lambda graph, stream: torch.cuda.stream(stream, "captured on "))
+    graph = CudaGraph()
+    graph.capture(lambda: log.append(f"work, {now[-1]}"))
+    graph.replay()
+    warm_up = ["side waits for default", *["work, side"] * 3, "default waits for side"]
+    assert log == [*warm_up, "work, captured on side", "replay"]
+
+
+def test_compilation_for_a_gpu_goes_without_timings_that_decide_numerics(monkeypatch):
+    told = []
+    monkeypatch.setattr(torch, "compile", lambda network, **options: told.append(options))
+    for device in ("cpu", "cuda"):
+        trainer._compiled(torch.nn.Identity(), torch.device(device))
+    assert told == [{"dynamic": False, "options": None}, {"dynamic": False, "options": {"deterministic": True}}]
+    assert "deterministic" in torch._inductor.list_options()
 
 
 @pytest.fixture(scope="module")
