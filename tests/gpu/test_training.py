@@ -54,6 +54,7 @@ def test_every_replay_draws_the_noise_that_a_step_would_have_drawn():
     assert means_of_steps(Run("cuda", lr=0.0), 4) == replayed
 
 
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 @pytest.mark.parametrize("graph", [None, CudaGraph])
 def test_no_step_waits_for_the_device(graph):
     run = Run("cuda", graph, model="conv", bf16=True).train([1])
@@ -67,6 +68,8 @@ def test_no_step_waits_for_the_device(graph):
         torch.cuda.set_sync_debug_mode(before)
 
 
+# Raised inside torch by its own compiler.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_compiled_step_is_captured_too():
     """Of the same noise and order; compiled sums round differently, and Adam may turn that into steps of its rate."""
     compiled = Run("cuda", CudaGraph, compiled=True, lr=1e-3).train(range(1, 6)).sums.means()
