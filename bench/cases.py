@@ -97,7 +97,7 @@ def all_cases() -> Iterator[Case]:
     """Every case, small sizes first within an op."""
     for op, sizes in _SIZES:
         for shapes in sizes:
-            yield _case(op, shapes)
+            yield case_of(op, shapes)
     yield from map(_step_case, steps.STEPS)
 
 
@@ -115,7 +115,8 @@ def _step_case(step: Step) -> Case:
     )
 
 
-def _case(op: Op, shapes: tuple[Shape, ...]) -> Case:
+def case_of(op: Op, shapes: tuple[Shape, ...]) -> Case:
+    """An op at one size, given the shapes its inputs are made from."""
     counts = [math.prod(shape) for shape in shapes]
     return Case(
         op=op.name,
@@ -127,6 +128,7 @@ def _case(op: Op, shapes: tuple[Shape, ...]) -> Case:
         tests=op.tests,
         modes=MODES,
         setup=lambda: _setup(op, shapes),
+        dtype=op.dtype,
     )
 
 

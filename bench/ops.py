@@ -6,7 +6,7 @@ A peer is plain PyTorch; each is timed as it is (provider ``eager``) and under t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 import torch
@@ -42,11 +42,13 @@ class Op:
 
     Attributes:
         target: dtype of the target, or ``"-"``.
-        inputs: makes the inputs from the shapes of a size: of the latent, of the pixels, or of both.
+        inputs: makes the inputs from the shapes of a size, of the latent, of the pixels, or of both, on torch's
+            default device.
         peers: functions of the same arguments, by the suffix of their providers' names.
         min_bytes: an element of each shape must move so many bytes, forward and backward together.
         max_peak: and may allocate so many at once; None where nothing is asked.
         fresh: each call gets its own copy of the differentiable inputs.
+        dtype: of the inputs but the target.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Op:
     min_bytes: tuple[int, ...]
     max_peak: tuple[int, ...] | None
     fresh: bool = False
+    dtype: str = "float32"
 
 
 def size_name(shapes: Sequence[Shape]) -> str:
@@ -66,7 +69,7 @@ def size_name(shapes: Sequence[Shape]) -> str:
 
 
 def _random() -> torch.Generator:
-    return torch.Generator().manual_seed(0)
+    return torch.Generator(torch.get_default_device()).manual_seed(0)
 
 
 def _pixels(shape: Shape) -> Inputs:
@@ -100,6 +103,23 @@ def _posterior_and_pixels(latent: Shape, pixels: Shape) -> Inputs:
     (moments,), _, (grad_z, _) = _packed(latent)
     (logits,), target, _ = _pixels(pixels)
     return Inputs((moments, logits), target, (grad_z, None))
+
+
+def _halved(make: Callable[..., Inputs]) -> Callable[..., Inputs]:
+    """The same inputs, rounded to bfloat16."""
+
+    def half(tensor: Tensor) -> Tensor:
+        return tensor.detach().bfloat16() if tensor.is_floating_point() else tensor
+
+    def halved(*shapes: Shape) -> Inputs:
+        differentiable, constant, upstream = make(*shapes)
+        return Inputs(
+            tuple(half(tensor).requires_grad_() for tensor in differentiable),
+            tuple(map(half, constant)),
+            tuple(None if gradient is None else half(gradient) for gradient in upstream),
+        )
+
+    return halved
 
 
 def _bce_logits(x: Tensor, target: Tensor) -> Outputs:
@@ -165,6 +185,9 @@ BCE_INPLACE: Final = Op(
     "bce_logits_inplace", "float32", _pixels, _fused_bce_inplace, _BCE_PEERS, RECONSTRUCTION_TESTS, (12,), (0,),
     fresh=True,
 )  # fmt: skip
+BCE_BYTES_HALF: Final = replace(
+    BCE_BYTES, inputs=_halved(_byte_pixels), min_bytes=(5,), max_peak=(2,), dtype="bfloat16"
+)
 MSE: Final = Op(
     "mse", "float32", _pixels, lambda x, target: (F.mse_loss(x, target, reduction="sum"),), {"": _mse},
     RECONSTRUCTION_TESTS, (12,), (4,),
@@ -182,6 +205,9 @@ REPARAMETERIZE_KL_PACKED: Final = Op(
     "reparameterize_kl_packed", "-", _packed, lambda moments: F.reparameterize_kl_packed(moments, reduction="sum"),
     {"": _reparameterize_kl_packed}, LATENT_TESTS, (32,), (12,),
 )  # fmt: skip
+REPARAMETERIZE_KL_PACKED_HALF: Final = replace(
+    REPARAMETERIZE_KL_PACKED, inputs=_halved(_packed), min_bytes=(16,), max_peak=(6,), dtype="bfloat16"
+)
 ELBO: Final = Op(
     "elbo", "float32", _posterior_and_pixels, _fused_elbo, {"": _elbo, "_sigmoid": _elbo_probabilities},
     {**RECONSTRUCTION_TESTS, **LATENT_TESTS}, (32, 12), (12, 4),

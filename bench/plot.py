@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import click
 from matplotlib.axes import Axes
@@ -25,6 +25,26 @@ _TICKS: Final = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 _PEERS: Final = {"eager": "eager PyTorch", "compile": "torch.compile"}
 
 
+class Compared(Protocol):
+    """What a bar is drawn from."""
+
+    @property
+    def ratio(self) -> float:
+        """The median."""
+
+    @property
+    def ratio_q20(self) -> float:
+        """The 20 % quantile."""
+
+    @property
+    def ratio_q80(self) -> float:
+        """The 80 % quantile."""
+
+    @property
+    def must(self) -> float | None:
+        """What the ratio is to be at least."""
+
+
 def ratios(rows: Sequence[Row], threads: int, regime: str) -> Figure:
     """A bar for each op and size: the peer's time over fastvae's, with the 20 % and 80 % quantiles.
 
@@ -40,7 +60,8 @@ def ratios(rows: Sequence[Row], threads: int, regime: str) -> Figure:
     figure = Figure(figsize=(9, 1.6 + 0.19 * len(cases)), layout="constrained")
     panels = figure.subplots(1, len(_PEERS), sharey=True)
     for panel, (peer, title) in zip(panels, _PEERS.items(), strict=True):
-        _bars(panel, [row for row in drawn if row.provider.removesuffix(SIGMOID) == peer], cases)
+        shown = [row for row in drawn if row.provider.removesuffix(SIGMOID) == peer]
+        bars(panel, shown, [cases.index(comparison(row)) for row in shown])
         panel.set_title(f"{title}'s time / fastvae's", fontsize=9)
     panels[0].set_yticks(range(len(cases)), cases, fontsize=7)
     panels[0].set_ylim(len(cases) - 0.4, -0.6)
@@ -52,8 +73,8 @@ def ratios(rows: Sequence[Row], threads: int, regime: str) -> Figure:
     return figure
 
 
-def _bars(panel: Axes, rows: Sequence[Row], cases: Sequence[str]) -> None:
-    places = [cases.index(comparison(row)) for row in rows]
+def bars(panel: Axes, rows: Sequence[Compared], places: Sequence[int]) -> None:
+    """A horizontal bar for each row at its place, from a draw to its ratio."""
     values = [row.ratio for row in rows]
     panel.barh(
         places,
@@ -145,7 +166,7 @@ def main(csv: Path | None, threads: int, regime: str) -> None:
     """Draw the newest run of CSV, by default of the machine measured last."""
     try:
         path = csv or latest_file()
-        for written in draw(path, newest(path), threads, regime):
+        for written in draw(path, newest(path, Row), threads, regime):
             click.echo(str(written))
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error

@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from bench import ROOT, plot, table
-from bench.results import latest_file, newest
+from bench.results import Row, latest_file, newest
 
 BEGIN: Final = "<!-- bench:begin -->"
 END: Final = "<!-- bench:end -->"
@@ -34,7 +34,7 @@ def main(csv: Path | None, readme: Path) -> None:
     """Write the newest run of CSV, by default of the machine measured last, into the README."""
     try:
         path = (csv or latest_file()).resolve()
-        rows = newest(path)
+        rows = newest(path, Row)
         picture, *_ = plot.draw(path, rows, threads=1, regime="warm")
         where = picture.relative_to(readme.resolve().parent)
         text = insert(readme.read_text(encoding="utf-8"), f"![Speed-ups]({where})\n\n{table.markdown(rows)}")

@@ -21,10 +21,11 @@ _KEPT: Final = {"MALLOC_MMAP_THRESHOLD_": str(4 << 30), "MALLOC_TRIM_THRESHOLD_"
 # Aligned blocks of one size leave gaps of nearly that size: glibc needs about eight rounds to have enough of them.
 REGIMES: Final = {"warm": Regime(_KEPT, 12), "def": Regime({}, 3)}
 
+# Kineto announces every trace on stderr, and torch each release of what was allocated before one.
+QUIET: Final = {"KINETO_LOG_LEVEL": "9", "TORCH_CPP_LOG_LEVEL": "ERROR"}
+
 
 def environment(inherited: Mapping[str, str], regime: str, threads: int) -> dict[str, str]:
     """The environment of a worker."""
     kept = {name: value for name, value in inherited.items() if not name.startswith("MALLOC_")}
-    # Kineto announces every trace on stderr, and torch each release of what was allocated before one.
-    quiet = {"KINETO_LOG_LEVEL": "9", "TORCH_CPP_LOG_LEVEL": "ERROR"}
-    return {**kept, **quiet, **REGIMES[regime].variables, "OMP_NUM_THREADS": str(threads)}
+    return {**kept, **QUIET, **REGIMES[regime].variables, "OMP_NUM_THREADS": str(threads)}

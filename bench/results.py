@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, ClassVar, Protocol, TypeVar, get_type_hints
 
 from bench import ROOT
 
@@ -74,40 +74,55 @@ class Row:
         return None if self.max_peak_bytes is None else self.peak_bytes <= self.max_peak_bytes
 
 
-COLUMNS = tuple(field.name for field in fields(Row))
-_TYPES = get_type_hints(Row)
+class AnyRow(Protocol):
+    """A dataclass whose fields are text, numbers or None: the columns of a file."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def date(self) -> str:
+        """When the run began."""
 
 
-def append(path: Path, rows: Iterable[Row]) -> None:
+R = TypeVar("R", bound=AnyRow)
+
+
+def append(path: Path, rows: Sequence[AnyRow]) -> None:
     """Add rows to a file, which begins with the names of the columns.
 
     Raises:
         ValueError: the file has other columns.
     """
-    check(path)
+    if not rows:
+        return
+    kind = type(rows[0])
+    check(path, kind)
     path.parent.mkdir(parents=True, exist_ok=True)
     new = not path.exists()
     with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(file, _columns(kind), lineterminator="\n")
         if new:
             writer.writeheader()
         writer.writerows({name: _shown(value) for name, value in asdict(row).items()} for row in rows)
 
 
-def read(path: Path) -> list[Row]:
+def read(path: Path, kind: type[R]) -> list[R]:
     """Every row of a file.
 
     Raises:
         ValueError: the file has other columns.
     """
-    check(path)
+    check(path, kind)
+    types = get_type_hints(kind)
     with path.open(newline="", encoding="utf-8") as file:
-        return [Row(**{name: _value(name, text) for name, text in line.items()}) for line in csv.DictReader(file)]
+        return [
+            kind(**{name: _value(types[name], text) for name, text in line.items()}) for line in csv.DictReader(file)
+        ]
 
 
-def newest(path: Path) -> list[Row]:
+def newest(path: Path, kind: type[R]) -> list[R]:
     """The rows of the last run in a file."""
-    rows = read(path)
+    rows = read(path, kind)
     if not rows:
         raise ValueError(f"{path}: got no rows; takes a run's")
     last = max(row.date for row in rows)
@@ -120,13 +135,13 @@ def latest_file() -> Path:
     Raises:
         FileNotFoundError: nothing was measured.
     """
-    files = sorted((ROOT / "bench" / "results").glob("*/cpu.csv"), key=lambda path: newest(path)[0].date)
+    files = sorted((ROOT / "bench" / "results").glob("*/cpu.csv"), key=lambda path: newest(path, Row)[0].date)
     if not files:
         raise FileNotFoundError("bench/results: got no cpu.csv; python -m bench.run measures one")
     return files[-1]
 
 
-def check(path: Path) -> None:
+def check(path: Path, kind: type[AnyRow]) -> None:
     """That rows can be added to a file, or that there is none yet.
 
     Raises:
@@ -136,8 +151,12 @@ def check(path: Path) -> None:
         return
     with path.open(newline="", encoding="utf-8") as file:
         header = tuple(next(csv.reader(file), ()))
-    if header != COLUMNS:
+    if header != _columns(kind):
         raise ValueError(f"{path}: got columns that differ from this version's; takes a new file")
+
+
+def _columns(kind: type[AnyRow]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 def _shown(value: object) -> object:
@@ -146,8 +165,7 @@ def _shown(value: object) -> object:
     return "" if value is None else value
 
 
-def _value(name: str, text: str) -> Any:
-    kind = _TYPES[name]
+def _value(kind: Any, text: str) -> Any:
     if kind is str:
         return text
     if text == "":

@@ -109,7 +109,7 @@ def main(
     )
     path = out or _default_path(run.cpu, suite)
     try:
-        check(path)
+        check(path, Row)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     refused = _refused(cases, whole=suite != "quick")

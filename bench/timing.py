@@ -46,34 +46,8 @@ def ratios(calls: Sequence[Call], base: Sequence[Call]) -> Spread:
     return spread([call.seconds / other.seconds for call, other in zip(calls, base, strict=True)])
 
 
-def interleave(trials: Mapping[str, Trial], *, repeats: int, min_time: float, warm_up: int) -> dict[str, list[Call]]:
-    """Time every trial once a round.
-
-    Args:
-        trials: by provider.
-        repeats: at least so many rounds, ...
-        min_time: ... and more until so many seconds were spent on the clock, all providers together.
-        warm_up: rounds before the first that counts.
-    """
-    calls: dict[str, list[Call]] = {provider: [] for provider in trials}
-    order = list(trials)
-    for _ in range(warm_up):
-        for provider in order:
-            _call(trials[provider])
-    rounds, spent = 0, 0.0
-    with _without_gc():
-        while rounds < repeats or spent < min_time:
-            for provider in order:
-                call = _call(trials[provider])
-                calls[provider].append(call)
-                spent += call.seconds
-            # Nobody always runs on the caches that the same other provider left.
-            order.append(order.pop(0))
-            rounds += 1
-    return calls
-
-
-def _call(trial: Trial) -> Call:
+def one_call(trial: Trial) -> Call:
+    """Time one call on the clock of the CPU."""
     given = trial.prepare()
     faults = _page_faults()
     start = time.perf_counter()
@@ -82,6 +56,41 @@ def _call(trial: Trial) -> Call:
     faults = _page_faults() - faults
     del result
     return Call(seconds, faults)
+
+
+def interleave(
+    trials: Mapping[str, Any],
+    *,
+    repeats: int,
+    min_time: float,
+    warm_up: int,
+    clock: Callable[[Any], Call] = one_call,
+) -> dict[str, list[Call]]:
+    """Time every trial once a round.
+
+    Args:
+        trials: by provider.
+        repeats: at least so many rounds, ...
+        min_time: ... and more until so many seconds were spent on the clock, all providers together.
+        warm_up: rounds before the first that counts.
+        clock: times one trial.
+    """
+    calls: dict[str, list[Call]] = {provider: [] for provider in trials}
+    order = list(trials)
+    for _ in range(warm_up):
+        for provider in order:
+            clock(trials[provider])
+    rounds, spent = 0, 0.0
+    with _without_gc():
+        while rounds < repeats or spent < min_time:
+            for provider in order:
+                call = clock(trials[provider])
+                calls[provider].append(call)
+                spent += call.seconds
+            # Nobody always runs on the caches that the same other provider left.
+            order.append(order.pop(0))
+            rounds += 1
+    return calls
 
 
 def _page_faults() -> int:

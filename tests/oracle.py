@@ -37,8 +37,7 @@ def upstreams_like(outputs: tuple[Tensor, ...], seed: int = 7) -> tuple[Tensor, 
     """One random upstream gradient an output, of order 1."""
     generator = torch.Generator().manual_seed(seed)
     return tuple(
-        (0.5 + torch.rand(output.shape, generator=generator, dtype=torch.float64)).to(output.dtype)
-        for output in outputs
+        (0.5 + torch.rand(output.shape, generator=generator, dtype=torch.float64)).to(output) for output in outputs
     )
 
 

@@ -69,13 +69,13 @@ class TestRows:
         first, second = row(), row(provider="eager", ratio=0.123456, must=2.5, goal=None, cpu='CPU, "fast"')
         results.append(path, [first])
         results.append(path, [second])
-        assert results.read(path) == [replace(first, floor=27777.8), replace(second, floor=27777.8)]
+        assert results.read(path, results.Row) == [replace(first, floor=27777.8), replace(second, floor=27777.8)]
 
     def test_newest_is_the_last_run_alone(self, tmp_path):
         path = tmp_path / "cpu.csv"
         old, new = row(date="2026-01-01T00:00:00+00:00"), row(date="2026-01-02T00:00:00+00:00")
         results.append(path, [new, old, new])
-        assert [found.date for found in results.newest(path)] == [new.date] * 2
+        assert [found.date for found in results.newest(path, results.Row)] == [new.date] * 2
 
     @pytest.mark.parametrize(("cap", "name"), [(None, "cpu.csv"), ("avx2", "cpu-avx2.csv")])
     def test_kernels_that_are_held_back_have_a_file_of_their_own(self, cap, name, monkeypatch):
@@ -90,7 +90,7 @@ class TestRows:
         with pytest.raises(ValueError, match=r"cpu\.csv: got columns that differ"):
             results.append(path, [row()])
         with pytest.raises(ValueError, match=r"cpu\.csv: got columns that differ"):
-            results.read(path)
+            results.read(path, results.Row)
         assert path.read_text() == "date,speed\n"
 
 
@@ -154,7 +154,7 @@ class TestRun:
     def test_an_op_whose_tests_fail_is_not_reported(self, measured, monkeypatch, tmp_path, capsys):
         monkeypatch.setattr(guard, "failures", lambda files, whole: {"tests/test_noise.py": "1 failed"})
         assert self.run(tmp_path, "--suite", "quick", "--ops", "mse,reparameterize_kl,elbo") == 1
-        assert {found.op for found in results.read(tmp_path / "out.csv")} == {"mse"}
+        assert {found.op for found in results.read(tmp_path / "out.csv", results.Row)} == {"mse"}
         said = capsys.readouterr().err
         assert "not measured: reparameterize_kl: tests/test_noise.py" in said
         assert "not measured: elbo: tests/test_noise.py" in said

@@ -55,6 +55,7 @@ def test_train_says_what_it_did(trained):
     lines = result.out.splitlines()
     assert lines[0].startswith("digits, 1500 training and 297 test images; mlp, ")
     assert [line.split("  ")[0] for line in lines[1:3]] == ["epoch 1/2", "epoch 2/2"]
+    assert all(re.search(r"  \d+\.\d s  [\d,]+ images/s$", line) for line in lines[1:3])
     assert lines[3].startswith("test ELBO ")
     assert "nats/image" in lines[3]
     assert str(folder) in lines[4]

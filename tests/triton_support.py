@@ -27,7 +27,7 @@ def outputs_and_gradients(f: Callable[..., Any], inputs: Sequence[Tensor], scale
     required = [value for value in inputs if value.requires_grad]
     generator = torch.Generator().manual_seed(5)
     upstream = [
-        (scale * (0.5 + torch.rand(output.shape, generator=generator, dtype=torch.float64))).to(output.dtype)
+        (scale * (0.5 + torch.rand(output.shape, generator=generator, dtype=torch.float64))).to(output)
         for output in outputs
     ]
     gradients = torch.autograd.grad(outputs, required, upstream) if required else ()
@@ -102,5 +102,5 @@ def laid_out(value: Tensor, layout: str) -> Tensor:
     if layout == "interleaved":
         return torch.stack([value, torch.full_like(value, torch.nan)], -1)[..., 0]
     if layout == "offset":
-        return torch.cat([torch.full((1,), torch.nan, dtype=value.dtype), value.flatten()])[1:].view(value.shape)
+        return torch.cat([value.new_full((1,), torch.nan), value.flatten()])[1:].view(value.shape)
     return value.clone()

@@ -44,13 +44,22 @@ class Epoch(NamedTuple):
 
 
 class Sums:
-    """Running sums of reconstruction and KL, on the device: a step never waits for it."""
+    """Running sums of reconstruction and KL, on the device: a step adds to them and never waits for them."""
 
     def __init__(self, device: torch.device, log_normalizer: float) -> None:
         # float64: a sum over 60,000 images keeps the digits that are printed.
         self._sums = torch.zeros(2, dtype=torch.float64, device=device)
+        self._count = torch.zeros((), dtype=torch.int64, device=device)
         self._log_normalizer = log_normalizer
-        self._count = 0
+
+    def state(self) -> tuple[Tensor, ...]:
+        """The tensors that `add` changes, always the same ones."""
+        return self._sums, self._count
+
+    def reset(self) -> None:
+        """Begin again at zero."""
+        for tensor in self.state():
+            tensor.zero_()
 
     def add(self, reconstruction: Tensor, kl: Tensor) -> None:
         """Add a batch of per-image values, each ``[batch]``."""

@@ -79,7 +79,7 @@ def _initialise(layer: nn.Module) -> None:
 
 def build(
     model: str, size: tuple[int, int], hidden: tuple[int, ...], latent_dim: int, *, logits: bool
-) -> tuple[nn.Module, nn.Module]:
+) -> tuple[nn.Sequential, nn.Sequential]:
     """An encoder of uint8 images to packed moments, and a decoder of latents to images.
 
     Args:

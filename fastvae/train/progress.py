@@ -21,7 +21,9 @@ class Progress:
 
     def __init__(self, epochs: int, steps: int, done: int) -> None:
         self._epochs = epochs
-        self._shown = time.monotonic()
+        self._epoch = done
+        self._images = 0
+        self._begun = self._shown = time.perf_counter()
         self._bar = (
             tqdm(total=epochs * steps, initial=done * steps, unit="step", file=sys.stderr, dynamic_ncols=True)
             if sys.stderr.isatty()
@@ -37,24 +39,37 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
-    def step(self, epoch: int, sums: Sums) -> None:
-        """One optimizer step is done."""
+    def begin(self, epoch: int) -> None:
+        """The training of an epoch begins."""
+        self._epoch = epoch
+        self._images = 0
+        self._begun = time.perf_counter()
+
+    def step(self, images: int, sums: Sums) -> None:
+        """One optimizer step, on so many images, is done or under way."""
         if self._bar is None:
             return
         self._bar.update()
-        if time.monotonic() - self._shown > _REFRESH_SECONDS:
-            self._bar.set_description(f"epoch {epoch}/{self._epochs}", refresh=False)
-            self._bar.set_postfix_str(str(sums.means()))
-            self._shown = time.monotonic()
+        self._images += images
+        if time.perf_counter() - self._shown > _REFRESH_SECONDS:
+            means = sums.means()
+            self._shown = time.perf_counter()
+            rate = _rate(self._images / (self._shown - self._begun))
+            self._bar.set_description(f"epoch {self._epoch}/{self._epochs}", refresh=False)
+            self._bar.set_postfix_str(f"{means}, {rate}")
 
-    def epoch(self, row: Epoch) -> None:
-        """One epoch is done and saved."""
+    def epoch(self, row: Epoch, images_per_second: float) -> None:
+        """One epoch is done and saved, its training at such a speed."""
         if self._bar is not None:
             self._bar.set_description(f"epoch {row.epoch}/{self._epochs}", refresh=False)
-            self._bar.set_postfix_str(f"test {row.test}", refresh=False)
+            self._bar.set_postfix_str(f"test {row.test}, {_rate(images_per_second)}", refresh=False)
             return
         width = len(str(self._epochs))
         click.echo(
             f"epoch {row.epoch:{width}}/{self._epochs}  train ELBO {row.train_elbo:.2f}  test {row.test}"
-            f"  {row.seconds:.1f} s"
+            f"  {row.seconds:.1f} s  {_rate(images_per_second)}"
         )
+
+
+def _rate(images_per_second: float) -> str:
+    return f"{images_per_second:,.0f} images/s"

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
 
 import torch
+from torch import nn
 
 from fastvae.train import checkpoint, model, random
 from fastvae.train.config import Config
 from fastvae.train.data import Data
 from fastvae.train.errors import UserError
 from fastvae.train.evaluation import elbo
+from fastvae.train.graph import CudaGraph, GraphedStep
 from fastvae.train.metrics import Epoch, Means, Sums
 from fastvae.train.progress import Progress
 from fastvae.train.run_folder import RunFolder
+from fastvae.train.step import Step
 
 
 class Trainer:
@@ -32,10 +37,13 @@ class Trainer:
         self.data = Data(data.train.to(self.device), data.test.to(self.device))
         self.log_normalizer = model.log_normalizer(config)
         self.model = model.create(config).to(self.device)
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.lr, fused=True)
+        on_gpu = self.device.type == "cuda"
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.lr, fused=True, capturable=on_gpu)
         self.history = checkpoint.load(folder, self.model, self.optimizer, self.device)
-        # One graph for the full batch and one for the last: which kernels run must not depend on what ran before.
-        self._step_model = torch.compile(self.model, dynamic=False) if config.compile else self.model
+        self._sums = Sums(self.device, self.log_normalizer)
+        trained = _compiled(self.model, self.device) if config.compile else self.model
+        step = Step(trained, self.optimizer, self.data.train.images, self._sums, bf16=config.amp == "bf16")
+        self._step: Step | GraphedStep = GraphedStep(step, config.batch_size, CudaGraph()) if on_gpu else step
 
     def fit(self) -> None:
         """Train to the last epoch, saving everything after each.
@@ -45,34 +53,51 @@ class Trainer:
         """
         count, done = len(self.data.train.labels), len(self.history)
         steps = -(-count // self.config.batch_size)
-        with Progress(self.config.epochs, steps, done) as progress:
+        with Progress(self.config.epochs, steps, done) as progress, _reproducible():
             for epoch in range(done + 1, self.config.epochs + 1):
                 start = time.perf_counter()
-                train = self._epoch(epoch, progress.step)
+                progress.begin(epoch)
+                train = self._epoch(epoch, progress)
                 if not math.isfinite(train.elbo):
                     raise UserError(f"training diverged: the ELBO of epoch {epoch} is {train.elbo}; try a smaller --lr")
-                seconds = time.perf_counter() - start + (self.history[-1].seconds if self.history else 0.0)
+                seconds = time.perf_counter() - start
+                total = seconds + (self.history[-1].seconds if self.history else 0.0)
                 test = elbo(self.model, self.data.test, self.config.seed, self.log_normalizer)
-                self.history.append(Epoch(epoch, *train, *test, round(seconds, 3)))
+                self.history.append(Epoch(epoch, *train, *test, round(total, 3)))
                 self.save()
-                progress.epoch(self.history[-1])
+                progress.epoch(self.history[-1], count / seconds)
 
-    def _epoch(self, epoch: int, report: Callable[[int, Sums], None]) -> Means:
-        config, sums = self.config, Sums(self.device, self.log_normalizer)
-        order = random.epoch_order(config.seed, epoch, len(self.data.train.labels)).to(self.device)
+    def _epoch(self, epoch: int, progress: Progress) -> Means:
+        order = random.epoch_order(self.config.seed, epoch, len(self.data.train.labels)).to(self.device)
         self.model.train()
-        for batch in order.split(config.batch_size):
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=config.amp == "bf16"):
-                output = self._step_model(self.data.train.images[batch])
-            self.optimizer.zero_grad()
-            output.loss.backward()
-            self.optimizer.step()
-            sums.add(output.reconstruction_loss, output.kl)
-            report(epoch, sums)
-        return sums.means()
+        self._sums.reset()
+        for batch in order.split(self.config.batch_size):
+            self._step(batch)
+            progress.step(len(batch), self._sums)
+        return self._sums.means()
 
     def save(self) -> None:
         """Write the checkpoint first: the other files follow from it when the run is killed between them."""
         checkpoint.save(self.folder, self.model, self.optimizer, self.device, self.history)
         model.save_weights(self.model, self.folder)
         self.folder.write_metrics(self.history)
+
+
+def _compiled(network: nn.Module, device: torch.device) -> nn.Module:
+    """One compilation for the full batch and one for the last: which kernels run must not depend on what ran before.
+
+    Nor on timings, by which inductor would choose on a GPU how its sums are split.
+    """
+    options: dict[str, Any] | None = {"deterministic": True} if device.type == "cuda" else None
+    return cast(nn.Module, torch.compile(network, dynamic=False, options=options))
+
+
+@contextmanager
+def _reproducible() -> Iterator[None]:
+    """cuDNN's convolutions with one order of summation; without this, some of their gradients use atomics."""
+    before = torch.backends.cudnn.deterministic
+    torch.backends.cudnn.deterministic = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.deterministic = before

@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# What there is to learn from one GPU, in one run of at most ten minutes and without a network: bench/gpu.sh OUT
+#
+# Leaves in the folder OUT: summary.txt, log.txt, gpu.csv, gpu.png and the files of bench.gpu.training. Stages do not
+# wait for each other to succeed; the exit status is 1 if any failed. FASTVAE_COMMIT names what is measured where the
+# history is missing. --dry-run takes the same way on the CPU, in Triton's interpreter, at tiny sizes.
+set -uo pipefail
+
+if (($# < 1 || $# > 2)) || [[ ${2:---dry-run} != --dry-run ]]; then
+  echo "usage: bench/gpu.sh OUT [--dry-run]" >&2
+  exit 2
+fi
+mkdir -p "$1"
+out=$(realpath "$1") || exit
+dry=${2:+--dry-run}
+cd "$(dirname "$0")/.." || exit
+: >"$out/log.txt"
+: >"$out/summary.txt"
+
+# Other tests want the interpreter, and Triton reads the variable once.
+export TRITON_INTERPRET=${dry:+1} FASTVAE_GPU_DRY_RUN=${dry:+1} PYTHONUNBUFFERED=1
+TRITON_INTERPRET=${TRITON_INTERPRET:-0}
+FASTVAE_COMMIT=${FASTVAE_COMMIT:-$(git describe --always --dirty --exclude '*' 2>/dev/null || echo unknown)}
+export FASTVAE_COMMIT
+
+failed=0
+# stage NAME SECONDS COMMAND...
+stage() {
+  local name=$1 limit=$2 start=$SECONDS code=0
+  shift 2
+  # What does not hold up a GPU may take its time.
+  [[ ! $dry ]] || limit=$((4 * limit))
+  printf '\n== %s, at most %s s: %s\n' "$name" "$limit" "$*" >>"$out/log.txt"
+  # An interrupted pytest still says what failed.
+  timeout --signal=INT --kill-after=5 "$limit" "$@" >>"$out/log.txt" 2>&1 || code=$?
+  printf '%-12s rc %3d %4d s\n' "$name" "$code" "$((SECONDS - start))" | tee -a "$out/summary.txt"
+  if ((code)); then
+    failed=1
+    tail -n 15 "$out/log.txt"
+  fi
+}
+
+tests=(python3 -m pytest -W default -p no:cacheprovider -rs)
+# Most of a test on a GPU is compiling, which many processes do at once.
+parallel=()
+if [[ ! $dry ]] && python3 -c 'import xdist' 2>/dev/null; then parallel=(-n 12); fi
+sanitizer=(env PYTORCH_NO_CUDA_MEMORY_CACHING=1 compute-sanitizer --error-exitcode 1 --print-limit 20
+  --target-processes application-only --tool)
+sanitized=(python3 -m bench.gpu.sanitize)
+
+[[ $dry ]] || stage install 75 python3 -m pip install --no-build-isolation --no-deps --no-index -e .
+stage correctness 100 "${tests[@]}" "${parallel[@]}" tests/gpu/test_noise.py tests/gpu/test_ops.py tests/gpu/test_sync.py
+stage micro 175 python3 -m bench.gpu.micro --out "$out" ${dry:+"$dry"}
+stage graphs 25 "${tests[@]}" tests/gpu/test_graphs.py
+stage compile 50 "${tests[@]}" "${parallel[@]}" tests/gpu/test_compile.py
+stage training 60 python3 -m bench.gpu.training --out "$out" ${dry:+"$dry"}
+if [[ $dry ]]; then
+  stage sanitize 30 "${sanitized[@]}" --dry-run
+else
+  stage memcheck 45 "${sanitizer[@]}" memcheck "${sanitized[@]}"
+  stage racecheck 25 "${sanitizer[@]}" racecheck "${sanitized[@]}"
+fi
+stage large 30 "${tests[@]}" tests/gpu/test_large.py
+stage picture 10 python3 -m bench.gpu.plot "$out/gpu.csv"
+stage table 5 python3 -m bench.gpu.table "$out/gpu.csv"
+exit "$failed"

@@ -1,0 +1,1 @@
+"""Benchmarks on one GPU: ``bench/gpu.sh OUT`` runs all of them, after the tests that need a GPU."""

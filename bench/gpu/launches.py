@@ -1,0 +1,93 @@
+"""How many kernels, copies and fills the ops launch, counted in a process of its own.
+
+What a profiler leaves behind in a process slows every launch that follows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+import click
+import torch
+from torch._C._autograd import DeviceType
+from torch.profiler import profile, supported_activities
+
+import fastvae
+from bench import ROOT
+from bench.gpu import providers
+from bench.gpu.cases import Case, Size, cases_of, sizes
+from bench.gpu.device import Device, device, synchronize
+from bench.ops import Function, Inputs
+from bench.regimes import QUIET
+
+_SECONDS: Final = 90
+
+
+class Launches(NamedTuple):
+    """Of the two passes; None where nobody counted, or the profiler saw none."""
+
+    forward: int | None = None
+    backward: int | None = None
+
+
+Counts = Mapping[str, Mapping[str, Launches]]
+"""By case, then by provider."""
+
+
+def counted(size: Size, device: Device) -> Counts:
+    """The launches of every case of a size.
+
+    Raises:
+        subprocess.SubprocessError: they could not be counted.
+    """
+    number = sizes(device).index(size)
+    command = [sys.executable, "-m", "bench.gpu.launches", str(number), *([] if device.real else ["--dry-run"])]
+    environment = {**os.environ, **QUIET}
+    result = subprocess.run(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True, timeout=_SECONDS
+    )
+    found: dict[str, dict[str, list[int | None]]] = json.loads(result.stdout)
+    return {case: {name: Launches(*pair) for name, pair in pairs.items()} for case, pairs in found.items()}
+
+
+def count(case: Case, device: Device) -> dict[str, Launches]:
+    """The launches of every provider of a case."""
+    torch.compiler.reset()
+    inputs = case.inputs(device.name)
+    with fastvae.use_backend("triton"):
+        return {name: _passes(f, inputs) for name, f in providers.functions(case.op, device).items()}
+
+
+def _passes(function: Function, inputs: Inputs) -> Launches:
+    forward, both = (_count(providers.call(function, inputs, mode)) for mode in ("forward", "both"))
+    return Launches(forward, both - forward) if forward else Launches()
+
+
+def _count(call: Callable[[], object]) -> int:
+    call()
+    synchronize()
+    with profile(activities=supported_activities()) as trace:
+        result = call()
+        synchronize()
+    del result
+    return sum(event.device_type() == DeviceType.CUDA for event in trace.profiler.kineto_results.events())
+
+
+@click.command()
+@click.argument("number", type=int)
+@click.option("--dry-run", is_flag=True)
+def main(number: int, dry_run: bool) -> None:
+    """Print the launches of every case of a size, given its number, as JSON."""
+    # Compilers and profilers print too: to stderr, so that stdout is JSON alone.
+    out, sys.stdout = sys.stdout, sys.stderr
+    where = device(dry_run)
+    json.dump({case.name: count(case, where) for case in cases_of(sizes(where)[number])}, out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Tests that need a GPU. FASTVAE_GPU_DRY_RUN=1 runs those it can on the CPU, in Triton's interpreter."""

@@ -1,0 +1,112 @@
+"""The training step as a CUDA graph: the bits of the same step launched kernel by kernel."""
+
+import pytest
+import torch
+from training_steps import BATCH, Run, same_bits
+
+from fastvae.train.graph import CudaGraph
+from fastvae.train.metrics import Means
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+
+@pytest.fixture(autouse=True)
+def _one_order_of_summation():
+    before = torch.backends.cudnn.deterministic
+    torch.backends.cudnn.deterministic = True
+    yield
+    torch.backends.cudnn.deterministic = before
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("model", ["mlp", "conv"])
+def test_replays_are_steps_bit_for_bit(model, bf16):
+    """Weights, Adam's state, sums and generators: a capture has left no trace in any of them."""
+    plain = Run("cuda", model=model, bf16=bf16).train([1, 2, 3]).state()
+    graphed = Run("cuda", CudaGraph, model=model, bf16=bf16).train([1, 2, 3]).state()
+    assert same_bits(graphed, plain)
+
+
+@pytest.mark.parametrize("model", ["mlp", "conv"])
+def test_a_run_that_captures_again_after_a_resume_ends_with_the_same_bits(model):
+    whole = Run("cuda", CudaGraph, model=model, bf16=True).train([1, 2, 3]).state()
+    saved = Run("cuda", CudaGraph, model=model, bf16=True).train([1]).saved()
+    torch.manual_seed(99)
+    resumed = Run("cuda", CudaGraph, model=model, bf16=True).resume(saved)
+    assert same_bits(resumed.train([2, 3]).state(), whole)
+
+
+def means_of_steps(run: Run, count: int) -> list[Means]:
+    """Of steps on the same images."""
+    batch, found = next(run.batches(1)), []
+    for _ in range(count):
+        run.sums.reset()
+        run.step(batch)
+        found.append(run.sums.means())
+    return found
+
+
+def test_every_replay_draws_the_noise_that_a_step_would_have_drawn():
+    # Weights that stay where they are: whatever changes comes from the noise.
+    replayed = means_of_steps(Run("cuda", CudaGraph, lr=0.0), 4)
+    assert len({means.reconstruction for means in replayed}) == 4
+    assert len({means.kl for means in replayed}) == 1
+    assert means_of_steps(Run("cuda", lr=0.0), 4) == replayed
+
+
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
+@pytest.mark.parametrize("graph", [None, CudaGraph])
+def test_no_step_waits_for_the_device(graph):
+    run = Run("cuda", graph, model="conv", bf16=True).train([1])
+    batches = list(run.batches(2))
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for batch in batches:
+            run.step(batch)
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
+
+
+# Raised inside torch by its own compiler.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_compiled_step_is_captured_too():
+    """Of the same noise and order; compiled sums round differently, and Adam may turn that into steps of its rate."""
+    compiled = Run("cuda", CudaGraph, compiled=True, lr=1e-3).train(range(1, 6)).sums.means()
+    plain = Run("cuda", lr=1e-3).train(range(1, 6)).sums.means()
+    assert compiled.elbo == pytest.approx(plain.elbo, rel=1e-2)
+
+
+def test_a_batch_of_thousands():
+    """Of images drawn from the few there are."""
+    run = Run("cuda", model="conv", bf16=True)
+    indices = torch.arange(64 * BATCH, device="cuda") % len(run.images)
+    losses = []
+    for _ in range(20):
+        run.sums.reset()
+        run.step(indices)
+        losses.append(-run.sums.means().elbo)
+    assert losses[-1] < losses[0]
+
+
+def test_a_run_of_the_command_line_resumes_to_the_same_bits(tmp_path):
+    for package in ("pydantic", "click", "matplotlib", "safetensors", "tqdm"):
+        pytest.importorskip(package)
+    from fastvae.train import data
+    from fastvae.train.config import Config
+    from fastvae.train.presets import resolve
+    from fastvae.train.run_folder import RunFolder
+    from fastvae.train.trainer import Trainer
+
+    def fitted(name: str, epochs: int) -> bytes:
+        settings = {"threads": 1, "device": "cuda", "model": "conv", "hidden": (16,), "latent_dim": 2}
+        settings |= {"amp": "bf16", "batch_size": 400, "epochs": epochs}
+        path = tmp_path / name
+        path.mkdir(exist_ok=True)
+        Trainer(Config(**resolve(settings)), data.load("digits", None), RunFolder(path)).fit()
+        return (path / "weights.safetensors").read_bytes()
+
+    whole = fitted("whole", 3)
+    fitted("cut", 1)
+    torch.manual_seed(99)
+    assert fitted("cut", 3) == whole

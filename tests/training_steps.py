@@ -1,0 +1,85 @@
+"""Training steps on any device: small models, batches, and everything that a step changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import torch
+from torch import Tensor
+
+from fastvae import VAE
+from fastvae.train import networks, random
+from fastvae.train.graph import Graph, GraphedStep
+from fastvae.train.metrics import Sums
+from fastvae.train.step import Step
+
+COUNT, BATCH = 300, 128
+
+
+class Run:
+    """A model, its optimizer, and steps that are plain or replayed by `graph`."""
+
+    def __init__(
+        self,
+        device: str,
+        graph: Callable[[], Graph] | None = None,
+        *,
+        model: str = "mlp",
+        bf16: bool = False,
+        lr: float = 1e-2,
+        compiled: bool = False,
+    ) -> None:
+        torch.manual_seed(3)
+        self.device = torch.device(device)
+        encoder, decoder = networks.build(model, (8, 8), (16,), 4, logits=True)
+        self.model = VAE(encoder, decoder, latent_shape=4).to(device)
+        if compiled:
+            self.model.compile(dynamic=False)
+        on_gpu = self.device.type == "cuda"
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=lr, fused=True, capturable=on_gpu)
+        self.sums = Sums(self.device, 0.0)
+        pixels = torch.rand((COUNT, 1, 8, 8), generator=torch.Generator().manual_seed(1)) ** 3
+        self.images = (255 * pixels).to(torch.uint8).to(device)
+        self.plain = Step(self.model, self.optimizer, self.images, self.sums, bf16=bf16)
+        self.step = self.plain if graph is None else GraphedStep(self.plain, BATCH, graph())
+
+    def train(self, epochs: Iterable[int]) -> Run:
+        """Two full batches an epoch, and one of 44."""
+        for epoch in epochs:
+            self.sums.reset()
+            for batch in self.batches(epoch):
+                self.step(batch)
+        return self
+
+    def batches(self, epoch: int) -> Iterator[Tensor]:
+        yield from random.epoch_order(0, epoch, COUNT).to(self.device).split(BATCH)
+
+    def learned(self) -> list[Tensor]:
+        """The weights and Adam's state."""
+        state = [tensor for values in self.optimizer.state.values() for tensor in values.values()]
+        return [tensor.detach() for tensor in (*self.model.parameters(), *state)]
+
+    def state(self) -> list[Tensor]:
+        """Copies of all that a step changes, the generators included."""
+        generators = random.state(self.device).values()
+        return [tensor.detach().clone() for tensor in (*self.plain.state(), *generators)]
+
+    def saved(self) -> dict[str, object]:
+        """What a checkpoint holds."""
+        return {
+            "model": {name: tensor.clone() for name, tensor in self.model.state_dict().items()},
+            "optimizer": torch.utils._pytree.tree_map_only(Tensor, torch.clone, self.optimizer.state_dict()),
+            "random": random.state(self.device),
+        }
+
+    def resume(self, saved: dict[str, object]) -> Run:
+        """Go on from a checkpoint."""
+        self.model.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        random.restore(saved["random"], self.device)
+        return self
+
+
+def same_bits(one: list[Tensor], other: list[Tensor]) -> bool:
+    """Every tensor is the same, bit for bit."""
+    return len(one) == len(other) and all(map(torch.equal, one, other))
