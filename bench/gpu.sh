@@ -40,8 +40,8 @@ stage() {
   fi
 }
 
-tests=(python3 -m pytest -W default -p no:cacheprovider -rs)
-# Most of a test on a GPU is compiling, which many processes do at once.
+tests=(env TORCHINDUCTOR_COMPILE_THREADS=1 python3 -m pytest -W default -p no:cacheprovider -rs)
+# Most of a test on a GPU is compiling, which many processes do at once, each for itself.
 parallel=()
 if [[ ! $dry ]] && python3 -c 'import xdist' 2>/dev/null; then parallel=(-n 12); fi
 sanitizer=(env PYTORCH_NO_CUDA_MEMORY_CACHING=1 compute-sanitizer --error-exitcode 1 --print-limit 20

@@ -86,7 +86,7 @@ def _row(case: Case, measured: Measured, provider: str, run: Run) -> Row:
         ratio_q80=ratio.q80,
         min_bytes=case.min_bytes,
         copy_bytes_per_s=case.min_bytes / spread([call.seconds for call in copies]).median,
-        of_copy=None if case.launch_bound else ratios(copies, times).median,
+        of_copy=ratios(copies, times).median if case.elements >= targets.LARGE_ELEMENTS else None,
         must=target and target.must,
         goal=target and target.goal,
         launches_forward=counted.forward,

@@ -49,7 +49,8 @@ def main(ctx: click.Context, out: Path, dry_run: bool, commit: str | None) -> No
         raise click.ClickException(str(error)) from error
     run = Run(datetime.now(UTC).isoformat(timespec="seconds"), commit or machine.commit(), machine_of(where))
     click.echo(f"{run.machine.device}, driver {run.machine.driver}, torch {run.machine.torch}, {run.commit}")
-    failed = mistakes(list(cases_of(min(sizes(where)))), where)
+    smallest = min(sizes(where))
+    failed = mistakes(list(cases_of(smallest)), where)
     measured: list[Row] = []
     for size in sizes(where):
         counts = _counts(size, where, failed)

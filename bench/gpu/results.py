@@ -20,7 +20,7 @@ class Row:
         rounds, calls: how often the provider was timed, and how many calls together.
         ratio: the provider's time over fastvae's of the same round, median; under graphs both are.
         min_bytes: what the op must move, at the bandwidth that a copy of as many bytes had in the same rounds.
-        of_copy: the copy's time over the provider's of the same round, median; None where launches decide.
+        of_copy: the copy's time over the provider's of the same round, median; None where caches and launches decide.
         must, goal: what `ratio` is to be at least; on fastvae's own row, what `of_copy` is.
         launches_forward, launches_backward: kernels, copies and fills of each pass; None where nobody counted.
         max_forward, max_backward: how many fastvae may have.
