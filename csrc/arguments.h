@@ -58,6 +58,7 @@ struct Reconstruction : Launch {
   bool full = false;
   LossOutput loss;
   View grad;
+  Gradient grad_log_scale;
 };
 
 struct ReconstructionBackward : Launch {

@@ -129,14 +129,15 @@ py::tuple reparameterize_kl_packed_backward(const Tensor& grad_z, const Tensor& 
 // input, target, weight, log_scale, full, reduction, batch_dims.
 using Pair = std::tuple<Tensor, Tensor, Tensor, Tensor, bool, Name, int>;
 
-// The gradient goes to `grad`, which may be the input.
-void reconstruct(Name name, const Pair& pair, const Tensor& loss, const Tensor& per_sample, const Tensor& grad) {
+// The gradient goes to `grad`, which may be the input, and that of log_scale to `grad_log_scale`.
+void reconstruct(Name name, const Pair& pair, const Tensor& loss, const Tensor& per_sample, const Tensor& grad,
+                 const Tensor& grad_log_scale) {
   const auto& [input, target, weight, log_scale, full, reduction, batch_dims] = pair;
   Call<Reconstruction> call(input, batch_dims);
   Reconstruction& a = call.arguments;
   call.operand(a.input, input).operand(a.target, target).operand(a.weight, weight).operand(a.log_scale, log_scale);
   if (grad.data != input.data) call.fresh(grad);
-  call.operand(a.grad, grad).loss(a.loss, loss, per_sample, reduction);
+  call.operand(a.grad, grad).gradient(a.grad_log_scale, grad_log_scale).loss(a.loss, loss, per_sample, reduction);
   a.likelihood = named("name", kLikelihoods, name);
   a.full = full;
   call.run(kernels().reconstruction, true);
@@ -150,16 +151,17 @@ Output samples_of(const Pair& pair, bool wanted) {
   return beside ? loss_over(std::get<0>(pair), "sample", std::get<6>(pair)) : Output();
 }
 
-py::tuple reconstruction(Name name, const Pair& pair, bool per_sample, bool grad) {
+py::tuple reconstruction(Name name, const Pair& pair, bool per_sample, const std::array<bool, 2>& grad) {
   const Output loss = loss_of(pair), samples = samples_of(pair, per_sample);
-  const Output gradient = gradient_like(grad, std::get<0>(pair));
-  reconstruct(name, pair, loss, samples, gradient);
-  return objects({&loss, &samples, &gradient});
+  const Output gradient = gradient_like(grad[0], std::get<0>(pair));
+  const Output grad_log_scale = gradient_like(grad[1], std::get<3>(pair));
+  reconstruct(name, pair, loss, samples, gradient, grad_log_scale);
+  return objects({&loss, &samples, &gradient, &grad_log_scale});
 }
 
 py::tuple reconstruction_inplace(Name name, const Pair& pair, bool per_sample) {
   const Output loss = loss_of(pair), samples = samples_of(pair, per_sample);
-  reconstruct(name, pair, loss, samples, std::get<0>(pair));
+  reconstruct(name, pair, loss, samples, std::get<0>(pair), {});
   return objects({&loss, &samples});
 }
 

@@ -148,11 +148,9 @@ reparameterize_kl_packed_backward = _define(
 
 reconstruction = _define(
     "reconstruction",
-    f"str name, Tensor input, {_PAIR}, bool per_sample, bool grad",
-    "(Tensor loss, Tensor per_sample, Tensor grad)",
-    lambda name, input, target, weight, log_scale, full, reduction, batch_dims, per_sample, grad: (
-        _outputs.reconstruction(input, reduction, batch_dims, per_sample, grad)
-    ),
+    f"str name, Tensor input, {_PAIR}, bool per_sample, bool[2] grad",
+    "(Tensor loss, Tensor per_sample, Tensor grad, Tensor grad_log_scale)",
+    lambda name, input, target, weight, log_scale, full, *options: _outputs.reconstruction(input, log_scale, *options),
     like=1,
 )
 reconstruction_inplace = _define(
@@ -160,7 +158,7 @@ reconstruction_inplace = _define(
     f"str name, Tensor(a!) input, {_PAIR}, bool per_sample",
     "(Tensor loss, Tensor per_sample)",
     lambda name, input, target, weight, log_scale, full, reduction, batch_dims, per_sample: _outputs.reconstruction(
-        input, reduction, batch_dims, per_sample, False
+        input, None, reduction, batch_dims, per_sample, (False, False)
     )[:2],
     like=1,
 )

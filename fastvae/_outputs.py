@@ -45,13 +45,15 @@ def reparameterize_kl(mu: Tensor, posterior: Posterior) -> tuple[Tensor | None, 
 
 
 def reconstruction(
-    input: Tensor, reduction: str, batch_dims: int, per_sample: bool, grad: bool
-) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    input: Tensor, log_scale: Tensor | None, reduction: str, batch_dims: int, per_sample: bool, grad: Sequence[bool]
+) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
     beside = per_sample and reduction != "sample"
+    to_input, to_log_scale = gradients(grad, input, log_scale)
     return (
         loss(input, reduction, batch_dims),
         loss(input, "sample", batch_dims) if beside else None,
-        torch.empty_like(input) if grad else None,
+        to_input,
+        to_log_scale,
     )
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 import fastvae
 import fastvae.functional as F
+from fastvae import _ops
 from fastvae._options import REDUCTIONS
 
 FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
@@ -157,6 +158,21 @@ def test_losses_are_wide_and_gradients_are_not(loss, dtype):
     assert value.shape == SHAPE[:1]
     value.sum().backward()
     assert x.grad.dtype == dtype
+
+
+@pytest.mark.parametrize("kind", list(LOG_SCALES))
+@pytest.mark.parametrize("learned", [(True, True), (True, False), (False, True)])
+def test_backward_of_a_learned_scale_reads_nothing_again(kind, learned, monkeypatch):
+    x, log_scale = inputs("gaussian_nll", torch.float32), random(LOG_SCALES[kind], torch.float32, 4)
+    leaves = [leaf.requires_grad_(needed) for leaf, needed in zip((x, log_scale), learned, strict=True)]
+    t = targets(torch.float32)
+    needed = [leaf for leaf in leaves if leaf.requires_grad]
+    with fastvae.use_backend("reference"):
+        expected = torch.autograd.grad(3 * F.gaussian_nll(x.double(), t.double(), log_scale.double()), needed)
+    loss = 3 * F.gaussian_nll(x, t, log_scale)
+    monkeypatch.setattr(_ops, "reconstruction_backward", None)
+    for got, exact in zip(torch.autograd.grad(loss, needed), expected, strict=True):
+        torch.testing.assert_close(got, exact.float(), rtol=1e-5, atol=1e-7)
 
 
 def hidden(loss, dtype, layout="dense"):

@@ -36,7 +36,7 @@ def cases(layout: str) -> dict[str, tuple[Any, ...]]:
         "reparameterize_kl_backward": (third, sample, first, second, *posterior, [True] * 4),
         "reparameterize_kl_packed": (moments, 1, False, *posterior),
         "reparameterize_kl_packed_backward": (third, sample, moments, 1, False, *posterior, [True] * 3),
-        "reconstruction": ("binary_cross_entropy", probability, *pair, "mean", 1, True, True),
+        "reconstruction": ("binary_cross_entropy", probability, *pair, "mean", 1, True, (True, False)),
         "reconstruction_backward": ("mse_loss", one, first, *pair, "mean", 1, [True, True, False]),
         "log_normal": (first, second, prior[0], *FORM, "batchmean", 1),
         "log_normal_backward": (one, first, second, prior[0], *FORM, "batchmean", 1, [True] * 3),

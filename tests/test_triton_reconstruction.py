@@ -192,7 +192,7 @@ def test_inplace_writes_the_same_gradient_over_the_input(loss: str, reduction: s
     arguments: tuple[Any, ...] = (target, None, None, False, reduction, 1)
     input = laid_out(normal(2, 4, 3, 8), layout)
     with interpreted():
-        expected = _ops.reconstruction(loss, input, *arguments, True, True)
+        expected = _ops.reconstruction(loss, input, *arguments, True, (True, False))
         value, samples = _ops.reconstruction_inplace(loss, input, *arguments, True)
     assert torch.equal(value, expected[0])
     assert torch.equal(samples, expected[1])
@@ -219,8 +219,8 @@ def test_per_sample_sums_beside_any_reduction(reduction: str, grad: bool, length
     input, target = (t.detach() for t in operands("mse_loss", 3, length))
     arguments: tuple[Any, ...] = ("mse_loss", input, target, None, None, False, reduction, 1)
     with interpreted():
-        loss, samples, gradient = _ops.reconstruction(*arguments, True, grad)
-        alone, absent, _ = _ops.reconstruction(*arguments, False, grad)
+        loss, samples, gradient, _ = _ops.reconstruction(*arguments, True, (grad, False))
+        alone, absent, *_ = _ops.reconstruction(*arguments, False, (grad, False))
         expected = F.mse_loss(input, target, reduction="sample")
     torch.testing.assert_close(loss, alone, rtol=3e-7, atol=0)
     assert torch.equal(loss if reduction == "sample" else samples, expected)
@@ -234,6 +234,22 @@ def test_every_subset_of_gradients(wanted: tuple[bool, ...]) -> None:
     tensors = [normal(3, 4), normal(3, 4, seed=1), normal(4, seed=2)]
     tensors = [tensor.detach().requires_grad_(want) for tensor, want in zip(tensors, wanted, strict=True)]
     check(F.gaussian_nll, *tensors)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (5, 1, 1), (2, 5, 33, 31)])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("reduction", SCALARS)
+def test_gradients_written_in_forward_are_those_of_backward(
+    shape: tuple[int, ...], weighted: bool, reduction: str
+) -> None:
+    input, target = normal(2, 5, 33, 31, grad=False), normal(2, 5, 33, 31, seed=1, grad=False)
+    weight = uniform(2, 1, 1, 1, seed=2, grad=False) if weighted else None
+    arguments = (input, target, weight, normal(*shape, seed=3, grad=False), True, reduction, 1)
+    with interpreted():
+        early = _ops.reconstruction("gaussian_nll", *arguments, False, (True, True))[2:]
+        late = _ops.reconstruction_backward("gaussian_nll", torch.ones(()), *arguments, (True, False, True))[::2]
+    for value, other in zip(early, late, strict=True):
+        torch.testing.assert_close(value, other, rtol=3e-7, atol=0)
 
 
 @pytest.mark.parametrize("loss", LOSSES)

@@ -94,12 +94,14 @@ FASTVAE_INLINE void multiply(int64_t n, T* values, const T* factors) {
 }
 
 template <class T, class Loss, bool Gradient, class Target>
-void evaluate(int64_t n, const T* x, const Target* t, const T* log_scale, T constant, T factor, T* loss, T* grad) {
+void evaluate(int64_t n, const T* x, const Target* t, const T* log_scale, T constant, T factor, T* loss, T* grad,
+              T* grad_log_scale) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
     const Point<T> p = Loss::at(x[i], decode<T>(t[i]), Loss::kScaled ? log_scale[i] : T(0), constant);
     loss[i] = p.loss;
     if (Gradient) grad[i] = p.dinput * factor;
+    if (Gradient && Loss::kScaled) grad_log_scale[i] = p.dlog_scale * factor;
   }
 }
 
@@ -118,27 +120,33 @@ void reconstruction(const Reconstruction& a) {
   with_likelihood(a.likelihood, [&](auto likelihood) {
     for_each_block(a, [&](const Block& block) {
       T x_buffer[kBlock], t_buffer[kBlock], w_buffer[kBlock], s_buffer[kBlock], loss_buffer[kBlock];
+      T scale_buffer[kBlock];
       const int64_t n = block.size;
       const T* x = load(a.input, a.space, block, x_buffer);
       const T* w = load(a.weight, a.space, block, w_buffer);
       const T* s = load(a.log_scale, a.space, block, s_buffer);
       const Destination<T> loss = destination(a.loss.elementwise, a.space, block, loss_buffer);
       const Destination<T> grad = destination(a.grad, a.space, block, x_buffer);
+      const Destination<T> grad_scale = destination(a.grad_log_scale, a.space, block, scale_buffer);
       with_target<T>(a.target, a.space, block, t_buffer, [&](auto t) {
         const auto common = [&](double bound) { return bounded(x, n, static_cast<T>(bound)); };
         with_range(likelihood, common, [&](auto ranged) {
           using Loss = decltype(ranged);
-          if (a.grad) return evaluate<T, Loss, true>(n, x, t, s, constant, factor, loss, grad);
-          evaluate<T, Loss, false>(n, x, t, s, constant, factor, loss, grad);
+          if (a.grad || a.grad_log_scale)
+            return evaluate<T, Loss, true>(n, x, t, s, constant, factor, loss, grad, grad_scale);
+          evaluate<T, Loss, false>(n, x, t, s, constant, factor, loss, grad, grad_scale);
         });
       });
       if (w) multiply(n, loss.values, w);
       if (w && a.grad) multiply(n, grad.values, w);
+      if (w && a.grad_log_scale) multiply(n, grad_scale.values, w);
       store(a.grad, a.space, block, grad);
+      put_gradient(a.grad_log_scale, a.space, block, grad_scale);
       put_loss(a.loss, a.space, block, loss);
     });
   });
   finish_loss<T>(a.loss, a.space);
+  finish_gradient<T>(a.grad_log_scale, a.parts);
 }
 
 template <class T, class Loss>

@@ -1,8 +1,8 @@
 """Autograd of the reconstruction losses.
 
-Where only the input needs a gradient and the reduction is a scalar, the gradient is written during forward: the
-inputs are read once. It is exact for an upstream gradient of 1; backward multiplies it by any other on the device. A
-second backward through a retained graph recomputes it from the inputs.
+Where the target needs no gradient and the reduction is a scalar, the gradients are written during forward: the inputs
+are read once. They are exact for an upstream gradient of 1; backward multiplies them by any other on the device. A
+second backward through a retained graph recomputes them from the inputs.
 """
 
 from __future__ import annotations
@@ -16,37 +16,38 @@ from torch.compiler import is_dynamo_compiling
 from fastvae import _checks, _ops
 from fastvae._autograd._function import Saved, differentiable
 
-Results = tuple[Tensor, Tensor | None, Tensor | None]
+Results = tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]
 
 
 def _run(name: str, input: Tensor, *args: Any) -> Results:
-    """Loss, per-sample sums and the gradient. Behind the tensors come the options of the pair and what is wanted."""
+    """Loss, per-sample sums, gradients of input and log_scale. Behind the tensors: the options, and what is wanted."""
     *operands, options, (per_sample, grad, inplace) = args
     if inplace:
         loss, samples = _ops.reconstruction_inplace(name, input, *operands, *options, per_sample)
         torch.autograd.graph.increment_version(input)
-        return loss, samples, input.detach()
+        return loss, samples, input.detach(), None
     results: Results = _ops.reconstruction(name, input, *operands, *options, per_sample, grad)
     return results
 
 
 def _save(ctx: Any, args: tuple[Any, ...], outputs: Results) -> None:
     ctx.name, input, target, weight, log_scale, ctx.options, (_, grad, ctx.inplace) = args
-    _, samples, gradient = outputs
-    ctx.grad = gradient if grad else None
+    _, *constant = outputs
+    ctx.written = [gradient if early else None for gradient, early in zip(constant[1:], grad, strict=True)]
     ctx.save_for_backward(None if ctx.inplace else input, target, weight, log_scale)
     ctx.set_materialize_grads(False)
-    if samples is not None or gradient is not None:
-        ctx.mark_non_differentiable(*(output for output in (samples, gradient) if output is not None))
+    ctx.mark_non_differentiable(*(output for output in constant if output is not None))
 
 
 def _backward(ctx: Any, saved: Saved, grad_loss: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
-    written, ctx.grad = ctx.grad, None
+    written, ctx.written = ctx.written, (None, None)
     if grad_loss is None:
         return (None,) * 7
-    if written is not None:
-        _ops.scale_gradient(written, grad_loss)
-        return (None, written, None, None, None, None, None)
+    early = [gradient for gradient in written if gradient is not None]
+    if early:
+        for gradient in early:
+            _ops.scale_gradient(gradient, grad_loss)
+        return (None, written[0], None, None, written[1], None, None)
     if ctx.inplace:
         raise RuntimeError(
             f"{ctx.name}: second backward with inplace=True, whose first one used up the input; takes inplace=False"
@@ -93,17 +94,18 @@ def reconstruction_with_samples(
 ) -> tuple[Tensor, Tensor]:
     """The loss and, at no cost, its per-sample sums without gradient; absent where the loss is they."""
     _checks.fused_device("input", input)
-    needed = torch.is_grad_enabled() and input.requires_grad
-    alone = not (target.requires_grad or (log_scale is not None and log_scale.requires_grad))
+    learned = [tensor is not None and tensor.requires_grad for tensor in (input, log_scale)]
     scalar = reduction not in ("none", "sample")
     if inplace:
-        _checks.overwritable("input", input, reduction, scalar, alone)
-    early = needed and alone and scalar and not _transformed()
-    overwrite = inplace and early
+        _checks.overwritable("input", input, reduction, scalar, not (target.requires_grad or learned[1]))
+    early = torch.is_grad_enabled() and scalar and not target.requires_grad and not _transformed()
+    overwrite = inplace and early and learned[0]
     # A float16 gradient written before a loss scale reaches it has lost its small values.
-    early = overwrite or (early and input.dtype != torch.float16)
-    options, wanted = (full, reduction, batch_dims), (per_sample, early, overwrite)
-    loss, samples, _ = _apply(name, input, target, weight, log_scale, options, wanted)
+    halves = input.dtype == torch.float16 or (log_scale is not None and log_scale.dtype == torch.float16)
+    early = overwrite or (early and not halves)
+    grad = tuple(early and needed for needed in learned)
+    options, wanted = (full, reduction, batch_dims), (per_sample, grad, overwrite)
+    loss, samples, *_ = _apply(name, input, target, weight, log_scale, options, wanted)
     return loss, samples
 
 

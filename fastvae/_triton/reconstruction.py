@@ -12,6 +12,7 @@ from torch import Tensor
 from fastvae import _outputs
 from fastvae._triton import _operands, _tile, likelihoods, reduce
 from fastvae._triton._launch import Kernel
+from fastvae._triton._layout import Plan
 
 _SCALE_PROGRAMS = 2048
 """Enough to fill a device. Most upstream gradients are 1, where each program only costs its launch."""
@@ -30,8 +31,8 @@ def _load_pair(input, target, log_scale, tiling, at, is_byte: tl.constexpr, dtyp
 
 @triton.jit(do_not_specialize=["factor"])
 def _forward(
-    input, target, weight, log_scale, loss, grad, partials, tiling, factor, name: tl.constexpr, full: tl.constexpr,
-    is_byte: tl.constexpr, dtype: tl.constexpr,
+    input, target, weight, log_scale, loss, grad, grad_log_scale, partials, scale_partials, tiling, factor,
+    name: tl.constexpr, full: tl.constexpr, is_byte: tl.constexpr, dtype: tl.constexpr,
 ):  # fmt: skip
     at = _tile.locate(tiling)
     x, t, log_sigma = _load_pair(input, target, log_scale, tiling, at, is_byte, dtype)
@@ -48,6 +49,14 @@ def _forward(
         if weight is not None:
             slope = slope * w
         _tile.store(grad, tiling, at, slope * _tile.from_bits(factor, dtype))
+    if grad_log_scale is not None or scale_partials is not None:
+        slope = likelihoods.log_sigma_slope(x, t, log_sigma)
+        if weight is not None:
+            slope = slope * w
+        if grad_log_scale is not None:
+            _tile.store(grad_log_scale, tiling, at, slope * _tile.from_bits(factor, dtype))
+        else:
+            _tile.store_sums(scale_partials, tiling, at, slope)
 
 
 @triton.jit(do_not_specialize=["factor"])
@@ -82,7 +91,7 @@ def _scale(grad, upstream, tiling, dtype: tl.constexpr):
             tile += tl.num_programs(0)
 
 
-_FORWARD: Final = Kernel(_forward, pointers=1)
+_FORWARD: Final = Kernel(_forward, pointers=2)
 _BACKWARD: Final = Kernel(_backward, pointers=1)
 _SCALE: Final = Kernel(_scale, pointers=1, programs=lambda plan: min(plan.programs, _SCALE_PROGRAMS))
 
@@ -118,46 +127,74 @@ class Pair(NamedTuple):
         return self.target.dtype == torch.uint8
 
 
-def _run(name: str, pair: Pair, loss: Tensor, per_sample: Tensor | None, grad: Tensor | None) -> None:
-    """Fill in the loss, the per-sample sums and the gradient, None where not wanted."""
+class _LogScale:
+    """Where the gradient of log_scale goes: sums of the whole where it is one value, else the full shape, narrowed."""
+
+    def __init__(self, gradient: Tensor | None, input: Tensor) -> None:
+        self.gradient = gradient
+        self.summed = gradient is not None and gradient.numel() == 1
+        self.written = None if self.summed else _operands.full_gradient(gradient, input)
+        self._input = input
+
+    def partials(self, plan: Plan) -> Tensor | None:
+        """Where the programs leave their sums."""
+        return reduce.partial_sums(plan, self._input, "sum") if self.summed else None
+
+    def finish(self, partials: Tensor | None, factor: int) -> None:
+        """Reduce what was written, or the partial sums times `factor`, into the gradient."""
+        if partials is not None and self.gradient is not None:
+            reduce.total(partials, self.gradient, factor)
+        _operands.narrow(self.written, self.gradient)
+
+
+def _run(name: str, pair: Pair, loss: Tensor, per_sample: Tensor | None, *grads: Tensor | None) -> None:
+    """Fill in the loss, the per-sample sums and the gradients of input and log_scale, None where not wanted."""
     input, reduction = pair.input, pair.reduction
     if input.numel() == 0:
         reduce.of_nothing(loss, reduction, input.shape[: pair.batch_dims].numel())
         if per_sample is not None:
             per_sample.zero_()
+        _operands.zero(grads)
         return
+    grad, to_log_scale = grads
+    of_scale = _LogScale(to_log_scale, input)
     samples = loss if reduction == "sample" else per_sample
-    operands = (*pair.operands, loss if reduction == "none" else None, grad)
+    operands = (*pair.operands, loss if reduction == "none" else None, grad, of_scale.written)
     rows = 0 if samples is None else pair.batch_dims
     summed = samples if samples is not None else loss if reduction != "none" else None
-    plan, launch = _FORWARD.over(operands, rows, pair.factor, name, pair.full, pair.is_byte, beside=(summed,))
+    arguments = (pair.factor, name, pair.full, pair.is_byte)
+    plan, launch = _FORWARD.over(operands, rows, *arguments, beside=(summed, to_log_scale))
     kept = "sample" if samples is not None else reduction
     partials = None if summed is None else reduce.partial_sums(plan, summed, kept)
-    launch(*operands, partials)
+    scale_partials = of_scale.partials(plan)
+    launch(*operands, partials, scale_partials)
     if partials is not None and samples is not None:
         reduce.samples(partials, samples)
     if partials is not None and reduction not in ("none", "sample"):
         reduce.total(partials, loss, pair.factor)
+    of_scale.finish(scale_partials, pair.factor)
 
 
-def reconstruction(name: str, *arguments: Any) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """(loss, per-sample sums, gradient of the input for an upstream of 1), the last two None where not asked for.
+def reconstruction(name: str, *arguments: Any) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
+    """(loss, per-sample sums, gradients of input and log_scale for an upstream of 1), None where not asked for.
 
     Behind `Pair`'s arguments come the two flags.
     """
     *rest, per_sample, grad = arguments
     pair = Pair(*rest)
-    loss, samples, gradient = _outputs.reconstruction(pair.input, pair.reduction, pair.batch_dims, per_sample, grad)
-    _run(name, pair, loss, samples, gradient)
-    return loss, samples, gradient
+    outputs = _outputs.reconstruction(pair.input, pair.log_scale, pair.reduction, pair.batch_dims, per_sample, grad)
+    _run(name, pair, *outputs)
+    return outputs
 
 
 def reconstruction_inplace(name: str, *arguments: Any) -> tuple[Tensor, Tensor | None]:
     """(loss, per-sample sums); the gradient is written over the input."""
     *rest, per_sample = arguments
     pair = Pair(*rest)
-    loss, samples, _ = _outputs.reconstruction(pair.input, pair.reduction, pair.batch_dims, per_sample, False)
-    _run(name, pair, loss, samples, pair.input)
+    loss, samples, *_ = _outputs.reconstruction(
+        pair.input, None, pair.reduction, pair.batch_dims, per_sample, (False, False)
+    )
+    _run(name, pair, loss, samples, pair.input, None)
     return loss, samples
 
 
@@ -171,16 +208,13 @@ def reconstruction_backward(name: str, grad_loss: Tensor, *arguments: Any) -> tu
         _operands.zero(gradients)
         return gradients
     to_input, to_target, to_log_scale = gradients
-    shared = to_log_scale is not None and to_log_scale.numel() == 1
-    written = None if shared else _operands.full_gradient(to_log_scale, input)
+    of_scale = _LogScale(to_log_scale, input)
     upstream = _operands.upstream(grad_loss, input.shape, pair.reduction, pair.batch_dims)
-    operands = (*pair.operands, upstream, to_input, to_target, written)
+    operands = (*pair.operands, upstream, to_input, to_target, of_scale.written)
     plan, launch = _BACKWARD.over(operands, 0, pair.factor, name, pair.is_byte, beside=(to_log_scale,))
-    partials = reduce.partial_sums(plan, input, "sum") if shared else None
+    partials = of_scale.partials(plan)
     launch(*operands, partials)
-    if partials is not None and to_log_scale is not None:
-        reduce.total(partials, to_log_scale, reduce.ONE)
-    _operands.narrow(written, to_log_scale)
+    of_scale.finish(partials, reduce.ONE)
     return gradients
 
 
