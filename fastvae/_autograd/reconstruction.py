@@ -32,22 +32,25 @@ def _run(name: str, input: Tensor, *args: Any) -> Results:
 
 def _save(ctx: Any, args: tuple[Any, ...], outputs: Results) -> None:
     ctx.name, input, target, weight, log_scale, ctx.options, (_, grad, ctx.inplace) = args
-    _, *constant = outputs
-    ctx.written = [gradient if early else None for gradient, early in zip(constant[1:], grad, strict=True)]
+    _, samples, to_input, to_log_scale = outputs
+    ctx.written = (to_input if grad[0] else None, to_log_scale if grad[1] else None)
     ctx.save_for_backward(None if ctx.inplace else input, target, weight, log_scale)
     ctx.set_materialize_grads(False)
-    ctx.mark_non_differentiable(*(output for output in constant if output is not None))
+    constant = [output for output in (samples, to_input, to_log_scale) if output is not None]
+    if constant:
+        ctx.mark_non_differentiable(*constant)
 
 
 def _backward(ctx: Any, saved: Saved, grad_loss: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
-    written, ctx.written = ctx.written, (None, None)
+    (to_input, to_log_scale), ctx.written = ctx.written, (None, None)
     if grad_loss is None:
         return (None,) * 7
-    early = [gradient for gradient in written if gradient is not None]
-    if early:
-        for gradient in early:
-            _ops.scale_gradient(gradient, grad_loss)
-        return (None, written[0], None, None, written[1], None, None)
+    if to_input is not None or to_log_scale is not None:
+        if to_input is not None:
+            _ops.scale_gradient(to_input, grad_loss)
+        if to_log_scale is not None:
+            _ops.scale_gradient(to_log_scale, grad_loss)
+        return (None, to_input, None, None, to_log_scale, None, None)
     if ctx.inplace:
         raise RuntimeError(
             f"{ctx.name}: second backward with inplace=True, whose first one used up the input; takes inplace=False"
@@ -94,16 +97,16 @@ def reconstruction_with_samples(
 ) -> tuple[Tensor, Tensor]:
     """The loss and, at no cost, its per-sample sums without gradient; absent where the loss is they."""
     _checks.fused_device("input", input)
-    learned = [tensor is not None and tensor.requires_grad for tensor in (input, log_scale)]
+    of_input, of_log_scale = input.requires_grad, log_scale is not None and log_scale.requires_grad
     scalar = reduction not in ("none", "sample")
     if inplace:
-        _checks.overwritable("input", input, reduction, scalar, not (target.requires_grad or learned[1]))
-    early = torch.is_grad_enabled() and scalar and not target.requires_grad and not _transformed()
-    overwrite = inplace and early and learned[0]
+        _checks.overwritable("input", input, reduction, scalar, not (target.requires_grad or of_log_scale))
+    early = scalar and torch.is_grad_enabled() and not target.requires_grad and not _transformed()
+    overwrite = inplace and early and of_input
     # A float16 gradient written before a loss scale reaches it has lost its small values.
-    halves = input.dtype == torch.float16 or (log_scale is not None and log_scale.dtype == torch.float16)
-    early = overwrite or (early and not halves)
-    grad = tuple(early and needed for needed in learned)
+    if input.dtype == torch.float16 or (log_scale is not None and log_scale.dtype == torch.float16):
+        early = overwrite
+    grad = (early and of_input, early and of_log_scale)
     options, wanted = (full, reduction, batch_dims), (per_sample, grad, overwrite)
     loss, samples, *_ = _apply(name, input, target, weight, log_scale, options, wanted)
     return loss, samples
