@@ -48,19 +48,19 @@ sanitizer=(env PYTORCH_NO_CUDA_MEMORY_CACHING=1 compute-sanitizer --error-exitco
   --target-processes application-only --tool)
 sanitized=(python3 -m bench.gpu.sanitize)
 
-[[ $dry ]] || stage install 75 python3 -m pip install --no-build-isolation --no-deps --no-index -e .
+[[ $dry ]] || stage install 60 python3 -m pip install --no-build-isolation --no-deps --no-index -e .
 stage correctness 100 "${tests[@]}" "${parallel[@]}" tests/gpu/test_noise.py tests/gpu/test_ops.py tests/gpu/test_sync.py
-stage micro 175 python3 -m bench.gpu.micro --out "$out" ${dry:+"$dry"}
-stage graphs 25 "${tests[@]}" tests/gpu/test_graphs.py
-stage compile 50 "${tests[@]}" "${parallel[@]}" tests/gpu/test_compile.py
-stage training 60 python3 -m bench.gpu.training --out "$out" ${dry:+"$dry"}
+stage micro 160 python3 -m bench.gpu.micro --out "$out" ${dry:+"$dry"}
+stage graphs 60 "${tests[@]}" tests/gpu/test_graphs.py tests/gpu/test_training.py
+stage compile 45 "${tests[@]}" "${parallel[@]}" tests/gpu/test_compile.py
+stage training 80 python3 -m bench.gpu.training --out "$out" ${dry:+"$dry"}
 if [[ $dry ]]; then
   stage sanitize 30 "${sanitized[@]}" --dry-run
 else
-  stage memcheck 45 "${sanitizer[@]}" memcheck "${sanitized[@]}"
-  stage racecheck 25 "${sanitizer[@]}" racecheck "${sanitized[@]}"
+  stage memcheck 35 "${sanitizer[@]}" memcheck "${sanitized[@]}"
+  stage racecheck 20 "${sanitizer[@]}" racecheck "${sanitized[@]}"
 fi
-stage large 30 "${tests[@]}" tests/gpu/test_large.py
+stage large 25 "${tests[@]}" tests/gpu/test_large.py
 stage picture 10 python3 -m bench.gpu.plot "$out/gpu.csv"
 stage table 5 python3 -m bench.gpu.table "$out/gpu.csv"
 exit "$failed"

@@ -121,8 +121,8 @@ FASTVAE = {
     ("bce_logits", "float32, uint8 target"): (4 * PIXELS + 1, (2, 1)),
     ("bce_logits", "bfloat16, uint8 target"): (2 * PIXELS + 1, (2, 1)),
     ("mse", "float32"): (4 * PIXELS + 4, (2, 1)),
-    # A learned scale: x and the target are read again by backward, which writes the gradient.
-    ("gaussian_nll", "float32"): (4 * (2 + 3), (2, 2)),
+    # The sums of a learned scale's gradient are added up too, and scaled.
+    ("gaussian_nll", "float32"): (4 * 3, (3, 2)),
     # And one to add the two losses.
     ("elbo", "float32"): (4 * PIXELS + 4 + 4 * LATENT * 20 / 784, (6, 2)),
 }
