@@ -112,7 +112,7 @@ def _reconstructions() -> Iterator[Case]:
         return Case(f"{loss.__name__} {name}", run, aligned, _bits(dtype, target or dtype))
 
     def gaussian_nll(scale_shape: tuple[int, ...], reduction: str) -> None:
-        shape = (_BATCH, 3, 16, 16)
+        shape = (_BATCH, 4, 16, 16)
         _backward(F.gaussian_nll(_leaf(*shape), torch.zeros(shape), _leaf(*scale_shape), reduction=reduction))
 
     bce = F.binary_cross_entropy_with_logits
@@ -132,7 +132,7 @@ def _reconstructions() -> Iterator[Case]:
     yield case(bce, "sample, many short rows", 4096, 8, reduction="sample")
     yield case(bce, "sample, odd rows", _BATCH, 785, aligned=False, reduction="sample")
     yield case(bce, "in place", inplace=True)
-    for name, shape in (("scalar", ()), ("channel", (3, 1, 1)), ("elementwise", (_BATCH, 3, 16, 16))):
+    for name, shape in (("scalar", ()), ("channel", (4, 1, 1)), ("elementwise", (_BATCH, 4, 16, 16))):
         for reduction in ("mean", "sample"):
             run = partial(gaussian_nll, shape, reduction)
             yield Case(f"gaussian_nll {name} log_scale, {reduction}", run, True, 32)
