@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from benches import row
 from command_line import fails, fastvae
+from gpu_benches import WON
 from matplotlib.colors import to_hex
 
 import fastvae as package
@@ -20,6 +21,8 @@ def run_of(**ratios):
     return [row(), *peers, *lost]
 
 
+BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+GPU = "<!-- gpu:begin --><!-- gpu:end -->"
 WHOLE = run_of(eager=2.0, compile=1.5, eager_sigmoid=9.0)
 
 
@@ -77,23 +80,24 @@ class TestPictures:
 
 class TestReadme:
     def test_only_what_is_between_the_markers_changes(self):
-        text = f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n"
-        once = readme.insert(text, "new")
-        assert once == f"before\n{readme.BEGIN}\nnew\n{readme.END}\nafter\n"
-        assert readme.insert(once, "new") == once
+        text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
+        once = readme.insert(text, "bench", "new")
+        assert once == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
+        assert readme.insert(once, "bench", "new") == once
 
-    @pytest.mark.parametrize("text", ["", readme.BEGIN, readme.END + readme.BEGIN, readme.BEGIN * 2 + readme.END])
+    @pytest.mark.parametrize("text", ["", BEGIN, END + BEGIN, BEGIN * 2 + END])
     def test_markers_are_needed(self, text):
         with pytest.raises(ValueError, match="got no single pair"):
-            readme.insert(text, "new")
+            readme.insert(text, "bench", "new")
 
     def test_the_projects_own_has_them(self):
-        assert "new" in readme.insert((readme.ROOT / "README.md").read_text(encoding="utf-8"), "new")
+        text = (readme.ROOT / "README.md").read_text(encoding="utf-8")
+        assert all("new" in readme.insert(text, part, "new") for part in ("bench", "gpu"))
 
     def test_from_the_csv_to_the_page(self, tmp_path):
         csv, page = tmp_path / "results" / "cpu.csv", tmp_path / "README.md"
         results.append(csv, [row(date="2025-01-01T00:00:00+00:00", op="old"), *WHOLE])
-        page.write_text(f"{readme.BEGIN}{readme.END}")
+        page.write_text(f"{BEGIN}{END}\n{GPU}")
         readme.main.main([str(csv), "--readme", str(page)], standalone_mode=False)
         said = page.read_text()
         assert "![Speed-ups](results/ratios.png)" in said
@@ -101,6 +105,11 @@ class TestReadme:
         assert "old" not in said
         for name in ("ratios", "roofline"):
             assert csv.with_name(f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+    def test_gpus_are_told_apart_from_their_absence(self, tmp_path):
+        assert "No run on a GPU" in readme.gpu(tmp_path)
+        results.append(tmp_path / "some-gpu" / "gpu.csv", WON)
+        assert "| bce_logits " in readme.gpu(tmp_path)
 
 
 class TestReport:

@@ -32,14 +32,14 @@ def test_it_takes_a_folder(arguments, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-# The machines that lend a GPU have less than a developer's.
+# A machine with a GPU may have less than a developer's.
 ABSENT = ("pydantic", "safetensors", "sklearn")
 
 
 @pytest.mark.parametrize(
     "work",
     [
-        "import bench.gpu.micro, bench.gpu.launches, bench.gpu.plot, bench.gpu.sanitize, bench.gpu.table",
+        "from bench.gpu import launches, micro, plot, sanitize, table, training",
         "import pytest; assert not pytest.main(['--collect-only', '-p', 'no:cacheprovider', 'tests/gpu'])",
     ],
     ids=["benches", "tests"],
