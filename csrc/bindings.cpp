@@ -49,37 +49,44 @@ py::tuple objects(std::initializer_list<const Output*> outputs) {
   return tuple;
 }
 
-// What follows mu and scale in the schemas: prior_mu, prior_scale, eps, seed, num_samples, parameterization, low, high,
-// min_std, min_var, reduction, batch_dims.
-using Posterior = std::tuple<Tensor, Tensor, Tensor, Tensor, std::optional<int64_t>, Name, double, double, double,
-                             double, std::optional<Name>, int>;
+// What follows mu and scale in the schemas.
+struct Posterior {
+  Tensor prior_mu, prior_scale, eps, seed;
+  std::optional<int64_t> num_samples;
+  Name form;
+  double low, high, min_std, min_var;
+  std::optional<Name> reduction;
+  int batch_dims;
 
-// Is a sample wanted? Without a source of noise there is only the KL.
-bool noisy(const Posterior& posterior) { return std::get<2>(posterior).present() || std::get<3>(posterior).present(); }
+  auto fields() {
+    return std::tie(prior_mu, prior_scale, eps, seed, num_samples, form, low, high, min_std, min_var, reduction,
+                    batch_dims);
+  }
+
+  // Is a sample wanted? Without a source of noise there is only the KL.
+  bool noisy() const { return eps.present() || seed.present(); }
+};
 
 // What the arguments of forward and backward have in common.
 template <class Arguments>
 void set(Call<Arguments>& call, const Tensor& mu, const Tensor& scale, const Posterior& posterior) {
-  const auto& [prior_mu, prior_scale, eps, seed, num_samples, form, low, high, min_std, min_var, reduction,
-               batch_dims] = posterior;
+  const Posterior& p = posterior;
   Arguments& a = call.arguments;
-  call.operand(a.mu, mu).operand(a.scale, scale).operand(a.prior_mu, prior_mu).operand(a.prior_scale, prior_scale);
-  call.samples(a.eps, eps, num_samples);
-  a.seed = seed_of(seed);
-  a.num_samples = num_samples.value_or(1);
-  a.options = {named("parameterization", kForms, form), low, high, min_std, min_var};
+  call.operand(a.mu, mu).operand(a.scale, scale).operand(a.prior_mu, p.prior_mu).operand(a.prior_scale, p.prior_scale);
+  call.samples(a.eps, p.eps, p.num_samples);
+  a.seed = seed_of(p.seed);
+  a.num_samples = p.num_samples.value_or(1);
+  a.options = {named("parameterization", kForms, p.form), p.low, p.high, p.min_std, p.min_var};
 }
 
 py::tuple reparameterize_kl(const Tensor& mu, const Tensor& scale, const Posterior& posterior) {
-  const auto& num_samples = std::get<4>(posterior);
-  const auto& reduction = std::get<10>(posterior);
-  const int batch_dims = std::get<11>(posterior);
-  const Output z = noisy(posterior) ? sample_of(mu, num_samples) : Output();
-  const Output kl = reduction ? loss_over(mu, *reduction, batch_dims) : Output();
-  Call<ReparameterizeKl> call(mu, batch_dims);
+  const auto& reduction = posterior.reduction;
+  const Output z = posterior.noisy() ? sample_of(mu, posterior.num_samples) : Output();
+  const Output kl = reduction ? loss_over(mu, *reduction, posterior.batch_dims) : Output();
+  Call<ReparameterizeKl> call(mu, posterior.batch_dims);
   ReparameterizeKl& a = call.arguments;
   set(call, mu, scale, posterior);
-  call.fresh(z).samples(a.z, z, num_samples);
+  call.fresh(z).samples(a.z, z, posterior.num_samples);
   if (reduction) call.loss(a.kl, kl, {}, *reduction);
   a.kl_wanted = reduction.has_value();
   call.run(kernels().reparameterize_kl, a.seed == nullptr);
@@ -89,11 +96,11 @@ py::tuple reparameterize_kl(const Tensor& mu, const Tensor& scale, const Posteri
 void backward(const Tensor& grad_z, const Tensor& grad_kl, const Tensor& mu, const Tensor& scale,
               const Posterior& posterior, const std::array<Tensor, 4>& gradients) {
   const auto& [grad_mu, grad_scale, grad_prior_mu, grad_prior_scale] = gradients;
-  const auto& reduction = std::get<10>(posterior);
-  Call<ReparameterizeKlBackward> call(mu, std::get<11>(posterior));
+  const auto& reduction = posterior.reduction;
+  Call<ReparameterizeKlBackward> call(mu, posterior.batch_dims);
   ReparameterizeKlBackward& a = call.arguments;
   set(call, mu, scale, posterior);
-  call.samples(a.grad_z, grad_z, std::get<4>(posterior)).upstream(a.grad_kl, grad_kl);
+  call.samples(a.grad_z, grad_z, posterior.num_samples).upstream(a.grad_kl, grad_kl);
   call.gradient(a.grad_mu, grad_mu).gradient(a.grad_scale, grad_scale);
   call.gradient(a.grad_prior_mu, grad_prior_mu).gradient(a.grad_prior_scale, grad_prior_scale);
   a.factor = reduction ? call.factor(*reduction) : 1;
@@ -103,8 +110,8 @@ void backward(const Tensor& grad_z, const Tensor& grad_kl, const Tensor& mu, con
 py::tuple reparameterize_kl_backward(const Tensor& grad_z, const Tensor& grad_kl, const Tensor& mu, const Tensor& scale,
                                      const Posterior& posterior, const std::array<bool, 4>& wanted) {
   const Output grad_mu = gradient_like(wanted[0], mu), grad_scale = gradient_like(wanted[1], scale);
-  const Output grad_prior_mu = gradient_like(wanted[2], std::get<0>(posterior));
-  const Output grad_prior_scale = gradient_like(wanted[3], std::get<1>(posterior));
+  const Output grad_prior_mu = gradient_like(wanted[2], posterior.prior_mu);
+  const Output grad_prior_scale = gradient_like(wanted[3], posterior.prior_scale);
   backward(grad_z, grad_kl, mu, scale, posterior, {grad_mu, grad_scale, grad_prior_mu, grad_prior_scale});
   return objects({&grad_mu, &grad_scale, &grad_prior_mu, &grad_prior_scale});
 }
@@ -118,16 +125,22 @@ py::tuple reparameterize_kl_packed_backward(const Tensor& grad_z, const Tensor& 
                                             bool interleaved, const Posterior& posterior,
                                             const std::array<bool, 3>& wanted) {
   const Output grad_moments = gradient_like(wanted[0], moments);
-  const Output grad_prior_mu = gradient_like(wanted[1], std::get<0>(posterior));
-  const Output grad_prior_scale = gradient_like(wanted[2], std::get<1>(posterior));
+  const Output grad_prior_mu = gradient_like(wanted[1], posterior.prior_mu);
+  const Output grad_prior_scale = gradient_like(wanted[2], posterior.prior_scale);
   const Unpacked halves(moments, dim, interleaved), grads(grad_moments, dim, interleaved);
   backward(grad_z, grad_kl, halves.mu, halves.scale, posterior,
            {grads.mu, grads.scale, grad_prior_mu, grad_prior_scale});
   return objects({&grad_moments, &grad_prior_mu, &grad_prior_scale});
 }
 
-// input, target, weight, log_scale, full, reduction, batch_dims.
-using Pair = std::tuple<Tensor, Tensor, Tensor, Tensor, bool, Name, int>;
+struct Pair {
+  Tensor input, target, weight, log_scale;
+  bool full;
+  Name reduction;
+  int batch_dims;
+
+  auto fields() { return std::tie(input, target, weight, log_scale, full, reduction, batch_dims); }
+};
 
 // The gradient goes to `grad`, which may be the input, and that of log_scale to `grad_log_scale`.
 void reconstruct(Name name, const Pair& pair, const Tensor& loss, const Tensor& per_sample, const Tensor& grad,
@@ -143,25 +156,25 @@ void reconstruct(Name name, const Pair& pair, const Tensor& loss, const Tensor& 
   call.run(kernels().reconstruction, true);
 }
 
-Output loss_of(const Pair& pair) { return loss_over(std::get<0>(pair), std::get<5>(pair), std::get<6>(pair)); }
+Output loss_of(const Pair& pair) { return loss_over(pair.input, pair.reduction, pair.batch_dims); }
 
 // The sums of each sample, beside a loss that is not they.
 Output samples_of(const Pair& pair, bool wanted) {
-  const bool beside = wanted && std::get<5>(pair) != "sample";
-  return beside ? loss_over(std::get<0>(pair), "sample", std::get<6>(pair)) : Output();
+  const bool beside = wanted && pair.reduction != "sample";
+  return beside ? loss_over(pair.input, "sample", pair.batch_dims) : Output();
 }
 
 py::tuple reconstruction(Name name, const Pair& pair, bool per_sample, const std::array<bool, 2>& grad) {
   const Output loss = loss_of(pair), samples = samples_of(pair, per_sample);
-  const Output gradient = gradient_like(grad[0], std::get<0>(pair));
-  const Output grad_log_scale = gradient_like(grad[1], std::get<3>(pair));
+  const Output gradient = gradient_like(grad[0], pair.input);
+  const Output grad_log_scale = gradient_like(grad[1], pair.log_scale);
   reconstruct(name, pair, loss, samples, gradient, grad_log_scale);
   return objects({&loss, &samples, &gradient, &grad_log_scale});
 }
 
 py::tuple reconstruction_inplace(Name name, const Pair& pair, bool per_sample) {
   const Output loss = loss_of(pair), samples = samples_of(pair, per_sample);
-  reconstruct(name, pair, loss, samples, std::get<0>(pair), {});
+  reconstruct(name, pair, loss, samples, pair.input, {});
   return objects({&loss, &samples});
 }
 
@@ -181,8 +194,15 @@ py::tuple reconstruction_backward(Name name, const Tensor& grad_loss, const Pair
   return objects({&grad_input, &grad_target, &grad_log_scale});
 }
 
-// z, mu, scale, parameterization, low, high, min_std, min_var, reduction, batch_dims.
-using Density = std::tuple<Tensor, Tensor, Tensor, Name, double, double, double, double, Name, int>;
+struct Density {
+  Tensor z, mu, scale;
+  Name form;
+  double low, high, min_std, min_var;
+  Name reduction;
+  int batch_dims;
+
+  auto fields() { return std::tie(z, mu, scale, form, low, high, min_std, min_var, reduction, batch_dims); }
+};
 
 py::object log_normal(const Density& density) {
   const auto& [z, mu, scale, form, low, high, min_std, min_var, reduction, batch_dims] = density;

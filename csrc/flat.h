@@ -1,5 +1,5 @@
-// A C++ function as a Python one of positional arguments, where a parameter that is a tuple (what a family of ops
-// shares) stands for as many arguments as it has elements.
+// A C++ function as a Python one of positional arguments. A parameter that is a struct with `fields()` (what a family
+// of ops shares) stands for as many arguments as it has fields.
 #pragma once
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -7,8 +7,21 @@
 #include <string>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 
 namespace fastvae {
+
+template <class T, class = void>
+struct FieldsOf {
+  static constexpr bool kMany = false;
+  static constexpr size_t kCount = 1;
+};
+
+template <class T>
+struct FieldsOf<T, std::void_t<decltype(std::declval<T&>().fields())>> {
+  static constexpr bool kMany = true;
+  static constexpr size_t kCount = std::tuple_size_v<decltype(std::declval<T&>().fields())>;
+};
 
 // Positional arguments, taken one after the other.
 class Positional {
@@ -17,11 +30,15 @@ class Positional {
 
   template <class T>
   void take(T& value) {
-    value = pybind11::handle(*next_++).cast<T>();
+    if constexpr (FieldsOf<T>::kMany) {
+      take_all(value.fields());
+    } else {
+      value = pybind11::handle(*next_++).cast<T>();
+    }
   }
 
-  template <class... Ts>
-  void take(std::tuple<Ts...>& values) {
+  template <class Values>
+  void take_all(Values&& values) {
     std::apply([this](auto&... value) { (take(value), ...); }, values);
   }
 
@@ -29,20 +46,15 @@ class Positional {
   PyObject* const* next_;
 };
 
-template <class T>
-constexpr size_t kArguments = 1;
-template <class... Ts>
-constexpr size_t kArguments<std::tuple<Ts...>> = (kArguments<Ts> + ... + 0);
-
 template <class Result, class... Ts>
 auto flat(Result (*function)(Ts...)) {
   return [function](const pybind11::args& arguments) {
-    std::tuple<std::decay_t<Ts>...> parameters;
-    constexpr size_t kSize = kArguments<decltype(parameters)>;
+    constexpr size_t kSize = (FieldsOf<std::decay_t<Ts>>::kCount + ... + 0);
     if (arguments.size() != kSize)
       throw pybind11::type_error("got " + std::to_string(arguments.size()) + " arguments; takes " +
                                  std::to_string(kSize));
-    Positional(arguments).take(parameters);
+    std::tuple<std::decay_t<Ts>...> parameters;
+    Positional(arguments).take_all(parameters);
     return std::apply(function, parameters);
   };
 }
