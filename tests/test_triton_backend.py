@@ -121,6 +121,16 @@ def test_short_rows_fold_where_groups_straddle_them() -> None:
     assert _layout.plan((3, 3), ((3, 1), (6, 1)), 1, 64, foldable=True).tiling.fold.value == 0
 
 
+def test_pairs_are_groups_of_eight_where_rows_begin_on_one() -> None:
+    def units(row: int, paired: tuple[int, ...]) -> list[int]:
+        strides = ((row, 2), (row, 2), (20, 1))
+        return [steps.unit.value for steps in _layout.plan((6, 20), strides, 1, 64, paired=paired).steps]
+
+    assert units(40, (0,)) == [8, 1, 4]
+    assert units(40, ()) == [1, 1, 4]
+    assert units(44, (0,)) == [1, 1, 4]
+
+
 @pytest.mark.parametrize("block", [16, 64])
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_results_do_not_depend_on_the_block(block: int, layout: str, monkeypatch: pytest.MonkeyPatch) -> None:

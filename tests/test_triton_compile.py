@@ -39,6 +39,7 @@ def test_aligned_rows_are_loaded_four_elements_at_a_time(rows: list[Row]) -> Non
     loads = {row.kernel: row.load_bits for row in rows if row.target == "sm_90"}
     assert loads["reparameterize_kl packed 20: forward"] == 128
     assert loads["reparameterize_kl packed 20 bfloat16: backward"] == 64
+    assert loads["reparameterize_kl interleaved 20: backward"] == 128
     assert loads["binary_cross_entropy_with_logits float32 uint8: forward"] == 32
     assert loads["reparameterize_kl packed 21 sample: forward"] == 32
 

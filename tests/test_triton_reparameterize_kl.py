@@ -163,8 +163,11 @@ def test_upstream_gradients_of_any_stride(upstream: str) -> None:
 @pytest.mark.parametrize("interleaved", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("prior", [False, True])
-def test_packed_moments_equal_their_halves(dim: int, interleaved: bool, dtype: torch.dtype, prior: bool) -> None:
-    moments = normal(3, 6, 10, dtype=dtype)
+@pytest.mark.parametrize("shape", [(3, 6, 10), (3, 4, 16)])
+def test_packed_moments_equal_their_halves(
+    dim: int, interleaved: bool, dtype: torch.dtype, prior: bool, shape: tuple[int, ...]
+) -> None:
+    moments = normal(*shape, dtype=dtype)
     mu, scale = moments.unflatten(dim, (-1, 2)).unbind(dim % 3 + 1) if interleaved else moments.chunk(2, dim)
     priors = (normal(1, dtype=dtype, seed=1), normal(1, dtype=dtype, seed=2)) if prior else ()
     options = {"seed": 3, "reduction": "sample", "clamp": (-1.0, 1.0)}

@@ -72,7 +72,11 @@ def _latents() -> Iterator[Case]:
         yield case(f"packed {length} sample", partial(packed, length, reduction="sample"), length % 4 == 0)
     yield case("packed 21 sample", partial(packed, 21, reduction="sample"), False)
     yield case("packed 20 none", partial(packed, 20, reduction="none"))
-    yield case("interleaved 20", partial(packed, 20, interleaved=True), False)
+    yield case("interleaved 20", partial(packed, 20, interleaved=True))
+    yield case(
+        "interleaved 20 bfloat16", partial(packed, 20, interleaved=True, dtype=torch.bfloat16), dtype=torch.bfloat16
+    )
+    yield case("interleaved 21", partial(packed, 21, interleaved=True), False)
     yield case("packed 128 large", partial(packed, 128, 2048))
     for dtype in (torch.bfloat16, torch.float16, torch.float64):
         yield case(f"packed 20 {_name(dtype)}", partial(packed, 20, dtype=dtype), dtype=dtype)

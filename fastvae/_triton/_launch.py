@@ -177,6 +177,7 @@ class Kernel:
         *arguments: Any,
         beside: Sequence[Tensor | None] = (),
         widest: int | None = None,
+        paired: tuple[int, ...] = (),
     ) -> tuple[Plan, Launch]:
         """How programs share the elements, and the launch for operands that lie like these.
 
@@ -187,19 +188,25 @@ class Kernel:
             beside: a tensor, or None, for each pointer that may be absent, of another dtype, or not aligned as a
                 fresh tensor is: the pointer itself, or the result that it leads to.
             widest: columns a program covers at most.
+            paired: the operands whose elements alternate with those of the next one.
         """
         if INTERPRETED:
-            return self._planned(operands, row_dims, arguments, widest)
-        key = (_C.layouts((*operands, *beside)), row_dims, arguments, widest)
+            return self._planned(operands, row_dims, arguments, widest, paired)
+        key = (_C.layouts((*operands, *beside)), row_dims, arguments, widest, paired)
         planned = self._launches.get(key)
         if planned is None:
             if len(self._launches) == _MAX_LAUNCHES:
                 self._launches.clear()
-            planned = self._launches[key] = self._planned(operands, row_dims, arguments, widest)
+            planned = self._launches[key] = self._planned(operands, row_dims, arguments, widest, paired)
         return planned
 
     def _planned(
-        self, operands: Sequence[Tensor | None], row_dims: int, arguments: tuple[Any, ...], widest: int | None
+        self,
+        operands: Sequence[Tensor | None],
+        row_dims: int,
+        arguments: tuple[Any, ...],
+        widest: int | None,
+        paired: tuple[int, ...],
     ) -> tuple[Plan, Launch]:
         like = operands[0]
         assert like is not None
@@ -208,7 +215,16 @@ class Kernel:
         strides = [operand.stride() for operand in operands if operand is not None]
         if self._logical:
             strides.append(_layout.contiguous_strides(like.shape))
-        plan = _layout.plan(tuple(like.shape), tuple(strides), row_dims, block, widest, foldable=self._logical)
+        present = [index for index, operand in enumerate(operands) if operand is not None]
+        plan = _layout.plan(
+            tuple(like.shape),
+            tuple(strides),
+            row_dims,
+            block,
+            widest,
+            foldable=self._logical,
+            paired=tuple(present.index(index) for index in paired),
+        )
         steps = iter(plan.steps)
         places = [None if operand is None else _place(operand, next(steps)) for operand in operands]
         rest = (

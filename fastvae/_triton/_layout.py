@@ -45,7 +45,8 @@ class Steps(NamedTuple):
     """The strides of one operand, in units of `unit` elements; a unit of 0 is one value for all.
 
     A unit of 4 tells the compiler what a stride such as 20 does not: every group starts on a group's boundary. The
-    lanes of a group may be `shared` by one value.
+    lanes of a group may be `shared` by one value. A unit of 8 is a group of pairs: elements alternate with those of the
+    next operand, and both are accessed at once.
     """
 
     row_strides: tuple[int, ...]
@@ -88,6 +89,7 @@ def plan(
     widest: int | None = None,
     *,
     foldable: bool = False,
+    paired: tuple[int, ...] = (),
 ) -> Plan:
     """Tile `shape`, whose first `row_dims` dimensions are rows, in blocks of `block` elements.
 
@@ -98,6 +100,7 @@ def plan(
         block: elements a program covers, a power of two.
         widest: columns a program covers at most, a power of two.
         foldable: may groups straddle rows?
+        paired: the operands whose elements alternate with those of the next one, where their strides allow it.
     """
     row_sizes, row_strides = _collapse(shape[:row_dims], [operand[:row_dims] for operand in strides])
     sizes, column_strides = _collapse(*_memory_order(shape[row_dims:], [operand[row_dims:] for operand in strides]))
@@ -132,7 +135,7 @@ def plan(
             by_group if _goes_on(*operand, row_sizes, sizes) else _steps(*operand, False) for operand in operands
         )
     else:
-        steps = tuple(_steps(*operand, grouped) for operand in operands)
+        steps = tuple(_steps(*operand, grouped, index in paired) for index, operand in enumerate(operands))
     return Plan(tiling, steps, -(-rows // (tile_rows * max(fold, 1))) * chunks)
 
 
@@ -166,15 +169,16 @@ def _collapse(sizes: Sequence[int], strides: Sequence[Sequence[int]]) -> tuple[t
     return tuple(merged_sizes), [tuple(steps) for steps in merged]
 
 
-def _steps(row_strides: tuple[int, ...], column_strides: tuple[int, ...], grouped: bool) -> Steps:
+def _steps(row_strides: tuple[int, ...], column_strides: tuple[int, ...], grouped: bool, paired: bool = False) -> Steps:
     *outer, inner = column_strides
     if not any((*row_strides, *column_strides)):
         return _make_steps(row_strides, column_strides, 0, 0)
     if not grouped:
         return _make_steps(row_strides, column_strides, 0, 1)
-    if inner == 1 and not any(stride % LANES for stride in (*row_strides, *outer)):
-        by_group = tuple(stride // LANES for stride in row_strides), tuple(stride // LANES for stride in outer)
-        return _make_steps(by_group[0], (*by_group[1], 1), 1, LANES)
+    unit = inner * LANES
+    if (inner == 1 or (inner == 2 and paired)) and not any(stride % unit for stride in (*row_strides, *outer)):
+        by_group = tuple(stride // unit for stride in row_strides), tuple(stride // unit for stride in outer)
+        return _make_steps(by_group[0], (*by_group[1], 1), inner, unit)
     return _make_steps(row_strides, (*outer, inner * LANES), inner, 1, shared=inner == 0)
 
 

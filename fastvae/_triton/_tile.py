@@ -125,6 +125,38 @@ def store(operand, tiling, at, value):
 
 
 @triton.jit
+def _pointers_to_pairs(operand, tiling, at):
+    offset = (units(operand.steps, tiling, at) + operand.start) * 8
+    return operand.pointer + offset + tl.arange(0, 8)[None, None, :]
+
+
+@triton.jit
+def load_both(first, second, tiling, at, dtype: tl.constexpr):
+    """The elements of two operands, in one access where they alternate."""
+    if first.steps.unit == 8:
+        both = tl.load(_pointers_to_pairs(first, tiling, at), mask=at[3], other=0)
+        one, other = tl.split(tl.reshape(both, (tiling.tile_rows, tiling.tile_groups, 4, 2)))
+        return convert(one, dtype), convert(other, dtype)
+    else:
+        return load(first, tiling, at, dtype), load(second, tiling, at, dtype)
+
+
+@triton.jit
+def store_both(first, second, tiling, at, value, other):
+    """Store to two operands, in one access where they alternate; None for one that is not wanted."""
+    if first is None:
+        if second is not None:
+            store(second, tiling, at, other)
+    elif first.steps.unit == 8:
+        both = tl.reshape(tl.join(value, other), (tiling.tile_rows, tiling.tile_groups, 8))
+        tl.store(_pointers_to_pairs(first, tiling, at), convert(both, first.pointer.dtype.element_ty), mask=at[3])
+    else:
+        store(first, tiling, at, value)
+        if second is not None:
+            store(second, tiling, at, other)
+
+
+@triton.jit
 def store_sums(partials, tiling, at, value):
     """One sum a row of the tile, into `partials[row, chunk]`."""
     present = tl.where(at[3], value, 0.0)

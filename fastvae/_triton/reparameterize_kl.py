@@ -35,18 +35,13 @@ def _distance(mean, mu_p, raw_p, form, tiling, at, dtype: tl.constexpr):
 
 
 @triton.jit
-def _clamped(scale, form, tiling, at, dtype: tl.constexpr):
-    return scale_forms.clamp(_tile.load(scale, tiling, at, dtype), form)
-
-
-@triton.jit
 def _forward(
     mu, scale, mu_p, scale_p, eps, z, kl, seed, partials, tiling, logical, count, samples, eps_step, z_step, form,
     dtype: tl.constexpr,
 ):  # fmt: skip
     at = _tile.locate(tiling)
-    mean = _tile.load(mu, tiling, at, dtype)
-    raw = _clamped(scale, form, tiling, at, dtype)
+    mean, unclamped = _tile.load_both(mu, scale, tiling, at, dtype)
+    raw = scale_forms.clamp(unclamped, form)
     if z is not None:
         sigma = scale_forms.sigma(raw, form)
         k = tl.full((), 0, tl.int64)
@@ -57,7 +52,7 @@ def _forward(
     if kl is not None or partials is not None:
         raw_p = None
         if scale_p is not None:
-            raw_p = _clamped(scale_p, form, tiling, at, dtype)
+            raw_p = scale_forms.clamp(_tile.load(scale_p, tiling, at, dtype), form)
         distance, _ = _distance(mean, mu_p, raw_p, form, tiling, at, dtype)
         _, deficit = scale_forms.variance_ratio(raw, raw_p, form)
         value = 0.5 * (distance * distance + deficit)
@@ -73,7 +68,7 @@ def _backward(
     logical, count, samples, eps_step, z_step, factor, form, dtype: tl.constexpr,
 ):  # fmt: skip
     at = _tile.locate(tiling)
-    unclamped = _tile.load(scale, tiling, at, dtype)
+    mean, unclamped = _tile.load_both(mu, scale, tiling, at, dtype)
     raw = scale_forms.clamp(unclamped, form)
     to_mu = constant_like(unclamped, 0.0)
     to_scale = constant_like(unclamped, 0.0)
@@ -94,7 +89,6 @@ def _backward(
         if scale_p is not None:
             unclamped_p = _tile.load(scale_p, tiling, at, dtype)
             raw_p = scale_forms.clamp(unclamped_p, form)
-        mean = _tile.load(mu, tiling, at, dtype)
         distance, inverse = _distance(mean, mu_p, raw_p, form, tiling, at, dtype)
         excess, _ = scale_forms.variance_ratio(raw, raw_p, form)
         along_mu = gradient * distance * inverse
@@ -106,10 +100,8 @@ def _backward(
             along_p = -0.5 * (distance * distance + excess) * scale_forms.log_variance_slope(raw_p, form)
             along_p = gradient * along_p
             _tile.store(grad_scale_p, tiling, at, scale_forms.through_clamp(along_p, unclamped_p, form))
-    if grad_mu is not None:
-        _tile.store(grad_mu, tiling, at, to_mu)
-    if grad_scale is not None:
-        _tile.store(grad_scale, tiling, at, scale_forms.through_clamp(to_scale, unclamped, form))
+    to_scale = scale_forms.through_clamp(to_scale, unclamped, form)
+    _tile.store_both(grad_mu, grad_scale, tiling, at, to_mu, to_scale)
 
 
 # Both expand a seed.
@@ -124,8 +116,13 @@ def _first_sample(value: Tensor | None, num_samples: int | None) -> tuple[Tensor
     return value[0], value.stride(0)
 
 
-def reparameterize_kl(mu: Tensor, scale: Tensor, *posterior: Any) -> tuple[Tensor | None, Tensor | None]:
-    """(z, kl); z is None without noise, kl without a reduction. The arguments behind `scale` are `Posterior`'s."""
+def reparameterize_kl(
+    mu: Tensor, scale: Tensor, *posterior: Any, interleaved: bool = False
+) -> tuple[Tensor | None, Tensor | None]:
+    """(z, kl); z is None without noise, kl without a reduction. The arguments behind `scale` are `Posterior`'s.
+
+    Elements of `scale` that are `interleaved` with those of `mu` are read together with them.
+    """
     options = Posterior(*posterior)
     reduction, batch_dims, num_samples = options.reduction, options.batch_dims, options.num_samples
     z, kl = _outputs.reparameterize_kl(mu, options)
@@ -147,6 +144,7 @@ def reparameterize_kl(mu: Tensor, scale: Tensor, *posterior: Any) -> tuple[Tenso
         z_step,
         options.form,
         beside=(options.seed, summed),
+        paired=(0,) if interleaved else (),
     )
     partials = None if summed is None else reduce.partial_sums(plan, summed, reduction or "")
     launch(*operands, options.seed, partials)
@@ -163,6 +161,8 @@ def write_gradients(
     options: Posterior,
     to_posterior: tuple[Tensor | None, Tensor | None],
     to_prior: tuple[Tensor | None, Tensor | None],
+    *,
+    interleaved: bool = False,
 ) -> None:
     """Fill in the gradients of mu and scale and of the prior, None where not wanted."""
     if grad_kl is None or mu.numel() == 0:
@@ -177,7 +177,9 @@ def write_gradients(
     if grad_kl is not None:
         grad_kl = _operands.upstream(grad_kl, mu.shape, reduction, options.batch_dims)
     prior = _operands.expanded(options[:2], mu.shape)
-    operands = (mu, scale, *prior, eps, grad_z, grad_kl, *to_posterior, *written)
+    given = (mu, scale, *prior, eps, grad_z, grad_kl)
+    operands = (*given, *to_posterior, *written)
+    paired = (0,) if to_posterior[0] is None else (0, len(given))
     _, launch = _BACKWARD.over(
         operands,
         0,
@@ -188,6 +190,7 @@ def write_gradients(
         _operands.factor(reduction, mu.shape, options.batch_dims),
         options.form,
         beside=(options.seed,),
+        paired=paired if interleaved else (),
     )
     launch(*operands, options.seed)
     for value, gradient in zip(written, to_prior, strict=True):

@@ -16,7 +16,7 @@ def reparameterize_kl_packed(
     moments: Tensor, dim: int, interleaved: bool, *posterior: Any
 ) -> tuple[Tensor | None, Tensor | None]:
     """`reparameterize_kl` of the two views into `moments`."""
-    return reparameterize_kl(*unpack(moments, dim, interleaved), *posterior)
+    return reparameterize_kl(*unpack(moments, dim, interleaved), *posterior, interleaved=interleaved)
 
 
 def reparameterize_kl_packed_backward(
@@ -34,5 +34,6 @@ def reparameterize_kl_packed_backward(
         options,
         (None, None) if packed is None else unpack(packed, dim, interleaved),
         (to_prior[0], to_prior[1]),
+        interleaved=interleaved,
     )
     return gradients
