@@ -11,16 +11,15 @@ from typing import Final, NamedTuple
 
 
 class Regime(NamedTuple):
-    """Variables of the environment, rounds until the allocator is settled, and whether calls get fresh pages."""
+    """Variables of the environment, and rounds until the allocator is settled."""
 
     variables: Mapping[str, str]
     warm_up: int
-    fresh_pages: bool
 
 
 _KEPT: Final = {"MALLOC_MMAP_THRESHOLD_": str(4 << 30), "MALLOC_TRIM_THRESHOLD_": str(16 << 30)}
 # Aligned blocks of one size leave gaps of nearly that size: glibc needs about eight rounds to have enough of them.
-REGIMES: Final = {"warm": Regime(_KEPT, 12, False), "def": Regime({}, 3, True)}
+REGIMES: Final = {"warm": Regime(_KEPT, 12), "def": Regime({}, 3)}
 
 # Kineto announces every trace on stderr, and torch each release of what was allocated before one.
 QUIET: Final = {"KINETO_LOG_LEVEL": "9", "TORCH_CPP_LOG_LEVEL": "ERROR"}

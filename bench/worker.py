@@ -68,8 +68,6 @@ def main() -> None:
     out, sys.stdout = sys.stdout, sys.stderr
     job = Job(**json.loads(sys.stdin.readline()))
     torch.set_num_threads(job.threads)
-    if REGIMES[job.regime].fresh_pages:
-        memory.touch()
     cases: Mapping[str, Case] = {case.name: case for case in all_cases()}
     for name in job.cases:
         for result in measure(cases[name], job):
