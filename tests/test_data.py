@@ -30,6 +30,14 @@ def test_digits_are_the_uci_test_set():
     assert labels[:10].tolist() == list(range(10))
 
 
+def test_binary_pixels_are_the_nearer_of_black_and_white():
+    grey, binary = data.load("digits", None), data.load("digits", None, binarize=True)
+    for before, after in zip(grey, binary, strict=True):
+        assert torch.equal(after.images.double() / 255, (before.images.double() / 255 > 0.5).double())
+        assert after.images.dtype == torch.uint8
+        assert torch.equal(after.labels, before.labels)
+
+
 def test_digits_split_is_fixed():
     digits = data.load("digits", None)
     assert len(digits.train.labels) == len(digits.train.images) == 1500

@@ -1,13 +1,16 @@
 """Training: it learns, it is a function of its config, and a killed run resumes to the same bits."""
 
 import math
+from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from command_line import mnist
+from PIL import Image, ImageSequence
 from safetensors.torch import load_file
 
-from fastvae.train import atomic, checkpoint, data, evaluation, model, networks, random
+from fastvae.train import atomic, checkpoint, data, drawing, evaluation, model, networks, random
 from fastvae.train.config import LIKELIHOODS, Config
 from fastvae.train.errors import UserError
 from fastvae.train.metrics import Means, Sums
@@ -276,3 +279,43 @@ def test_conv_on_mnist_shapes(tmp_path):
     loaded = data.load("mnist", str(mnist(tmp_path / "data")))
     run = fitted(tmp_path / "run", loaded, data="mnist", data_dir="somewhere", model="conv", epochs=1)
     assert math.isfinite(run.history[-1].test_elbo)
+
+
+def test_weights_of_every_epoch_are_kept_where_asked(tmp_path, digits):
+    run = fitted(tmp_path / "run", digits, keep_weights=True)
+    folder = run.folder
+    kept = [folder.epoch_weights_file(epoch).read_bytes() for epoch in (1, 2, 3)]
+    assert len(set(kept)) == 3
+    assert kept[-1] == weights(tmp_path / "run")
+    fitted(tmp_path / "one", digits, epochs=1)
+    assert kept[0] == weights(tmp_path / "one")
+    assert not (tmp_path / "one" / "weights").exists()
+    restored = model.create(run.config)
+    model.load_weights(restored, folder, 1)
+    with pytest.raises(UserError, match="kept no weights of epoch 4"):
+        model.load_weights(restored, folder, 4)
+
+
+def test_kept_weights_become_an_animation_of_the_same_latents(tmp_path, digits):
+    run = fitted(tmp_path / "run", digits, keep_weights=True, lr=1e-2)
+    assert "samples.gif" in drawing.draw(run.folder, run.config, run.model, run.data.test, run.history)
+    with Image.open(tmp_path / "run" / "samples.gif") as film:
+        frames = [np.asarray(frame.convert("L")) for frame in ImageSequence.Iterator(film)]
+    assert len(frames) == 3
+    assert not any(np.array_equal(one, other) for one, other in pairwise(frames))
+    still = run.model.sample(16, seed=run.config.seed)[0, 0].numpy()
+    # A GIF has 256 greys, and three pixels for one.
+    np.testing.assert_allclose(frames[-1][:24:3, :24:3] / 255, still, atol=2 / 255)
+    again = fitted(tmp_path / "again", digits)
+    assert "samples.gif" not in drawing.draw(again.folder, again.config, again.model, again.data.test, again.history)
+
+
+@pytest.mark.parametrize("estimator", ["analytic", "monte_carlo"])
+def test_the_elbo_is_the_same_by_either_estimate_of_the_kl(tmp_path, digits, estimator):
+    run = fitted(tmp_path / "run", digits, kl_estimator=estimator)
+    exact = fitted(tmp_path / "exact", digits)
+    run.model.load_state_dict(exact.model.state_dict())
+    found, expected = (evaluation.elbo(one.model, one.data.test, 0, one.log_normalizer) for one in (run, exact))
+    assert found.reconstruction == expected.reconstruction
+    assert found.kl == pytest.approx(expected.kl, abs=0 if estimator == "analytic" else 0.2)
+    assert (found.kl == expected.kl) == (estimator == "analytic")

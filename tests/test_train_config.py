@@ -3,8 +3,10 @@
 import re
 
 import pytest
+import torch
 from pydantic import ValidationError
 
+from fastvae.train import model
 from fastvae.train.config import Config
 from fastvae.train.errors import first_problem
 from fastvae.train.presets import BY_DATA, PRESETS, resolve
@@ -38,11 +40,48 @@ def test_presets_are_valid_and_give_way_to_explicit_options(name):
     assert Config(**resolve({**given, "latent_dim": 3})).latent_dim == 3
 
 
+def published(name):
+    return Config(**resolve({"threads": 1, "device": "cpu", "data_dir": "somewhere", "preset": name}))
+
+
+def test_s1_is_the_published_setting():
+    config = published("s1")
+    assert (config.model, config.hidden, config.decoder_hidden, config.latent_dim) == ("conv", (16,), (), 2)
+    assert (config.likelihood, config.batch_size, config.epochs, config.lr) == ("squared_error", 128, 30, 1e-3)
+    assert (config.binarize, config.keep_weights) == (False, True)
+    # 320 + 18,496 + 50,192 + 2 * 34 in the encoder; 9,408 + 36,928 + 18,464 + 289 in the decoder.
+    assert parameters(config) == (69_076, 65_089)
+
+
+def test_s3_is_the_published_setting():
+    config = published("s3")
+    assert (config.model, config.hidden, config.latent_dim) == ("conv_valid", (), 2)
+    assert (config.binarize, config.kl_estimator, config.likelihood) == (True, "monte_carlo", "bernoulli")
+    assert (config.batch_size, config.epochs, config.lr) == (32, 10, 1e-4)
+    # 320 + 18,496 + 9,220 in the encoder; 4,704 + 18,496 + 18,464 + 289 in the decoder.
+    assert parameters(config) == (28_036, 41_953)
+
+
+def test_s4_gives_a_standard_deviation():
+    config = published("s4")
+    assert (config.parameterization, config.likelihood) == ("std", "squared_error")
+    vae = model.create(config)
+    output = vae(torch.zeros(3, 1, 28, 28, dtype=torch.uint8))
+    torch.testing.assert_close(vae.encode(torch.zeros(3, 1, 28, 28, dtype=torch.uint8)).std, output.scale.abs())
+
+
 def test_s5_is_the_published_setting():
-    config = Config(**resolve({"threads": 1, "device": "cpu", "data_dir": "somewhere", "preset": "s5"}))
+    config = published("s5")
     assert (config.data, config.model, config.hidden, config.latent_dim) == ("mnist", "mlp", (400,), 20)
     assert (config.likelihood, config.beta, config.batch_size) == ("bernoulli_probs", 1.0, 128)
     assert (config.epochs, config.lr) == (10, 1e-3)
+    assert parameters(config) == (784 * 400 + 400 + 400 * 40 + 40, 20 * 400 + 400 + 400 * 784 + 784)
+
+
+def parameters(config):
+    """How many the encoder and the decoder have."""
+    vae = model.create(config)
+    return tuple(sum(p.numel() for p in network.parameters()) for network in (vae.encoder, vae.decoder))
 
 
 def problem(**changes):

@@ -12,7 +12,7 @@ import torch
 from fastvae import VAE
 from fastvae.train import atomic, checkout, data, drawing, evaluation, model, run_folder, settings
 from fastvae.train import info as machine
-from fastvae.train.config import AMP, DATA, DEVICES, LIKELIHOODS, MODELS, Config
+from fastvae.train.config import AMP, DATA, DEVICES, ESTIMATORS, LIKELIHOODS, MODELS, PARAMETERIZATIONS, Config
 from fastvae.train.errors import InterruptedRunError, UserError
 from fastvae.train.presets import BY_DATA, COMMON, PRESETS
 from fastvae.train.run_folder import RunFolder
@@ -44,6 +44,13 @@ def _setting(field: str, kind: click.ParamType[Any] | type, text: str, **more: A
     return click.option(settings.option(field), type=kind, help=f"{text} [default: {default}]", **more)
 
 
+def _flag(field: str, text: str) -> Callable[[_Command], _Command]:
+    """The pair of options of a field that is true or false."""
+    name = settings.option(field)
+    default = "yes" if COMMON[field] else "no"
+    return click.option(f"{name}/--no-{name[2:]}", default=None, help=f"{text} [default: {default}]")
+
+
 _PRESETS: Final = "; ".join(
     f"{name}: {row['model']}, latent dimension {row['latent_dim']}, on {row['data']}" for name, row in PRESETS.items()
 )
@@ -70,17 +77,22 @@ def cli(ctx: click.Context) -> None:
 )
 @_setting("data", click.Choice(DATA), "Images to train on.")
 @_data_dir_option
+@_flag("binarize", "Make every pixel black or white.")
 @_setting("model", click.Choice(MODELS), "Kind of networks.")
-@_setting("hidden", _Widths(), "Widths of the dense layers, such as 512,256, or none.")
+@_setting("hidden", _Widths(), "Widths of the encoder's dense layers, such as 512,256, or none.")
+@click.option("--decoder-hidden", type=_Widths(), help="Those of the decoder. [default: the encoder's in reverse]")
 @_setting("latent_dim", int, "Size of the latent; 2 adds a picture of it.")
+@_setting("parameterization", click.Choice(PARAMETERIZATIONS), "What the encoder gives beside the mean.")
 @_setting("likelihood", click.Choice(LIKELIHOODS), f"p(x|z) of a pixel: {', '.join(LIKELIHOODS)}.", metavar="NAME")
+@_setting("kl_estimator", click.Choice(ESTIMATORS), "The KL in closed form, or at the sample.")
 @_setting("beta", float, "Weight of the KL.")
 @_setting("batch_size", int, "Images per step.")
 @_setting("epochs", int, "Passes over the training images.")
 @_setting("lr", float, "Learning rate of Adam.")
+@_flag("keep_weights", "Keep the weights after every epoch, in weights/.")
 @_device_option
 @_setting("amp", click.Choice(AMP), "Mixed precision in training.")
-@click.option("--compile/--no-compile", default=None, help="Train through torch.compile. [default: no]")
+@_flag("compile", "Train through torch.compile.")
 @_setting("seed", int, "Seed of the weights, the order of the images and the noise.")
 @click.option("--threads", type=int, help="CPU threads. [default: 1 (digits), torch's (mnist)]")
 @click.option("--out", metavar="DIR", help="A new folder for the run. [default: runs/DATA-TIME]")
@@ -92,7 +104,7 @@ def train(out: str | None, resume: str | None, **values: Any) -> None:
         raise UserError("--out: got a folder with --resume, which continues in the run's own; takes one of the two")
     folder = None if resume is None else RunFolder(Path(resume))
     config = settings.new(given) if folder is None else settings.resumed(folder, given)
-    dataset = data.load(config.data, config.data_dir)
+    dataset = data.load(config.data, config.data_dir, binarize=config.binarize)
     torch.set_num_threads(config.threads)
     if folder is None:
         folder = run_folder.create(out, config.data)
@@ -139,7 +151,8 @@ def _test_part(config: Config, data_dir: str | None, vae: VAE) -> data.Split:
     """The test images of a run, from where its data is now, on the device of its model."""
     if data_dir is not None:
         config = settings.changed(config, {"data_dir": data_dir})
-    return data.load_part(config.data, config.data_dir, "test").to(next(vae.parameters()).device)
+    test = data.load_part(config.data, config.data_dir, "test", binarize=config.binarize)
+    return test.to(next(vae.parameters()).device)
 
 
 @cli.command()

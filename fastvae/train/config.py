@@ -9,8 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from pydantic_core import PydanticCustomError
 
 _Data = Literal["digits", "mnist"]
-_Model = Literal["mlp", "conv"]
+_Model = Literal["mlp", "conv", "conv_valid"]
 _Likelihood = Literal["bernoulli", "bernoulli_probs", "gaussian", "squared_error", "laplace", "gaussian_learned"]
+_Parameterization = Literal["logvar", "log_std", "std", "softplus", "variance"]
+_Estimator = Literal["analytic", "monte_carlo"]
 _Device = Literal["cpu", "cuda"]
 _Amp = Literal["none", "bf16"]
 _Positive = Annotated[int, Field(ge=1)]
@@ -18,6 +20,8 @@ _Positive = Annotated[int, Field(ge=1)]
 DATA: Final[tuple[str, ...]] = get_args(_Data)
 MODELS: Final[tuple[str, ...]] = get_args(_Model)
 LIKELIHOODS: Final[tuple[str, ...]] = get_args(_Likelihood)
+PARAMETERIZATIONS: Final[tuple[str, ...]] = get_args(_Parameterization)
+ESTIMATORS: Final[tuple[str, ...]] = get_args(_Estimator)
 DEVICES: Final[tuple[str, ...]] = ("auto", *get_args(_Device))
 AMP: Final[tuple[str, ...]] = get_args(_Amp)
 
@@ -34,14 +38,19 @@ class Config(BaseModel):
     preset: str | None
     data: _Data
     data_dir: str | None
+    binarize: bool
     model: _Model
     hidden: tuple[_Positive, ...]
+    decoder_hidden: tuple[_Positive, ...] | None
     latent_dim: _Positive
+    parameterization: _Parameterization
     likelihood: _Likelihood
+    kl_estimator: _Estimator
     beta: float = Field(ge=0)
     batch_size: _Positive
     epochs: _Positive
     lr: float = Field(gt=0)
+    keep_weights: bool
     device: _Device
     amp: _Amp
     compile: bool

@@ -70,15 +70,19 @@ def _mnist(folder: Path, part: str) -> Split:
 _LOADERS: Final[dict[str, Callable[..., Split]]] = {"digits": _digits, "mnist": _mnist}
 
 
-def load_part(name: str, folder: str | None, part: str) -> Split:
+def load_part(name: str, folder: str | None, part: str, *, binarize: bool = False) -> Split:
     """The ``"train"`` or ``"test"`` part of the data set `name`, read from `folder` where it is not bundled.
+
+    Args:
+        binarize: every pixel black or white, whichever is nearer.
 
     Raises:
         UserError: a file is missing, damaged or not what its name says.
     """
-    return _LOADERS[name](None if folder is None else Path(folder), part)
+    split = _LOADERS[name](None if folder is None else Path(folder), part)
+    return Split((split.images > 127).to(torch.uint8) * 255, split.labels) if binarize else split
 
 
-def load(name: str, folder: str | None) -> Data:
+def load(name: str, folder: str | None, *, binarize: bool = False) -> Data:
     """Both parts, see `load_part`."""
-    return Data(load_part(name, folder, "train"), load_part(name, folder, "test"))
+    return Data(*(load_part(name, folder, part, binarize=binarize) for part in ("train", "test")))

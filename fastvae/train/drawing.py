@@ -16,11 +16,15 @@ from fastvae.train import pictures
 from fastvae.train.config import Config
 from fastvae.train.data import Split
 from fastvae.train.metrics import Epoch
+from fastvae.train.model import create, load_weights
 from fastvae.train.run_folder import RunFolder
 
 _RECONSTRUCTIONS: Final = 20
 _SAMPLES: Final = 64
 _MANIFOLD_SIDE: Final = 20
+_ANIMATION: Final = "samples.gif"
+_FRAME_SAMPLES: Final = 16
+_FRAME_COLUMNS: Final = 4
 _BATCH: Final = 500
 
 
@@ -32,7 +36,20 @@ def draw(folder: RunFolder, config: Config, model: VAE, test: Split, history: li
         for name, figure in _figures(config, model, test, history):
             pictures.save(figure, folder.path / name)
             names.append(name)
+        if config.keep_weights:
+            pictures.animation(_grids_of_epochs(folder, config, len(history)), folder.path / _ANIMATION)
+            names.append(_ANIMATION)
     return names
+
+
+def _grids_of_epochs(folder: RunFolder, config: Config, epochs: int) -> list[NDArray[Any]]:
+    """What the model of each epoch decoded the same latents to."""
+    vae, grids = create(config), []
+    vae.eval()
+    for epoch in range(1, epochs + 1):
+        load_weights(vae, folder, epoch)
+        grids.append(pictures.tile(images(vae.sample(_FRAME_SAMPLES, seed=config.seed)), _FRAME_COLUMNS))
+    return grids
 
 
 def images(values: Tensor) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
@@ -22,9 +23,23 @@ from fastvae.train.run_folder import RunFolder
 def create(config: Config) -> VAE:
     """A fresh VAE on the CPU: the same weights for the same seed, whatever the device of the run."""
     torch.manual_seed(config.seed)
-    logits = config.likelihood == "bernoulli"
-    encoder, decoder = build(config.model, SIZES[config.data], config.hidden, config.latent_dim, logits=logits)
-    return VAE(encoder, decoder, likelihood=config.likelihood, beta=config.beta, latent_shape=(config.latent_dim,))
+    encoder, decoder = build(
+        config.model,
+        SIZES[config.data],
+        config.hidden,
+        config.latent_dim,
+        logits=config.likelihood == "bernoulli",
+        decoder_hidden=config.decoder_hidden,
+    )
+    return VAE(
+        encoder,
+        decoder,
+        likelihood=config.likelihood,
+        beta=config.beta,
+        kl_estimator=config.kl_estimator,
+        parameterization=config.parameterization,
+        latent_shape=(config.latent_dim,),
+    )
 
 
 def log_normalizer(config: Config) -> float:
@@ -32,26 +47,28 @@ def log_normalizer(config: Config) -> float:
     return LIKELIHOODS[config.likelihood].log_normalizer * math.prod(SIZES[config.data])
 
 
-def save_weights(model: nn.Module, folder: RunFolder) -> None:
-    """Write `weights.safetensors`."""
+def save_weights(model: nn.Module, path: Path) -> None:
+    """Write a file of weights."""
     tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
-    atomic.write(folder.weights_file, lambda path: save_file(tensors, path))
+    path.parent.mkdir(exist_ok=True)
+    atomic.write(path, lambda partial: save_file(tensors, partial))
 
 
-def load_weights(model: nn.Module, folder: RunFolder) -> None:
-    """Read `weights.safetensors` into `model`.
+def load_weights(model: nn.Module, folder: RunFolder, epoch: int | None = None) -> None:
+    """Read the weights after the last epoch, or those kept of an earlier one, into `model`.
 
     Raises:
         UserError: the file is missing, damaged or of another model than the config's.
     """
-    path = folder.weights_file
+    path = folder.weights_file if epoch is None else folder.epoch_weights_file(epoch)
     try:
         tensors = load_file(path)
     except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; the run has not finished an epoch") from error
+        lacking = "has not finished an epoch" if epoch is None else f"kept no weights of epoch {epoch}"
+        raise UserError(f"{path}: no such file; the run {lacking}") from error
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path}: damaged or unreadable ({error})") from error
-    load_state(model, tensors, path.name, folder)
+    load_state(model, tensors, str(path.relative_to(folder.path)), folder)
 
 
 def load_state(model: nn.Module, state: dict[str, torch.Tensor], name: str, folder: RunFolder) -> None:

@@ -6,9 +6,11 @@ through the layers, and a fresh posterior has a log-variance near zero, so its K
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -32,32 +34,46 @@ def _dense(widths: Sequence[int]) -> list[nn.Module]:
     return layers[:-1]
 
 
-def _mlp(size: tuple[int, int], hidden: tuple[int, ...], latent_dim: int) -> tuple[list[nn.Module], list[nn.Module]]:
+class Widths(NamedTuple):
+    """Of the dense layers, from the image to the latent and from the latent to the image."""
+
+    encoder: tuple[int, ...]
+    decoder: tuple[int, ...]
+
+
+def _mlp(size: tuple[int, int], hidden: Widths, latent_dim: int) -> tuple[list[nn.Module], list[nn.Module]]:
     height, width = size
     pixels = height * width
-    encoder = [nn.Flatten(), *_dense((pixels, *hidden, 2 * latent_dim))]
-    decoder = [*_dense((latent_dim, *reversed(hidden), pixels)), nn.Unflatten(1, (1, height, width))]
+    encoder = [nn.Flatten(), *_dense((pixels, *hidden.encoder, 2 * latent_dim))]
+    decoder = [*_dense((latent_dim, *hidden.decoder, pixels)), nn.Unflatten(1, (1, height, width))]
     return encoder, decoder
 
 
-def _conv(size: tuple[int, int], hidden: tuple[int, ...], latent_dim: int) -> tuple[list[nn.Module], list[nn.Module]]:
-    """Two strided convolutions each way (Higgins et al. 2017, scaled to small images), `hidden` between them."""
+def _conv(
+    size: tuple[int, int], hidden: Widths, latent_dim: int, *, padding: int, channels: int
+) -> tuple[list[nn.Module], list[nn.Module]]:
+    """Two strided convolutions each way (Higgins et al. 2017, scaled to small images), dense layers between them.
+
+    Args:
+        padding: of the encoder's convolutions; the decoder's double the size exactly.
+        channels: of the decoder's first grid.
+    """
     narrow, wide = _CHANNELS
-    grid = (wide, size[0] // 4, size[1] // 4)
-    features = grid[0] * grid[1] * grid[2]
+    shrunk = [((side + 2 * padding - 3) // 2 + 1 + 2 * padding - 3) // 2 + 1 for side in size]
+    grid = (channels, size[0] // 4, size[1] // 4)
     encoder = [
-        nn.Conv2d(1, narrow, 3, stride=2, padding=1),
+        nn.Conv2d(1, narrow, 3, stride=2, padding=padding),
         nn.ReLU(),
-        nn.Conv2d(narrow, wide, 3, stride=2, padding=1),
+        nn.Conv2d(narrow, wide, 3, stride=2, padding=padding),
         nn.ReLU(),
         nn.Flatten(),
-        *_dense((features, *hidden, 2 * latent_dim)),
+        *_dense((wide * math.prod(shrunk), *hidden.encoder, 2 * latent_dim)),
     ]
     decoder = [
-        *_dense((latent_dim, *reversed(hidden), features)),
+        *_dense((latent_dim, *hidden.decoder, math.prod(grid))),
         nn.ReLU(),
         nn.Unflatten(1, grid),
-        nn.ConvTranspose2d(wide, wide, 3, stride=2, padding=1, output_padding=1),
+        nn.ConvTranspose2d(channels, wide, 3, stride=2, padding=1, output_padding=1),
         nn.ReLU(),
         nn.ConvTranspose2d(wide, narrow, 3, stride=2, padding=1, output_padding=1),
         nn.ReLU(),
@@ -66,8 +82,12 @@ def _conv(size: tuple[int, int], hidden: tuple[int, ...], latent_dim: int) -> tu
     return encoder, decoder
 
 
-_Builder = Callable[[tuple[int, int], tuple[int, ...], int], tuple[list[nn.Module], list[nn.Module]]]
-_MODELS: Final[dict[str, _Builder]] = {"mlp": _mlp, "conv": _conv}
+_Builder = Callable[[tuple[int, int], Widths, int], tuple[list[nn.Module], list[nn.Module]]]
+_MODELS: Final[dict[str, _Builder]] = {
+    "mlp": _mlp,
+    "conv": partial(_conv, padding=1, channels=64),
+    "conv_valid": partial(_conv, padding=0, channels=32),
+}
 
 
 def _initialise(layer: nn.Module) -> None:
@@ -78,18 +98,26 @@ def _initialise(layer: nn.Module) -> None:
 
 
 def build(
-    model: str, size: tuple[int, int], hidden: tuple[int, ...], latent_dim: int, *, logits: bool
+    model: str,
+    size: tuple[int, int],
+    hidden: tuple[int, ...],
+    latent_dim: int,
+    *,
+    logits: bool,
+    decoder_hidden: tuple[int, ...] | None = None,
 ) -> tuple[nn.Sequential, nn.Sequential]:
     """An encoder of uint8 images to packed moments, and a decoder of latents to images.
 
     Args:
-        model: ``"mlp"`` or ``"conv"``.
-        size: height and width of the images, divisible by 4 for ``"conv"``.
-        hidden: widths of the dense layers, from the image to the latent; the decoder takes them in reverse.
+        model: ``"mlp"``, ``"conv"``, or ``"conv_valid"``, whose encoder pads nothing.
+        size: height and width of the images, divisible by 4 but for ``"mlp"``.
+        hidden: widths of the encoder's dense layers.
         latent_dim: the size of the latent; the encoder's output is twice as wide.
         logits: the decoder ends without an activation (its output is logits); otherwise with a sigmoid.
+        decoder_hidden: widths of the decoder's dense layers; None for the encoder's in reverse.
     """
-    encoder, decoder = _MODELS[model](size, hidden, latent_dim)
+    widths = Widths(hidden, hidden[::-1] if decoder_hidden is None else decoder_hidden)
+    encoder, decoder = _MODELS[model](size, widths, latent_dim)
     networks = nn.Sequential(Pixels(), *encoder), nn.Sequential(*decoder, *([] if logits else [nn.Sigmoid()]))
     for network in networks:
         network.apply(_initialise)

@@ -16,6 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import Formatter, MaxNLocator
 from numpy.typing import NDArray
+from PIL import Image
 
 from fastvae.train import atomic
 from fastvae.train.metrics import Epoch
@@ -23,6 +24,8 @@ from fastvae.train.metrics import Epoch
 Array = NDArray[Any]
 
 _DPI: Final = 150
+_ZOOM: Final = 3
+_FRAME_MS: Final = 400
 _GAP: Final = 1.0  # white between the images of a grid, in pixels of theirs
 
 
@@ -42,6 +45,22 @@ def tile(images: Array, columns: int) -> Array:
         top, left = (index // columns) * (height + gap), (index % columns) * (width + gap)
         canvas[top : top + height, left : left + width] = image
     return canvas
+
+
+def animation(frames: Sequence[Array], path: Path) -> None:
+    """Write grids of images, one after the other, as a GIF that begins anew."""
+    first, *others = map(_page, frames)
+
+    def writer(file: Path) -> None:
+        first.save(file, format="GIF", save_all=True, append_images=others, duration=_FRAME_MS, loop=0)
+
+    atomic.write(path, writer)
+
+
+def _page(frame: Array) -> Image.Image:
+    """A grid enlarged, white where it has gaps."""
+    page = Image.fromarray((255 * np.nan_to_num(frame, nan=1.0)).clip(0, 255).astype(np.uint8))
+    return page.resize((_ZOOM * page.width, _ZOOM * page.height), Image.Resampling.NEAREST)
 
 
 def _show(axes: Axes, picture: Array) -> None:

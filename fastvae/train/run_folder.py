@@ -62,6 +62,10 @@ class RunFolder:
         self.checkpoint_file = path / "checkpoint.pt"
         self.evaluation_file = path / "evaluation.json"
 
+    def epoch_weights_file(self, epoch: int) -> Path:
+        """The model after `epoch`, where a run keeps them all."""
+        return self.path / "weights" / f"epoch-{epoch:03}.safetensors"
+
     def write_config(self, config: Config) -> None:
         """Write `config.json`."""
         content = _ConfigFile(config=config, versions=versions())

@@ -79,7 +79,9 @@ class Trainer:
     def save(self) -> None:
         """Write the checkpoint first: the other files follow from it when the run is killed between them."""
         checkpoint.save(self.folder, self.model, self.optimizer, self.device, self.history)
-        model.save_weights(self.model, self.folder)
+        model.save_weights(self.model, self.folder.weights_file)
+        if self.config.keep_weights:
+            model.save_weights(self.model, self.folder.epoch_weights_file(len(self.history)))
         self.folder.write_metrics(self.history)
 
 
