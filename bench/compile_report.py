@@ -75,9 +75,8 @@ def measure(
 
 def _compile(inherited: Mapping[str, str], target: str) -> list[Row]:
     environment = {name: value for name, value in inherited.items() if name != "TRITON_INTERPRET"}
-    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")])
     command = [sys.executable, "-m", "bench.offline.worker", target]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if result.returncode:
         raise RuntimeError(f"{target}: {result.stderr[-3000:]}")
     return [_row(json.loads(line)) for line in result.stdout.splitlines()]

@@ -35,6 +35,18 @@ class Inputs(NamedTuple):
     constant: tuple[Tensor, ...]
     upstream: tuple[Tensor | None, ...]
 
+    def to(self, dtype: torch.dtype) -> Inputs:
+        """The same in another floating-point dtype; tensors of bytes stay as they are."""
+
+        def converted(tensor: Tensor) -> Tensor:
+            return tensor.detach().to(dtype) if tensor.is_floating_point() else tensor
+
+        return Inputs(
+            tuple(converted(tensor).requires_grad_() for tensor in self.differentiable),
+            tuple(map(converted, self.constant)),
+            tuple(None if gradient is None else converted(gradient) for gradient in self.upstream),
+        )
+
 
 @dataclass(frozen=True)
 class Op:
@@ -107,19 +119,7 @@ def _posterior_and_pixels(latent: Shape, pixels: Shape) -> Inputs:
 
 def _halved(make: Callable[..., Inputs]) -> Callable[..., Inputs]:
     """The same inputs, rounded to bfloat16."""
-
-    def half(tensor: Tensor) -> Tensor:
-        return tensor.detach().bfloat16() if tensor.is_floating_point() else tensor
-
-    def halved(*shapes: Shape) -> Inputs:
-        differentiable, constant, upstream = make(*shapes)
-        return Inputs(
-            tuple(half(tensor).requires_grad_() for tensor in differentiable),
-            tuple(map(half, constant)),
-            tuple(None if gradient is None else half(gradient) for gradient in upstream),
-        )
-
-    return halved
+    return lambda *shapes: make(*shapes).to(torch.bfloat16)
 
 
 def _bce_logits(x: Tensor, target: Tensor) -> Outputs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.results import Row
+from bench.results import Judged, Row
 
 
 def seconds(value: float) -> str:
@@ -21,12 +21,13 @@ def line(rows: Sequence[Row]) -> str:
     where = f"{ours.regime} T{ours.threads} {ours.op} {ours.size} {ours.target} {ours.mode}"
     said = [f"{where}: {seconds(ours.median_s)}, {ours.peak_bytes / ours.elements:.2f} B/element"]
     if ours.floor is not None:
-        said.append(f"{ours.floor:.2f}x the triad{_verdict(ours)}")
-    said += [f"{peer.provider} {peer.ratio:.2f}x{_verdict(peer)}" for peer in peers]
+        said.append(f"{ours.floor:.2f}x the triad{verdict(ours)}")
+    said += [f"{peer.provider} {peer.ratio:.2f}x{verdict(peer)}" for peer in peers]
     return ", ".join(said)
 
 
-def _verdict(row: Row) -> str:
+def verdict(row: Judged) -> str:
+    """The must of a row and whether it holds, behind its number; nothing where there is none."""
     if row.must is None:
         return ""
     goal = "" if row.goal is None else f", goal {row.goal:.3g}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.gpu.results import Row
-from bench.report import seconds
+from bench.report import seconds, verdict
 
 
 def line(rows: Sequence[Row]) -> str:
@@ -13,23 +13,16 @@ def line(rows: Sequence[Row]) -> str:
     ours, *others = rows
     said = [f"{ours.case}: {seconds(ours.median_s)}"]
     if ours.of_copy is not None:
-        said.append(f"{ours.of_copy:.0%} of a copy at {ours.copy_bytes_per_s / 1e12:.3g} TB/s{_verdict(ours)}")
+        said.append(f"{ours.of_copy:.0%} of a copy at {ours.copy_bytes_per_s / 1e12:.3g} TB/s{verdict(ours)}")
     if ours.launches_forward is not None:
         said.append(f"{ours.launches_forward}+{ours.launches_backward} launches")
     for row in others:
         said.append(
             f"{row.provider} {seconds(row.median_s)}"
             if row.provider.startswith("fastvae")
-            else f"{row.provider} {row.ratio:.2f}x{_verdict(row)}"
+            else f"{row.provider} {row.ratio:.2f}x{verdict(row)}"
         )
     return ", ".join(said)
-
-
-def _verdict(row: Row) -> str:
-    if row.must is None:
-        return ""
-    goal = "" if row.goal is None else f", goal {row.goal:.3g}"
-    return f" (must {row.must:.3g}{goal}: {'holds' if row.holds else 'MISSED'})"
 
 
 def summary(rows: Sequence[Row]) -> list[str]:

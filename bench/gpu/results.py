@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from bench.results import Judged
+
 GRAPH: Final = "_graph"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class Row(Judged):
     """What one provider took, and what it was to take.
 
     Attributes:
@@ -60,13 +62,9 @@ class Row:
     max_backward: int | None
 
     @property
-    def holds(self) -> bool | None:
-        """Whether the row reached its must; None where it has none."""
-        if self.must is None:
-            return None
-        if self.provider == "fastvae":
-            return self.of_copy is not None and self.of_copy >= self.must
-        return self.ratio >= self.must
+    def reached(self) -> bool:
+        """Whether fastvae moved its bytes at least at so large a part of a copy's bandwidth."""
+        return self.of_copy is not None and self.must is not None and self.of_copy >= self.must
 
     @property
     def few_enough(self) -> bool | None:
