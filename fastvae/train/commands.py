@@ -2,61 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any
 
 import click
 import torch
 
 from fastvae import VAE
-from fastvae.train import atomic, checkout, data, drawing, evaluation, model, run_folder, settings
+from fastvae.train import atomic, checkout, data, drawing, evaluation, model, options, run_folder, settings
 from fastvae.train import info as machine
-from fastvae.train.config import AMP, DATA, DEVICES, ESTIMATORS, LIKELIHOODS, MODELS, PARAMETERIZATIONS, Config
+from fastvae.train.config import Config
 from fastvae.train.errors import InterruptedRunError, UserError
-from fastvae.train.presets import BY_DATA, COMMON, PRESETS
 from fastvae.train.run_folder import RunFolder
 from fastvae.train.sampling import save_samples
 from fastvae.train.trainer import Trainer
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-class _Widths(click.ParamType[tuple[int, ...]]):
-    name = "widths"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        if isinstance(value, tuple):
-            return value
-        try:
-            return () if value == "none" else tuple(int(width) for width in value.split(","))
-        except ValueError:
-            self.fail(f"{value!r} is not a list of whole numbers such as 512,256, nor none", param, ctx)
-
-
-def _setting(field: str, kind: click.ParamType[Any] | type, text: str, **more: Any) -> Callable[[_Command], _Command]:
-    """The option of a field of the config, with its default in its help."""
-    if field in COMMON:
-        default = str(COMMON[field])
-    else:
-        values = ((name, row[field]) for name, row in BY_DATA.items())
-        default = ", ".join(f"{','.join(map(str, v)) if isinstance(v, tuple) else v} ({name})" for name, v in values)
-    return click.option(settings.option(field), type=kind, help=f"{text} [default: {default}]", **more)
-
-
-def _flag(field: str, text: str) -> Callable[[_Command], _Command]:
-    """The pair of options of a field that is true or false."""
-    name = settings.option(field)
-    default = "yes" if COMMON[field] else "no"
-    return click.option(f"{name}/--no-{name[2:]}", default=None, help=f"{text} [default: {default}]")
-
-
-_PRESETS: Final = "; ".join(
-    f"{name}: {row['model']}, latent dimension {row['latent_dim']}, on {row['data']}" for name, row in PRESETS.items()
-)
 _run_argument = click.argument("run", type=click.Path(path_type=Path))
-_data_dir_option = click.option("--data-dir", metavar="DIR", help="Folder of the four MNIST files, gzipped or not.")
-_device_option = _setting("device", click.Choice(DEVICES), "Where to compute; auto takes CUDA if there.")
+_data_dir_option = options.setting("data_dir")
+_device_option = options.setting("device")
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -72,29 +35,7 @@ def cli(ctx: click.Context) -> None:
 
 
 @cli.command()
-@click.option(
-    "--preset", type=click.Choice(tuple(PRESETS)), help=f"A published write-up ({_PRESETS}); other options override it."
-)
-@_setting("data", click.Choice(DATA), "Images to train on.")
-@_data_dir_option
-@_flag("binarize", "Make every pixel black or white.")
-@_setting("model", click.Choice(MODELS), "Kind of networks.")
-@_setting("hidden", _Widths(), "Widths of the encoder's dense layers, such as 512,256, or none.")
-@click.option("--decoder-hidden", type=_Widths(), help="Those of the decoder. [default: the encoder's in reverse]")
-@_setting("latent_dim", int, "Size of the latent; 2 adds a picture of it.")
-@_setting("parameterization", click.Choice(PARAMETERIZATIONS), "What the encoder gives beside the mean.")
-@_setting("likelihood", click.Choice(LIKELIHOODS), f"p(x|z) of a pixel: {', '.join(LIKELIHOODS)}.", metavar="NAME")
-@_setting("kl_estimator", click.Choice(ESTIMATORS), "The KL in closed form, or at the sample.")
-@_setting("beta", float, "Weight of the KL.")
-@_setting("batch_size", int, "Images per step.")
-@_setting("epochs", int, "Passes over the training images.")
-@_setting("lr", float, "Learning rate of Adam.")
-@_flag("keep_weights", "Keep the weights after every epoch, in weights/.")
-@_device_option
-@_setting("amp", click.Choice(AMP), "Mixed precision in training.")
-@_flag("compile", "Train through torch.compile.")
-@_setting("seed", int, "Seed of the weights, the order of the images and the noise.")
-@click.option("--threads", type=int, help="CPU threads. [default: 1 (digits), torch's (mnist)]")
+@options.settings
 @click.option("--out", metavar="DIR", help="A new folder for the run. [default: runs/DATA-TIME]")
 @click.option("--resume", metavar="RUN", help="Continue a run; with a larger --epochs, go further.")
 def train(out: str | None, resume: str | None, **values: Any) -> None:

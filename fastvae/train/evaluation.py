@@ -7,7 +7,7 @@ import sys
 from typing import Any, Final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from fastvae import VAE
@@ -23,14 +23,14 @@ _CHUNK: Final = 100
 
 
 @torch.no_grad()
-def elbo(model: VAE, split: Split, seed: int, log_normalizer: float) -> Means:
-    """The ELBO with one latent sample per image, in float32; a seed's noise is the same at every call."""
+def elbo(objective: nn.Module, split: Split, seed: int, log_normalizer: float) -> Means:
+    """The objective and the parts of the ELBO, in float32; a seed's noise is the same at every call."""
     sums = Sums(split.images.device, log_normalizer)
-    model.eval()
+    objective.eval()
     with random.separate(seed, split.images.device):
-        for batch in split.images.split(_BATCH):
-            output = model(batch)
-            sums.add(output.reconstruction_loss, output.kl)
+        for images, labels in zip(split.images.split(_BATCH), split.labels.split(_BATCH), strict=True):
+            output = objective(images, labels)
+            sums.add(output.loss, output.reconstruction_loss, output.kl)
     return sums.means()
 
 
