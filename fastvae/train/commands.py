@@ -105,7 +105,8 @@ def evaluate(run: Path, num_samples: int | None, data_dir: str | None, device: s
     """Evaluate RUN on its test images. Prints the ELBO, and writes it to evaluation.json."""
     folder, config, vae = _open(run, device)
     test = _test_part(config, data_dir, vae)
-    means = evaluation.elbo(vae, test, config.seed, model.log_normalizer(config))
+    objective = model.objective(config, vae).to(test.images.device)
+    means = evaluation.elbo(objective, test, config.seed, model.log_normalizer(config))
     click.echo(f"test {means}")
     result = {"images": len(test.labels), **means._asdict()}
     if num_samples is not None:

@@ -34,12 +34,11 @@ _ALSO: Final[dict[str, tuple[str, ...]]] = {"device": ("auto",)}
 
 def setting(field: str) -> Callable[[_Command], _Command]:
     """The option of a field of the config."""
-    annotation, text = Config.model_fields[field].annotation, Config.model_fields[field].description
-    described = f"{text} [default: {_default(field)}]"
-    if annotation is bool:
+    described = f"{Config.model_fields[field].description} [default: {_default(field)}]"
+    if _value(field) is bool:
         name = option(field)
         return click.option(f"{name}/--no-{name[2:]}", default=None, help=described)
-    return click.option(option(field), type=_kind(field, annotation), help=described, metavar=_METAVARS.get(field))
+    return click.option(option(field), type=_kind(field), help=described, metavar=_METAVARS.get(field))
 
 
 def settings(command: _Command) -> _Command:
@@ -49,15 +48,25 @@ def settings(command: _Command) -> _Command:
     return command
 
 
-def _kind(field: str, annotation: Any) -> click.ParamType[Any] | type:
-    if get_origin(annotation) is UnionType:
-        annotation = next(kind for kind in get_args(annotation) if kind is not type(None))
-    if get_origin(annotation) is Literal:
-        return click.Choice((*_ALSO.get(field, ()), *get_args(annotation)))
-    if get_origin(annotation) is tuple:
+def choices(field: str) -> tuple[str, ...]:
+    """What the option of a field with names takes; none for another field."""
+    annotation = _value(field)
+    return (*_ALSO.get(field, ()), *get_args(annotation)) if get_origin(annotation) is Literal else ()
+
+
+def _kind(field: str) -> click.ParamType[Any] | type:
+    kind = _value(field)
+    if get_origin(kind) is tuple:
         return _Widths()
-    kind: type = annotation
-    return kind
+    return click.Choice(choices(field)) if choices(field) else kind
+
+
+def _value(field: str) -> Any:
+    """The type of a field's values other than None."""
+    annotation = Config.model_fields[field].annotation
+    if get_origin(annotation) is UnionType:
+        return next(kind for kind in get_args(annotation) if kind is not type(None))
+    return annotation
 
 
 def _default(field: str) -> str:
