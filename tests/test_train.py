@@ -10,7 +10,7 @@ from command_line import mnist
 from PIL import Image, ImageSequence
 from safetensors.torch import load_file
 
-from fastvae.train import atomic, checkpoint, data, drawing, evaluation, model, networks, random
+from fastvae.train import atomic, checkpoint, data, drawing, evaluation, likelihood, model, networks, random
 from fastvae.train.config import Config
 from fastvae.train.errors import UserError
 from fastvae.train.metrics import Means, Sums
@@ -254,17 +254,17 @@ def test_checkpoint_runs_no_code(tmp_path, digits):
 def test_log_likelihood_is_above_the_elbo_and_repeatable(tmp_path, digits):
     run = fitted(tmp_path / "run", digits, likelihood="gaussian_learned", lr=1e-2)
     elbo = evaluation.elbo(run.objective, run.data.test, 0, run.log_normalizer)
-    found = evaluation.log_likelihood(run.model, run.data.test, 0, 64)
+    found = likelihood.estimates(run.model, run.config, run.data.test, 64)
     assert found["log_likelihood"] > elbo.elbo
     # The gap is KL(q(z|x) || p(z|x)), small for a posterior of two dimensions: a wrong normalizer would show.
     assert found["log_likelihood"] < elbo.elbo + 10
-    assert evaluation.log_likelihood(run.model, run.data.test, 0, 64) == found
+    assert likelihood.estimates(run.model, run.config, run.data.test, 64) == found
 
 
 def test_one_importance_sample_estimates_the_elbo(tmp_path, digits):
     run = fitted(tmp_path / "run", digits)
     elbo = evaluation.elbo(run.objective, run.data.test, 0, run.log_normalizer)
-    found = evaluation.log_likelihood(run.model, run.data.test, 0, 1)
+    found = likelihood.estimates(run.model, run.config, run.data.test, 1)
     # Two single-sample estimates over 297 images: four standard errors of either are allowed.
     assert found["log_likelihood"] == pytest.approx(elbo.elbo, abs=4 * found["log_likelihood_standard_error"])
 

@@ -9,10 +9,11 @@ import click
 import torch
 
 from fastvae import VAE
-from fastvae.train import atomic, checkout, data, drawing, evaluation, model, options, run_folder, settings
+from fastvae.train import atomic, checkout, data, drawing, evaluation, likelihood, model, options, run_folder, settings
 from fastvae.train import info as machine
 from fastvae.train.config import Config
 from fastvae.train.errors import InterruptedRunError, UserError
+from fastvae.train.objectives import Model
 from fastvae.train.run_folder import RunFolder
 from fastvae.train.sampling import save_samples
 from fastvae.train.trainer import Trainer
@@ -78,22 +79,22 @@ def _headline(config: Config, dataset: data.Data, trainer: Trainer, done: int) -
     )
 
 
-def _open(run: Path, device: str | None) -> tuple[RunFolder, Config, VAE]:
+def _open(run: Path, device: str | None) -> tuple[RunFolder, Config, Model]:
     """A trained run and its model on `device`."""
     folder = RunFolder(run)
     config = folder.read_config()
     where = torch.device(settings.device(device or "auto"))
-    vae = model.create(config)
-    model.load_weights(vae, folder)
-    return folder, config, vae.to(where)
+    found = model.create(config)
+    model.load_weights(found, folder)
+    return folder, config, found.to(where)
 
 
-def _test_part(config: Config, data_dir: str | None, vae: VAE) -> data.Split:
+def _test_part(config: Config, data_dir: str | None, model: Model) -> data.Split:
     """The test images of a run, from where its data is now, on the device of its model."""
     if data_dir is not None:
         config = settings.changed(config, {"data_dir": data_dir})
     test = data.load_part(config.data, config.data_dir, "test", binarize=config.binarize)
-    return test.to(next(vae.parameters()).device)
+    return test.to(next(model.parameters()).device)
 
 
 @cli.command()
@@ -103,19 +104,18 @@ def _test_part(config: Config, data_dir: str | None, vae: VAE) -> data.Split:
 @_device_option
 def evaluate(run: Path, num_samples: int | None, data_dir: str | None, device: str | None) -> None:
     """Evaluate RUN on its test images. Prints the ELBO, and writes it to evaluation.json."""
-    folder, config, vae = _open(run, device)
-    test = _test_part(config, data_dir, vae)
-    objective = model.objective(config, vae).to(test.images.device)
+    folder, config, found = _open(run, device)
+    test = _test_part(config, data_dir, found)
+    objective = model.objective(config, found).to(test.images.device)
     means = evaluation.elbo(objective, test, config.seed, model.log_normalizer(config))
     click.echo(f"test {means}")
     result = {"images": len(test.labels), **means._asdict()}
     if num_samples is not None:
-        found = evaluation.log_likelihood(vae, test, config.seed, num_samples)
-        click.echo(
-            f"test log-likelihood {found['log_likelihood']:.2f} nats/image (standard error over images "
-            f"{found['log_likelihood_standard_error']:.2f}, {num_samples} importance samples)"
-        )
-        result |= found
+        result |= likelihood.estimates(found, config, test, num_samples)
+        if not isinstance(found, VAE):
+            result |= likelihood.prediction_errors(found, config, test, num_samples)
+        for line in likelihood.lines(result):
+            click.echo(line)
     atomic.write_json(folder.evaluation_file, result)
     click.echo(str(folder.evaluation_file))
 
@@ -126,13 +126,14 @@ def evaluate(run: Path, num_samples: int | None, data_dir: str | None, device: s
 @click.option(
     "--seed", type=click.IntRange(min=0, max=2**63 - 1), default=0, show_default=True, help="Seed of the latents."
 )
+@click.option("--label", type=click.IntRange(0, 9), help="Of a label-conditioned run. [default: 0 to 9 in turn]")
 @click.option("--out", type=click.Path(path_type=Path), help="A .png, .npy or .npz file. [default: RUN/generated.png]")
 @_device_option
-def sample(run: Path, number: int, seed: int, out: Path | None, device: str | None) -> None:
+def sample(run: Path, number: int, seed: int, label: int | None, out: Path | None, device: str | None) -> None:
     """Draw images from the model of RUN, with latents from the prior."""
     path = RunFolder(run).path / "generated.png" if out is None else out
-    _, _, vae = _open(run, device)
-    save_samples(vae, number, seed, path)
+    _, config, found = _open(run, device)
+    save_samples(found, config, number, label, seed, path)
     click.echo(str(path))
 
 
@@ -142,8 +143,8 @@ def sample(run: Path, number: int, seed: int, out: Path | None, device: str | No
 @_device_option
 def plot(run: Path, data_dir: str | None, device: str | None) -> None:
     """Draw the pictures of RUN again."""
-    folder, config, vae = _open(run, device)
-    for name in drawing.draw(folder, config, vae, _test_part(config, data_dir, vae), folder.read_metrics()):
+    folder, config, found = _open(run, device)
+    for name in drawing.draw(folder, config, found, _test_part(config, data_dir, found), folder.read_metrics()):
         click.echo(str(folder.path / name))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -32,6 +32,10 @@ class Split(NamedTuple):
     def to(self, device: torch.device) -> Split:
         """The same data on `device`, where it stays for the whole run."""
         return Split(self.images.to(device), self.labels.to(device))
+
+    def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images and labels in their order, at most `size` at once."""
+        yield from zip(self.images.split(size), self.labels.split(size), strict=True)
 
 
 class Data(NamedTuple):

@@ -152,3 +152,26 @@ def losses(history: Sequence[Epoch], title: str) -> Figure:
         axes.grid(alpha=0.25)
         axes.legend()
     return figure
+
+
+def grid(groups: Sequence[tuple[str, Array]], row_names: Sequence[str], title: str) -> Figure:
+    """Rows of images in named groups of columns.
+
+    Args:
+        groups: a name and its images ``[rows, columns, height, width]``, from left to right.
+        row_names: one for each row, or none.
+        title: of the figure.
+    """
+    rows, _, height, width = groups[0][1].shape
+    counts = [images.shape[1] for _, images in groups]
+    figure = Figure(figsize=(0.62 * sum(counts) + 1.2, 0.62 * rows + 1.3), layout="constrained")
+    figure.suptitle(title, fontsize="large")
+    for axes, (name, images) in zip(
+        figure.subplots(1, len(groups), width_ratios=counts, squeeze=False)[0], groups, strict=True
+    ):
+        _show(axes, tile(images.reshape(-1, height, width), images.shape[1]))
+        axes.set_title(name, fontsize="medium")
+    first = figure.axes[0]
+    first.set_yticks([row * (height + _GAP) + height / 2 - 0.5 for row in range(len(row_names))], row_names)
+    first.tick_params(length=0)
+    return figure
