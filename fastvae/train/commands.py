@@ -11,6 +11,7 @@ import torch
 from fastvae import VAE
 from fastvae.train import atomic, checkout, data, drawing, evaluation, likelihood, model, options, run_folder, settings
 from fastvae.train import info as machine
+from fastvae.train import quadrants as study
 from fastvae.train.config import Config
 from fastvae.train.errors import InterruptedRunError, UserError
 from fastvae.train.objectives import Model
@@ -52,8 +53,6 @@ def train(out: str | None, resume: str | None, **values: Any) -> None:
         folder = run_folder.create(out, config.data)
     trainer = Trainer(config, dataset, folder)
     done = len(trainer.history)
-    if config.epochs < done:
-        raise UserError(f"--epochs: got {config.epochs}; takes at least the {done} that {folder.path} has trained")
     folder.write_config(config)
     click.echo(_headline(config, dataset, trainer, done))
     try:
@@ -146,6 +145,23 @@ def plot(run: Path, data_dir: str | None, device: str | None) -> None:
     folder, config, found = _open(run, device)
     for name in drawing.draw(folder, config, found, _test_part(config, data_dir, found), folder.read_metrics()):
         click.echo(str(folder.path / name))
+
+
+@cli.command()
+@options.setting("data_dir")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the study; one begun goes on.")
+@click.option(
+    "--num-samples", type=click.IntRange(min=1), default=100, show_default=True, help="Latents for each image."
+)
+@options.setting("epochs")
+@options.setting("device")
+@options.setting("seed")
+@options.setting("threads")
+def quadrants(out: Path, num_samples: int, **values: Any) -> None:
+    """Complete MNIST from 1, 2 and 3 quadrants with four models (Sohn et al. 2015). Writes table.csv and pictures."""
+    given = {name: value for name, value in values.items() if value is not None}
+    for line in study.lines(study.study(given, out, num_samples)):
+        click.echo(line)
 
 
 @cli.command()

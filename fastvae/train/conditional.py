@@ -53,6 +53,10 @@ class Baseline(nn.Module):
         empty = samples.new_empty((len(samples), 0))
         return VAEOutput(loss, samples, torch.zeros_like(samples), empty, empty, empty, prediction)
 
+    def log_prob(self, condition: Tensor, target: Tensor) -> Tensor:
+        """log p(target | condition) in nats, ``[batch]``."""
+        return self.reconstruction.log_prob(self.network(condition), target)
+
     def predict(self, condition: Tensor) -> Any:
         """The mean in data space."""
         return self.reconstruction.mean(self.network(condition))

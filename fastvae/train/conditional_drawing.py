@@ -40,7 +40,10 @@ def figures(config: Config, model: CVAE | Baseline, test: Split, history: list[E
     else:
         images = test.images[:_COMPLETED]
         title = f"Completions from {config.quadrants} of 4 quadrants\n{run}"
-        groups = [*given(condition, images), *completions(model, condition, images, config.seed)]
+        groups, name = given(condition, images), "network"
+        if isinstance(model, CVAE):
+            groups, name = groups + _predictions(model, condition, images, config.seed), "samples"
+        groups.append((name, completions(model, condition, images, config.seed)))
         yield "completions.png", pictures.grid(groups, [], title)
     yield "losses.png", pictures.losses(history, run)
 
@@ -64,17 +67,21 @@ def given(condition: Quadrants, images: Tensor) -> list[Columns]:
 
 def completions(
     model: CVAE | Baseline, condition: Quadrants, images: Tensor, seed: int, samples: int = _SAMPLES
-) -> list[Columns]:
-    """What a model makes of the given part: at the prior's mean, averaged over its prior, and for some latents."""
+) -> NDArray[Any]:
+    """The given part of images with what a model makes of the others, a column for each of so many latents.
+
+    They are from the prior; a network without a latent has one column.
+    """
     x, _ = condition(images, images)
-    if isinstance(model, Baseline):
-        return [("network", _columns(condition.whole(x, model.predict(x))[None]))]
-    means = model.sample(x, samples, seed=seed)
-    return [
-        ("mean $z$", _columns(condition.whole(x, model.predict(x))[None])),
-        ("average", _columns(condition.whole(x, model.predict(x, _AVERAGED, seed=seed))[None])),
-        ("samples", _columns(torch.stack([condition.whole(x, mean) for mean in means]))),
-    ]
+    targets = model.predict(x)[None] if isinstance(model, Baseline) else model.sample(x, samples, seed=seed)
+    return _columns(torch.stack([condition.whole(x, target) for target in targets]))
+
+
+def _predictions(model: CVAE, condition: Quadrants, images: Tensor, seed: int) -> list[Columns]:
+    """The same at the prior's mean, and averaged over the prior."""
+    x, _ = condition(images, images)
+    targets = {"mean $z$": model.predict(x), "average": model.predict(x, _AVERAGED, seed=seed)}
+    return [(name, _columns(condition.whole(x, target)[None])) for name, target in targets.items()]
 
 
 def _columns(images: Tensor) -> NDArray[Any]:

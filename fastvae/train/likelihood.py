@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -27,17 +28,22 @@ Estimator = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 
 
 def estimates(model: Model, config: Config, split: Split, num_samples: int) -> dict[str, Any]:
-    """log p(x), or log p(target | condition), in nats averaged over images, each with a standard error over images.
+    """log p(x), or log p(target | condition), in nats averaged over images.
 
-    ``log_likelihood`` draws from the posterior (Burda et al. 2016; Sohn et al. 2015, section 4.3); a conditional model
-    has ``log_likelihood_monte_carlo`` as well, which draws from the prior. A network without a latent has neither.
+    Returns:
+        Of each estimator, under its name, the mean, and with endings the ``_standard_error`` over images and the
+        ``_seconds`` it took; and `num_samples`. ``log_likelihood`` draws from the posterior (Burda et al. 2016; Sohn et
+        al. 2015, section 4.3), ``log_likelihood_monte_carlo``, of conditional models, from the prior. A GSNN has the
+        second only. For a network without a latent ``log_likelihood`` is exact.
     """
     model.eval()
-    found: dict[str, Any] = {"num_samples": num_samples}
+    found: dict[str, Any] = {"num_samples": 0 if isinstance(model, Baseline) else num_samples}
     for name, estimator in _estimators(model, config, num_samples).items():
-        values = torch.cat(list(_batches(name, split, config.seed, estimator)))
+        start = time.perf_counter()
+        values = torch.cat(list(_batches(name, split, config.seed, estimator))).double()
+        seconds = round(time.perf_counter() - start, 3)
         error = values.std(correction=0).item() / math.sqrt(len(values))
-        found |= {name: values.mean().item(), f"{name}_standard_error": error}
+        found |= {name: values.mean().item(), f"{name}_standard_error": error, f"{name}_seconds": seconds}
     return found
 
 
@@ -45,21 +51,23 @@ def _estimators(model: Model, config: Config, num_samples: int) -> dict[str, Est
     options: dict[str, Any] = {"num_samples": num_samples, "chunk_size": _CHUNK}
     if isinstance(model, VAE):
         return {"log_likelihood": lambda images, _, noise: model.log_likelihood(images, generator=noise, **options)}
-    if isinstance(model, Baseline):
-        return {}
     condition = models.condition(config).to(next(model.parameters()).device)
+    if isinstance(model, Baseline):
+        return {"log_likelihood": lambda images, labels, _: model.log_prob(*condition(images, labels))}
 
     def by(method: str) -> Estimator:
         return lambda images, labels, noise: model.log_likelihood(
             *condition(images, labels), method=method, generator=noise, **options
         )
 
-    return {"log_likelihood": by("importance"), "log_likelihood_monte_carlo": by("monte_carlo")}
+    importance = {} if config.objective == "gsnn" else {"log_likelihood": by("importance")}
+    return {**importance, "log_likelihood_monte_carlo": by("monte_carlo")}
 
 
 def _batches(name: str, split: Split, seed: int, estimator: Estimator) -> Iterator[Tensor]:
     generator = torch.Generator(split.images.device).manual_seed(seed)
-    with tqdm(total=len(split.images), unit="image", file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
+    bar = tqdm(total=len(split.images), unit="image", file=sys.stderr, disable=not sys.stderr.isatty())
+    with bar, torch.no_grad():
         bar.set_description(name.replace("_", " "))
         for images, labels in split.batches(_BATCH):
             yield estimator(images, labels, generator)
@@ -91,10 +99,9 @@ def lines(result: dict[str, Any]) -> Iterator[str]:
     """What was found, in words."""
     for name, method in (("log_likelihood", "importance"), ("log_likelihood_monte_carlo", "Monte-Carlo")):
         if name in result:
-            yield (
-                f"test log-likelihood {result[name]:.2f} nats/image (standard error over images "
-                f"{result[f'{name}_standard_error']:.2f}, {result['num_samples']} {method} samples)"
-            )
+            how = f"{result['num_samples']} {method} samples" if result["num_samples"] else "exact"
+            error = result[f"{name}_standard_error"]
+            yield f"test log-likelihood {result[name]:.2f} nats/image (standard error over images {error:.2f}, {how})"
     predictions = {"prediction_error": "prediction", "prediction_error_averaged": "prediction averaged over latents"}
     for name, words in predictions.items():
         if name in result:

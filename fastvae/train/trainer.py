@@ -27,7 +27,7 @@ class Trainer:
     """One run: its model, optimizer and the epochs done so far, restored from the folder where it has a checkpoint.
 
     Raises:
-        UserError: a damaged checkpoint.
+        UserError: a damaged checkpoint, or one of more epochs than the config has.
     """
 
     def __init__(self, config: Config, data: Data, folder: RunFolder) -> None:
@@ -42,6 +42,10 @@ class Trainer:
         learned = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.Adam(learned, lr=config.lr, fused=True, capturable=on_gpu)
         self.history = checkpoint.load(folder, self.model, self.optimizer, self.device)
+        if config.epochs < len(self.history):
+            raise UserError(
+                f"--epochs: got {config.epochs}; takes at least the {len(self.history)} that {folder.path} has trained"
+            )
         if config.first_guess is not None and not self.history:
             model.load_first_guess(self.model, config)
         self._sums = Sums(self.device, self.log_normalizer)
