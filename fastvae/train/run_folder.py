@@ -52,6 +52,7 @@ class RunFolder:
         weights_file: the model after the last epoch.
         checkpoint_file: all that resuming needs.
         evaluation_file: what `fastvae evaluate` found.
+        events_folder: what TensorBoard reads, where a run logs for it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -61,6 +62,7 @@ class RunFolder:
         self.weights_file = path / "weights.safetensors"
         self.checkpoint_file = path / "checkpoint.pt"
         self.evaluation_file = path / "evaluation.json"
+        self.events_folder = path / "tensorboard"
 
     def epoch_weights_file(self, epoch: int) -> Path:
         """The model after `epoch`, where a run keeps them all."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import Any, Final
 
 import torch
@@ -44,7 +45,7 @@ def new(given: dict[str, Any]) -> Config:
     """
     settings = {"threads": torch.get_num_threads(), **resolve(given)}
     settings["device"] = device(settings["device"])
-    return _validated(settings)
+    return _loggable(_validated(settings))
 
 
 def resumed(folder: RunFolder, given: dict[str, Any]) -> Config:
@@ -64,7 +65,7 @@ def resumed(folder: RunFolder, given: dict[str, Any]) -> Config:
     if contradictions:
         raise UserError(f"--resume: {folder.path} contradicts {', '.join(contradictions)}")
     device(config.device)
-    return changed(config, {name: given[name] for name in _CHANGEABLE if name in given})
+    return _loggable(changed(config, {name: given[name] for name in _CHANGEABLE if name in given}))
 
 
 def changed(config: Config, changes: dict[str, Any]) -> Config:
@@ -74,6 +75,13 @@ def changed(config: Config, changes: dict[str, Any]) -> Config:
         UserError: a value out of its range.
     """
     return _validated({**config.model_dump(), **changes})
+
+
+def _loggable(config: Config) -> Config:
+    """`config`, if what it logs to is installed."""
+    if config.tensorboard and find_spec("tensorboard") is None:
+        raise UserError("--tensorboard: TensorBoard is not installed: pip install 'fastvae[tensorboard]'")
+    return config
 
 
 def _shown(value: object) -> str:

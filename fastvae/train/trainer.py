@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, cast
 
 import torch
@@ -21,6 +21,7 @@ from fastvae.train.metrics import Epoch, Means, Sums
 from fastvae.train.progress import Progress
 from fastvae.train.run_folder import RunFolder
 from fastvae.train.step import Step
+from fastvae.train.tensorboard import Events
 
 
 class Trainer:
@@ -65,7 +66,8 @@ class Trainer:
         """
         count, done = len(self.data.train.labels), len(self.history)
         steps = -(-count // self.config.batch_size)
-        with Progress(self.config.epochs, steps, done) as progress, _reproducible():
+        events = Events(self.folder, done) if self.config.tensorboard else None
+        with Progress(self.config.epochs, steps, done) as progress, events or nullcontext(), _reproducible():
             for epoch in range(done + 1, self.config.epochs + 1):
                 start = time.perf_counter()
                 progress.begin(epoch)
@@ -78,6 +80,8 @@ class Trainer:
                 self.history.append(Epoch(epoch, *train, *test, round(total, 3)))
                 self.save()
                 progress.epoch(self.history[-1], count / seconds)
+                if events is not None:
+                    events.epoch(self.history[-1])
 
     def _epoch(self, epoch: int, progress: Progress) -> Means:
         order = random.epoch_order(self.config.seed, epoch, len(self.data.train.labels)).to(self.device)
