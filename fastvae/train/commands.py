@@ -161,12 +161,14 @@ def _test_part(config: Config, data_dir: str | None, vae: VAE) -> data.Split:
 @_data_dir_option
 @_device_option
 def evaluate(run: Path, num_samples: int | None, data_dir: str | None, device: str | None) -> None:
-    """Evaluate RUN on its test images. Prints the ELBO, and writes it to evaluation.json."""
+    """Evaluate RUN on its test images: the ELBO, and which latent dimensions it uses; also into evaluation.json."""
     folder, config, vae = _open(run, device)
     test = _test_part(config, data_dir, vae)
     means = evaluation.elbo(vae, test, config.seed, model.log_normalizer(config))
+    use = evaluation.latent_use(vae, test.images)
     click.echo(f"test {means}")
-    result = {"images": len(test.labels), **means._asdict()}
+    click.echo(f"latent: {use}")
+    result = {"images": len(test.labels), **means._asdict(), **use.as_dict()}
     if num_samples is not None:
         found = evaluation.log_likelihood(vae, test, config.seed, num_samples)
         click.echo(

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from fastvae import VAE
 from fastvae.train import random
 from fastvae.train.data import Split
+from fastvae.train.latent_use import LatentUse, measure
 from fastvae.train.metrics import Means, Sums
 
 # Large enough to keep a device busy; no result depends on the batch size of training.
@@ -32,6 +33,13 @@ def elbo(model: VAE, split: Split, seed: int, log_normalizer: float) -> Means:
             output = model(batch)
             sums.add(output.reconstruction_loss, output.kl)
     return sums.means()
+
+
+@torch.no_grad()
+def latent_use(model: VAE, images: Tensor) -> LatentUse:
+    """Active units, and the analytic KL of each dimension, whichever estimator the objective has."""
+    model.eval()
+    return measure((model.encode(batch), None) for batch in images.split(_BATCH))
 
 
 def log_likelihood(model: VAE, split: Split, seed: int, num_samples: int) -> dict[str, Any]:
