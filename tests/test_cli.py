@@ -22,6 +22,15 @@ from fastvae.train.presets import PRESETS
 from fastvae.train.run_folder import versions
 
 PNG = b"\x89PNG\r\n\x1a\n"
+# Of every run; manifold.png is there for a latent of two dimensions.
+PICTURES = {
+    "reconstructions.png",
+    "samples.png",
+    "latent.png",
+    "interpolation.png",
+    "traversal.png",
+    "losses.png",
+}
 COMMANDS = ("train", "evaluate", "sample", "plot", "info")
 
 
@@ -65,9 +74,8 @@ def test_train_says_what_it_did(trained):
 def test_train_leaves_a_run_folder(trained):
     folder, _ = trained
     names = {file.name for file in folder.iterdir()}
-    pictures = {"reconstructions.png", "samples.png", "latent.png", "manifold.png", "losses.png"}
-    assert names == {"config.json", "metrics.csv", "weights.safetensors", "checkpoint.pt", *pictures}
-    for name in pictures:
+    assert names == {"config.json", "metrics.csv", "weights.safetensors", "checkpoint.pt", "manifold.png", *PICTURES}
+    for name in PICTURES:
         assert (folder / name).read_bytes().startswith(PNG)
 
 
@@ -154,19 +162,14 @@ def test_plot_draws_again(run):
     result = fastvae("plot", run)
     assert result.code == 0
     assert sorted(result.out.split()) == sorted(map(str, run.glob("*.png")))
-    assert len(result.out.split()) == 5
+    assert len(result.out.split()) == 1 + len(PICTURES)
 
 
 @pytest.mark.parametrize("latent_dim", [1, 3])
 def test_pictures_of_other_latents(tmp_path, latent_dim):
     options = ("--epochs", 1, "--out", tmp_path / "run", "--latent-dim", latent_dim)
     assert fastvae("train", *TINY, *options).code == 0
-    assert {file.name for file in (tmp_path / "run").glob("*.png")} == {
-        "reconstructions.png",
-        "samples.png",
-        "latent.png",
-        "losses.png",
-    }
+    assert {file.name for file in (tmp_path / "run").glob("*.png")} == PICTURES
 
 
 def test_info():

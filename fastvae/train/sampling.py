@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from fastvae import VAE
 from fastvae.train import atomic, pictures
-from fastvae.train.drawing import images
 from fastvae.train.errors import UserError
+from fastvae.train.views import images
 
 
 def _png(path: Path, samples: NDArray[Any]) -> None:
