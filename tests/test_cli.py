@@ -31,7 +31,7 @@ PICTURES = {
     "traversal.png",
     "losses.png",
 }
-COMMANDS = ("train", "evaluate", "sample", "plot", "info")
+COMMANDS = ("train", "evaluate", "sample", "plot", "compare", "info")
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import click
 import torch
 
 from fastvae import VAE
-from fastvae.train import atomic, checkout, data, drawing, evaluation, model, run_folder, settings
+from fastvae.train import atomic, checkout, comparison, data, drawing, evaluation, model, run_folder, settings
 from fastvae.train import info as machine
 from fastvae.train.config import AMP, DATA, DEVICES, ESTIMATORS, LIKELIHOODS, MODELS, PARAMETERIZATIONS, Config
 from fastvae.train.errors import InterruptedRunError, UserError
@@ -205,6 +205,29 @@ def plot(run: Path, data_dir: str | None, device: str | None) -> None:
     folder, config, vae = _open(run, device)
     for name in drawing.draw(folder, config, vae, _test_part(config, data_dir, vae), folder.read_metrics()):
         click.echo(str(folder.path / name))
+
+
+@cli.command()
+@click.argument("runs", metavar="RUN RUN...", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help=f"The picture, a {', '.join(comparison.SUFFIXES)} file; the table goes beside it as .csv.",
+)
+@_data_dir_option
+@_device_option
+def compare(runs: tuple[Path, ...], out: Path, data_dir: str | None, device: str | None) -> None:
+    """Compare two or more RUNs on the same data: their test ELBOs, and a picture with a column for each."""
+    comparison.check(runs, out)
+    opened = []
+    for folder, config, vae in (_open(run, device) for run in runs):
+        test = _test_part(config, data_dir, vae)
+        opened.append(comparison.Run(folder, config, vae, test, folder.read_metrics()))
+    for line in comparison.write(opened, out):
+        click.echo(line)
+    for file in (out, comparison.table_file(out)):
+        click.echo(str(file))
 
 
 @cli.command()
