@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from command_line import TINY, fails, fastvae, mnist
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from fastvae.train import comparison, comparison_picture, data, model
 from fastvae.train.config import Config
@@ -252,6 +253,18 @@ def test_long_names_break_between_settings(columns):
     assert " ".join(lines) == name
     assert len(lines) > 1
     assert all(line.endswith(",") for line in lines[:-1])
+
+
+@pytest.mark.parametrize(("pixels", "labels"), [(28, 10), (8, 10), (28, 1)])
+def test_nothing_is_cut_off(columns, pixels, labels):
+    images = np.zeros((labels, pixels, pixels))
+    drawn = [column._replace(originals=images, reconstructed=images) for column in columns]
+    figure = comparison_picture.figure(drawn, "title")
+    FigureCanvasAgg(figure).draw()
+    boxes = [axes.get_tightbbox() for axes in figure.axes]
+    assert min(min(box.x0, box.y0) for box in boxes) >= 0
+    assert max(box.x1 for box in boxes) <= figure.bbox.width
+    assert max(box.y1 for box in boxes) <= figure.bbox.height
 
 
 def test_history_of_one_epoch_can_be_drawn(columns):

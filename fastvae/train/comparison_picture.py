@@ -22,7 +22,7 @@ Array = NDArray[Any]
 
 _SAMPLES_SIDE: Final = 8
 _WIDTH: Final = 4.2  # inches of a column
-_HEIGHTS: Final = (4.2, 0.7, 4.2, 2.1, 2.1, 2.1)  # inches of the rows, about
+_HEIGHTS: Final = (4.2, 0.8, 4.2, 2.1, 2.1, 2.1)  # inches of the rows, about
 _TITLE_CHARACTERS: Final = 36  # that fit in the width of a column
 
 
@@ -86,6 +86,8 @@ def figure(columns: Sequence[Column], title: str) -> Figure:
     _latents(latents, columns)
     for axes, one in zip(reconstructions, columns, strict=True):
         panels.reconstructions(axes, one.originals, one.reconstructed, len(one.originals))
+        # At the left edge, however high the row: the layout leaves room for the names there.
+        axes.set_anchor("W")
     for axes, one in zip(decoded, columns, strict=True):
         _decoded(axes, one)
     for row, curve in zip(losses, panels.CURVES, strict=True):
