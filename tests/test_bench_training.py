@@ -60,14 +60,14 @@ def test_providers_that_disagree_are_not_reported(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("means", "said"),
     [
-        (Means(-545.1, 537.9, 7.2), []),
-        (Means(-550.0, 543.0, 7.0), ["reconstruction after a step: got 543.0000"]),
-        (Means(-538.0, 538.0, 0.0), ["kl after a step: got 0.0000; takes eager's 7.0000"]),
-        (Means(float("nan"), float("nan"), 7.0), ["reconstruction after a step: got nan"]),
+        (Means(545.1, -545.1, 537.9, 7.2), []),
+        (Means(550.0, -550.0, 543.0, 7.0), ["reconstruction after a step: got 543.0000"]),
+        (Means(538.0, -538.0, 538.0, 0.0), ["kl after a step: got 0.0000; takes eager's 7.0000"]),
+        (Means(float("nan"), float("nan"), float("nan"), 7.0), ["reconstruction after a step: got nan"]),
     ],
 )
 def test_disagreements_are_named(means, said):
-    found = training.disagreements({"eager": Means(-545.0, 538.0, 7.0), "fastvae": means})
+    found = training.disagreements({"eager": Means(545.0, -545.0, 538.0, 7.0), "fastvae": means})
     assert len(found) == len(said)
     assert all(f"fastvae: {part}" in message for message, part in zip(found, said, strict=True))
 

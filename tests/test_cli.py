@@ -15,8 +15,8 @@ import pytest
 import torch
 from command_line import TINY, Result, fails, fastvae, mnist
 
-from fastvae.train import cli, data, trainer
-from fastvae.train.config import AMP, DATA, DEVICES, LIKELIHOODS, MODELS
+from fastvae.train import cli, data, options, trainer
+from fastvae.train.config import Config
 from fastvae.train.errors import UserError
 from fastvae.train.presets import PRESETS
 from fastvae.train.run_folder import versions
@@ -193,7 +193,7 @@ def test_help(arguments):
 
 def test_help_lists_what_train_takes():
     text = fastvae("train", "--help").out
-    for choice in (*DATA, *MODELS, *LIKELIHOODS, *DEVICES, *AMP, *PRESETS):
+    for choice in (*PRESETS, *(choice for field in Config.model_fields for choice in options.choices(field))):
         assert re.search(rf"\b{choice}\b", text), choice
 
 
@@ -453,9 +453,9 @@ def test_damaged_checkpoint_cannot_be_resumed(run):
 
 DAMAGED_METRICS = {
     "empty": (lambda text: b"", "should have at least 1 item"),
-    "columns missing": (lambda text: b"epoch\n1\n", "train_elbo: got nothing; field required"),
+    "columns missing": (lambda text: b"epoch\n1\n", "train_loss: got nothing; field required"),
     "columns more": (lambda text: text.replace(b"\n", b",more\n", 1), "more: got None; extra inputs"),
-    "not a number": (lambda text: text + b"3,x\n", "train_elbo: got 'x'; input should be a valid number"),
+    "not a number": (lambda text: text + b"3,x\n", "train_loss: got 'x'; input should be a valid number"),
     "binary": (lambda text: b"\xff\xfe\0", "can't decode byte 0xff"),
     "endless field": (lambda text: text + 200_000 * b"1", "field larger than field limit"),
 }

@@ -112,7 +112,7 @@ def strangers(tmp_path_factory) -> dict[str, Path]:
     return {
         "many": run,
         "few": changed(run, folder / "few", data_dir=str(few)),
-        "binarized": changed(run, folder / "binarized", binarize=True),
+        "binarized": changed(run, folder / "binarized", binarize="threshold"),
     }
 
 
@@ -129,7 +129,7 @@ def test_runs_on_data_that_has_moved(strangers, tmp_path):
     [
         ("half", "many", "{many} (mnist) are not those of {half} (digits)"),
         ("few", "many", "{many} (mnist) are not those of {few} (mnist)"),
-        ("many", "binarized", "{binarized} (mnist, binarized) are not those of {many} (mnist)"),
+        ("many", "binarized", "{binarized} (mnist, binarized: threshold) are not those of {many} (mnist)"),
     ],
 )
 def test_runs_on_different_data(runs, strangers, tmp_path, first, second, message):
@@ -158,6 +158,13 @@ def test_mistakes(runs, tmp_path, monkeypatch, mistake):
     arguments, message = MISTAKES[mistake]
     assert message in fails("compare", *(argument.format(**runs) for argument in arguments))
     assert not list(tmp_path.iterdir()), "a mistake leaves nothing behind"
+
+
+def test_conditional_run(runs, tmp_path):
+    run = tmp_path / "run"
+    assert fastvae("train", *TINY, "--epochs", 1, "--condition", "label", "--out", run).code == 0
+    line = fails("compare", runs["half"], run, "--out", tmp_path / "a.png")
+    assert f"RUN: {run} has condition 'label'; takes runs with condition 'none'" in line
 
 
 def test_run_without_metrics(runs, tmp_path):
@@ -268,5 +275,5 @@ def test_nothing_is_cut_off(columns, pixels, labels):
 
 
 def test_history_of_one_epoch_can_be_drawn(columns):
-    history = [Epoch(1, -9.0, 6.0, 3.0, -10.0, 6.5, 3.5, 0.1)]
+    history = [Epoch(1, 9.0, -9.0, 6.0, 3.0, 10.0, -10.0, 6.5, 3.5, 0.1)]
     assert grid([column._replace(history=history) for column in columns])

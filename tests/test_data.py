@@ -31,7 +31,7 @@ def test_digits_are_the_uci_test_set():
 
 
 def test_binary_pixels_are_the_nearer_of_black_and_white():
-    grey, binary = data.load("digits", None), data.load("digits", None, binarize=True)
+    grey, binary = data.load("digits", None), data.load("digits", None, binarize="threshold")
     for before, after in zip(grey, binary, strict=True):
         assert torch.equal(after.images.double() / 255, (before.images.double() / 255 > 0.5).double())
         assert after.images.dtype == torch.uint8

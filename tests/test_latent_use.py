@@ -8,8 +8,10 @@ from command_line import TINY, fastvae
 from torch import Tensor, nn
 
 from fastvae import VAE, DiagonalGaussian
-from fastvae.train import evaluation
+from fastvae.train import data, evaluation
+from fastvae.train.config import Config
 from fastvae.train.latent_use import LatentUse, measure
+from fastvae.train.presets import resolve
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -57,9 +59,17 @@ class Encoder(nn.Module):
         return mu, torch.zeros_like(mu)
 
 
+def found_in(encoder: nn.Module, images: Tensor) -> LatentUse:
+    test = data.Split(images, torch.zeros(len(images), dtype=torch.int64))
+    config = Config(**resolve({"device": "cpu"}))
+    use = evaluation.latent_use(VAE(encoder, nn.Linear(3, 5)), config, test)
+    assert use is not None
+    return use
+
+
 def test_encoder_ignoring_its_input_has_no_active_units():
     images = normal(1100, 5).float()
-    use = evaluation.latent_use(VAE(Encoder(0.0, 1.0), nn.Linear(3, 5)), images)
+    use = found_in(Encoder(0.0, 1.0), images)
     assert use.active_units == 0
     # It differs from the prior nevertheless, by half a squared mean of one.
     assert use.kl_per_dimension == [0.5, 0.5, 0.5]
@@ -69,7 +79,7 @@ def test_encoder_ignoring_its_input_has_no_active_units():
 @pytest.mark.parametrize("gain", [0.5, 1.0])
 def test_encoder_of_known_gain(gain):
     images = normal(1100, 5).float()
-    use = evaluation.latent_use(VAE(Encoder(gain, 0.0), nn.Linear(3, 5)), images)
+    use = found_in(Encoder(gain, 0.0), images)
     means = gain * images[:, :3].double()
     assert use.mean_variance_per_dimension == pytest.approx(means.var(0, correction=0).tolist(), rel=1e-6)
     assert use.kl_per_dimension == pytest.approx((means.square() / 2).mean(0).tolist(), rel=1e-6)
@@ -152,3 +162,23 @@ def test_evaluate_reports_it(tmp_path, estimator):
     # The estimate at a sample differs from the sum over dimensions; the closed form is it.
     off = abs(sum(found["kl_per_dimension"]) / found["kl"] - 1)
     assert (off < 1e-6) == (estimator == "analytic")
+
+
+@pytest.mark.parametrize("prior", ["standard", "learned"])
+@pytest.mark.parametrize("condition", ["label", "quadrants"])
+def test_conditional_models_are_measured_against_their_prior(tmp_path, prior, condition):
+    run = tmp_path / "run"
+    options = ("--epochs", 1, "--lr", 0.01, "--condition", condition, "--prior", prior)
+    assert fastvae("train", *TINY, *options, "--out", run).code == 0
+    assert fastvae("evaluate", run).code == 0
+    found = json.loads((run / "evaluation.json").read_text())
+    assert sum(found["kl_per_dimension"]) == pytest.approx(found["kl"], rel=1e-6)
+
+
+@pytest.mark.parametrize("objective", ["gsnn", "baseline"])
+def test_models_without_a_trained_posterior_have_no_report(tmp_path, objective):
+    run = tmp_path / "run"
+    options = ("--epochs", 1, "--condition", "quadrants", "--objective", objective)
+    assert fastvae("train", *TINY, *options, "--out", run).code == 0
+    assert "latent:" not in fastvae("evaluate", run).out
+    assert "active_units" not in json.loads((run / "evaluation.json").read_text())

@@ -13,7 +13,7 @@ from fastvae.train.metrics import Epoch
 from fastvae.train.presets import resolve
 from fastvae.train.run_folder import RunFolder
 
-HISTORY = [Epoch(1, -9.0, 6.0, 3.0, -10.0, 6.5, 3.5, 0.1)]
+HISTORY = [Epoch(1, 9.0, -9.0, 6.0, 3.0, 10.0, -10.0, 6.5, 3.5, 0.1)]
 
 
 class Encoder(nn.Module):

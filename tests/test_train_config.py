@@ -48,7 +48,7 @@ def test_s1_is_the_published_setting():
     config = published("s1")
     assert (config.model, config.hidden, config.decoder_hidden, config.latent_dim) == ("conv", (16,), (), 2)
     assert (config.likelihood, config.batch_size, config.epochs, config.lr) == ("squared_error", 128, 30, 1e-3)
-    assert (config.binarize, config.keep_weights) == (False, True)
+    assert (config.binarize, config.keep_weights) == ("none", True)
     # 320 + 18,496 + 50,192 + 2 * 34 in the encoder; 9,408 + 36,928 + 18,464 + 289 in the decoder.
     assert parameters(config) == (69_076, 65_089)
 
@@ -56,7 +56,7 @@ def test_s1_is_the_published_setting():
 def test_s3_is_the_published_setting():
     config = published("s3")
     assert (config.model, config.hidden, config.latent_dim) == ("conv_valid", (), 2)
-    assert (config.binarize, config.kl_estimator, config.likelihood) == (True, "monte_carlo", "bernoulli")
+    assert (config.binarize, config.kl_estimator, config.likelihood) == ("threshold", "monte_carlo", "bernoulli")
     assert (config.batch_size, config.epochs, config.lr) == (32, 10, 1e-4)
     # 320 + 18,496 + 9,220 in the encoder; 4,704 + 18,496 + 18,464 + 289 in the decoder.
     assert parameters(config) == (28_036, 41_953)

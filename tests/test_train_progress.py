@@ -11,7 +11,7 @@ from fastvae.train import progress
 from fastvae.train.metrics import Epoch, Sums
 from fastvae.train.progress import Progress
 
-ROW = Epoch(1, -12.0, 10.0, 2.0, -13.0, 11.0, 2.0, 3.21)
+ROW = Epoch(1, 14.0, -12.0, 10.0, 2.0, 15.0, -13.0, 11.0, 2.0, 3.21)
 
 
 class Terminal(io.StringIO):
@@ -48,7 +48,7 @@ def clock(monkeypatch):
 
 def sums():
     sums = CountedSums(torch.device("cpu"), 0.0)
-    sums.add(torch.tensor([10.0]), torch.tensor([2.0]))
+    sums.add(torch.tensor(12.0), torch.tensor([10.0]), torch.tensor([2.0]))
     return sums
 
 

@@ -52,14 +52,15 @@ class Idle(Rerun):
 
 def loop(run, batches, bf16):
     """A step as everybody writes it."""
-    total, count = torch.zeros(2, dtype=torch.float64), 0
+    total, count = torch.zeros(3, dtype=torch.float64), 0
     for batch in batches:
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             output = run.model(run.images[batch])
         run.optimizer.zero_grad()
         output.loss.backward()
         run.optimizer.step()
-        total += torch.stack((output.reconstruction_loss.sum(), output.kl.sum()))
+        loss = output.loss.detach() * len(batch)
+        total += torch.stack((loss, output.reconstruction_loss.sum(), output.kl.sum()))
         count += len(batch)
     return total / count
 
@@ -73,7 +74,8 @@ def test_a_step_is_the_loop_bit_for_bit(model, bf16):
     torch.manual_seed(5)
     means = loop(other, other.batches(1), bf16)
     assert same_bits(run.learned(), other.learned())
-    assert run.sums.means()[1:] == tuple(means.tolist())
+    loss, _, *parts = run.sums.means()
+    assert [loss, *parts] == means.tolist()
     assert all(parameter.grad is None for parameter in run.model.parameters())
 
 
@@ -146,11 +148,12 @@ def test_the_graph_reads_one_buffer_and_leaves_the_callers_indices_alone(monkeyp
 def test_sums_keep_their_tensors_and_begin_again():
     sums = Sums(torch.device("cpu"), 1.0)
     tensors = sums.state()
-    sums.add(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 5.0]))
-    assert sums.means() == (-6.5, 2.5, 4.0)
+    sums.add(torch.tensor(6.0), torch.tensor([1.0, 2.0]), torch.tensor([3.0, 5.0]))
+    sums.add(torch.tensor(3.0), torch.tensor([3.0]), torch.tensor([1.0]))
+    assert sums.means() == (5.0, -6.0, 3.0, 3.0)
     sums.reset()
-    sums.add(torch.tensor([1.0]), torch.tensor([3.0]))
-    assert sums.means() == (-5.0, 2.0, 3.0)
+    sums.add(torch.tensor(7.0), torch.tensor([1.0]), torch.tensor([3.0]))
+    assert sums.means() == (7.0, -5.0, 2.0, 3.0)
     assert all(one is other for one, other in zip(sums.state(), tensors, strict=True))
 
 

@@ -31,7 +31,7 @@ class Run:
     ) -> None:
         torch.manual_seed(3)
         self.device = torch.device(device)
-        encoder, decoder = networks.build(model, (8, 8), (16,), 4, logits=True)
+        encoder, decoder = networks.build(model, (8, 8), networks.Layers((16,), (16,)), 4)
         self.model = VAE(encoder, decoder, latent_shape=4).to(device)
         if compiled:
             self.model.compile(dynamic=False)
@@ -40,7 +40,7 @@ class Run:
         self.sums = Sums(self.device, 0.0)
         pixels = torch.rand((COUNT, 1, 8, 8), generator=torch.Generator().manual_seed(1)) ** 3
         self.images = (255 * pixels).to(torch.uint8).to(device)
-        self.plain = Step(self.model, self.optimizer, self.images, self.sums, bf16=bf16)
+        self.plain = Step(self.model, self.optimizer, (self.images,), self.sums, bf16=bf16)
         self.step = self.plain if graph is None else GraphedStep(self.plain, BATCH, graph())
 
     def train(self, epochs: Iterable[int]) -> Run:

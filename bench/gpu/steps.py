@@ -98,7 +98,7 @@ class Training:
 
     def __init__(self, provider: Provider, device: Device, images: Tensor, batch_size: int) -> None:
         torch.manual_seed(0)
-        encoder, decoder = networks.build(MODEL, _SIZE, _HIDDEN, LATENT, logits=True)
+        encoder, decoder = networks.build(MODEL, _SIZE, networks.Layers(_HIDDEN, _HIDDEN[::-1]), LATENT)
         with torch.no_grad():
             for parameter in encoder[-1].parameters():
                 parameter.mul_(_POSTERIOR_GAIN)
@@ -107,7 +107,7 @@ class Training:
         if provider.compiled and device.real:
             model.compile(dynamic=False)
         self._sums = Sums(images.device, 0.0)
-        step = Step(model, optimizer, images, self._sums, bf16=True)
+        step = Step(model, optimizer, (images,), self._sums, bf16=True)
         graph: Graph = CudaGraph() if device.real else Rerun()
         self._step = GraphedStep(step, batch_size, graph) if provider.captured else step
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))

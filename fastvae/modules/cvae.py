@@ -193,12 +193,14 @@ class CVAE(LatentVariableModel):
         Args:
             num_samples: latents drawn for each sample, `chunk_size` of them decoded at once.
             method: ``"importance"`` draws from the recognition network and weights by p(z | x) / q(z | x, y);
-                ``"monte_carlo"`` draws from the prior.
+                ``"monte_carlo"`` draws from the prior. With objective ``"gsnn"``, whose recognition is the prior and
+                whose recognition network is never trained, both draw from the prior.
         """
         if method not in METHODS:
             raise ValueError(f"method: got {method!r}; takes one of {METHODS}")
         prior = self.encode_prior(condition)
-        posterior = prior if method == "monte_carlo" else self.encode(target, condition)
+        of_prior = method == "monte_carlo" or self.objective == "gsnn"
+        posterior = prior if of_prior else self.encode(target, condition)
         source = seeded(seed, generator, prior.mu.device)
         pieces = (
             self._log_weights(posterior, prior, condition, target, count, source)

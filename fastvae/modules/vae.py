@@ -96,16 +96,18 @@ class VAE(LatentVariableModel):
         target: Tensor | None = None,
         *,
         num_samples: int,
+        posterior: DiagonalGaussian | None = None,
         seed: int | Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """log p(x, z_k) - log q(z_k | x) in nats, ``[num_samples, batch]``, differentiable.
 
         IWAE (Burda et al. 2016) minimizes ``-F.importance_weighted_bound(model.log_weights(x, num_samples=k)).mean()``.
+        A `posterior` at hand saves a pass of the encoder.
         """
-        return self._log_weights(
-            self.encode(x), x if target is None else target, num_samples, seed=seed, generator=generator
-        )
+        posterior = self.encode(x) if posterior is None else posterior
+        target = x if target is None else target
+        return self._log_weights(posterior, target, num_samples, seed=seed, generator=generator)
 
     def _log_weights(self, posterior: DiagonalGaussian, target: Tensor, num_samples: int, **noise: Any) -> Tensor:
         z = posterior.rsample(num_samples, **noise)

@@ -2,61 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any
 
 import click
 import torch
 
 from fastvae import VAE
-from fastvae.train import atomic, checkout, comparison, data, drawing, evaluation, model, run_folder, settings
+from fastvae.train import (
+    atomic,
+    checkout,
+    comparison,
+    data,
+    drawing,
+    evaluation,
+    likelihood,
+    model,
+    options,
+    run_folder,
+    settings,
+)
 from fastvae.train import info as machine
-from fastvae.train.config import AMP, DATA, DEVICES, ESTIMATORS, LIKELIHOODS, MODELS, PARAMETERIZATIONS, Config
+from fastvae.train import quadrants as study
+from fastvae.train.config import Config
 from fastvae.train.errors import InterruptedRunError, UserError
-from fastvae.train.presets import BY_DATA, COMMON, PRESETS
+from fastvae.train.objectives import Model
 from fastvae.train.run_folder import RunFolder
 from fastvae.train.sampling import save_samples
 from fastvae.train.trainer import Trainer
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-class _Widths(click.ParamType[tuple[int, ...]]):
-    name = "widths"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        if isinstance(value, tuple):
-            return value
-        try:
-            return () if value == "none" else tuple(int(width) for width in value.split(","))
-        except ValueError:
-            self.fail(f"{value!r} is not a list of whole numbers such as 512,256, nor none", param, ctx)
-
-
-def _setting(field: str, kind: click.ParamType[Any] | type, text: str, **more: Any) -> Callable[[_Command], _Command]:
-    """The option of a field of the config, with its default in its help."""
-    if field in COMMON:
-        default = str(COMMON[field])
-    else:
-        values = ((name, row[field]) for name, row in BY_DATA.items())
-        default = ", ".join(f"{','.join(map(str, v)) if isinstance(v, tuple) else v} ({name})" for name, v in values)
-    return click.option(settings.option(field), type=kind, help=f"{text} [default: {default}]", **more)
-
-
-def _flag(field: str, text: str) -> Callable[[_Command], _Command]:
-    """The pair of options of a field that is true or false."""
-    name = settings.option(field)
-    default = "yes" if COMMON[field] else "no"
-    return click.option(f"{name}/--no-{name[2:]}", default=None, help=f"{text} [default: {default}]")
-
-
-_PRESETS: Final = "; ".join(
-    f"{name}: {row['model']}, latent dimension {row['latent_dim']}, on {row['data']}" for name, row in PRESETS.items()
-)
 _run_argument = click.argument("run", type=click.Path(path_type=Path))
-_data_dir_option = click.option("--data-dir", metavar="DIR", help="Folder of the four MNIST files, gzipped or not.")
-_device_option = _setting("device", click.Choice(DEVICES), "Where to compute; auto takes CUDA if there.")
+_data_dir_option = options.setting("data_dir")
+_device_option = options.setting("device")
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -72,29 +49,7 @@ def cli(ctx: click.Context) -> None:
 
 
 @cli.command()
-@click.option(
-    "--preset", type=click.Choice(tuple(PRESETS)), help=f"A published write-up ({_PRESETS}); other options override it."
-)
-@_setting("data", click.Choice(DATA), "Images to train on.")
-@_data_dir_option
-@_flag("binarize", "Make every pixel black or white.")
-@_setting("model", click.Choice(MODELS), "Kind of networks.")
-@_setting("hidden", _Widths(), "Widths of the encoder's dense layers, such as 512,256, or none.")
-@click.option("--decoder-hidden", type=_Widths(), help="Those of the decoder. [default: the encoder's in reverse]")
-@_setting("latent_dim", int, "Size of the latent; 2 adds a picture of it.")
-@_setting("parameterization", click.Choice(PARAMETERIZATIONS), "What the encoder gives beside the mean.")
-@_setting("likelihood", click.Choice(LIKELIHOODS), f"p(x|z) of a pixel: {', '.join(LIKELIHOODS)}.", metavar="NAME")
-@_setting("kl_estimator", click.Choice(ESTIMATORS), "The KL in closed form, or at the sample.")
-@_setting("beta", float, "Weight of the KL.")
-@_setting("batch_size", int, "Images per step.")
-@_setting("epochs", int, "Passes over the training images.")
-@_setting("lr", float, "Learning rate of Adam.")
-@_flag("keep_weights", "Keep the weights after every epoch, in weights/.")
-@_device_option
-@_setting("amp", click.Choice(AMP), "Mixed precision in training.")
-@_flag("compile", "Train through torch.compile.")
-@_setting("seed", int, "Seed of the weights, the order of the images and the noise.")
-@click.option("--threads", type=int, help="CPU threads. [default: 1 (digits), torch's (mnist)]")
+@options.settings
 @click.option("--out", metavar="DIR", help="A new folder for the run. [default: runs/DATA-TIME]")
 @click.option("--resume", metavar="RUN", help="Continue a run; with a larger --epochs, go further.")
 def train(out: str | None, resume: str | None, **values: Any) -> None:
@@ -110,8 +65,6 @@ def train(out: str | None, resume: str | None, **values: Any) -> None:
         folder = run_folder.create(out, config.data)
     trainer = Trainer(config, dataset, folder)
     done = len(trainer.history)
-    if config.epochs < done:
-        raise UserError(f"--epochs: got {config.epochs}; takes at least the {done} that {folder.path} has trained")
     folder.write_config(config)
     click.echo(_headline(config, dataset, trainer, done))
     try:
@@ -137,22 +90,22 @@ def _headline(config: Config, dataset: data.Data, trainer: Trainer, done: int) -
     )
 
 
-def _open(run: Path, device: str | None) -> tuple[RunFolder, Config, VAE]:
+def _open(run: Path, device: str | None) -> tuple[RunFolder, Config, Model]:
     """A trained run and its model on `device`."""
     folder = RunFolder(run)
     config = folder.read_config()
     where = torch.device(settings.device(device or "auto"))
-    vae = model.create(config)
-    model.load_weights(vae, folder)
-    return folder, config, vae.to(where)
+    found = model.create(config)
+    model.load_weights(found, folder)
+    return folder, config, found.to(where)
 
 
-def _test_part(config: Config, data_dir: str | None, vae: VAE) -> data.Split:
+def _test_part(config: Config, data_dir: str | None, model: Model) -> data.Split:
     """The test images of a run, from where its data is now, on the device of its model."""
     if data_dir is not None:
         config = settings.changed(config, {"data_dir": data_dir})
     test = data.load_part(config.data, config.data_dir, "test", binarize=config.binarize)
-    return test.to(next(vae.parameters()).device)
+    return test.to(next(model.parameters()).device)
 
 
 @cli.command()
@@ -162,20 +115,22 @@ def _test_part(config: Config, data_dir: str | None, vae: VAE) -> data.Split:
 @_device_option
 def evaluate(run: Path, num_samples: int | None, data_dir: str | None, device: str | None) -> None:
     """Evaluate RUN on its test images: the ELBO, and which latent dimensions it uses; also into evaluation.json."""
-    folder, config, vae = _open(run, device)
-    test = _test_part(config, data_dir, vae)
-    means = evaluation.elbo(vae, test, config.seed, model.log_normalizer(config))
-    use = evaluation.latent_use(vae, test.images)
+    folder, config, found = _open(run, device)
+    test = _test_part(config, data_dir, found)
+    objective = model.objective(config, found).to(test.images.device)
+    means = evaluation.elbo(objective, test, config.seed, model.log_normalizer(config))
     click.echo(f"test {means}")
-    click.echo(f"latent: {use}")
-    result = {"images": len(test.labels), **means._asdict(), **use.as_dict()}
+    result = {"images": len(test.labels), **means._asdict()}
+    use = evaluation.latent_use(found, config, test)
+    if use is not None:
+        click.echo(f"latent: {use}")
+        result |= use.as_dict()
     if num_samples is not None:
-        found = evaluation.log_likelihood(vae, test, config.seed, num_samples)
-        click.echo(
-            f"test log-likelihood {found['log_likelihood']:.2f} nats/image (standard error over images "
-            f"{found['log_likelihood_standard_error']:.2f}, {num_samples} importance samples)"
-        )
-        result |= found
+        result |= likelihood.estimates(found, config, test, num_samples)
+        if not isinstance(found, VAE):
+            result |= likelihood.prediction_errors(found, config, test, num_samples)
+        for line in likelihood.lines(result):
+            click.echo(line)
     atomic.write_json(folder.evaluation_file, result)
     click.echo(str(folder.evaluation_file))
 
@@ -186,13 +141,14 @@ def evaluate(run: Path, num_samples: int | None, data_dir: str | None, device: s
 @click.option(
     "--seed", type=click.IntRange(min=0, max=2**63 - 1), default=0, show_default=True, help="Seed of the latents."
 )
+@click.option("--label", type=click.IntRange(0, 9), help="Of a label-conditioned run. [default: 0 to 9 in turn]")
 @click.option("--out", type=click.Path(path_type=Path), help="A .png, .npy or .npz file. [default: RUN/generated.png]")
 @_device_option
-def sample(run: Path, number: int, seed: int, out: Path | None, device: str | None) -> None:
+def sample(run: Path, number: int, seed: int, label: int | None, out: Path | None, device: str | None) -> None:
     """Draw images from the model of RUN, with latents from the prior."""
     path = RunFolder(run).path / "generated.png" if out is None else out
-    _, _, vae = _open(run, device)
-    save_samples(vae, number, seed, path)
+    _, config, found = _open(run, device)
+    save_samples(found, config, number, label, seed, path)
     click.echo(str(path))
 
 
@@ -202,8 +158,8 @@ def sample(run: Path, number: int, seed: int, out: Path | None, device: str | No
 @_device_option
 def plot(run: Path, data_dir: str | None, device: str | None) -> None:
     """Draw the pictures of RUN again."""
-    folder, config, vae = _open(run, device)
-    for name in drawing.draw(folder, config, vae, _test_part(config, data_dir, vae), folder.read_metrics()):
+    folder, config, found = _open(run, device)
+    for name in drawing.draw(folder, config, found, _test_part(config, data_dir, found), folder.read_metrics()):
         click.echo(str(folder.path / name))
 
 
@@ -221,13 +177,30 @@ def compare(runs: tuple[Path, ...], out: Path, data_dir: str | None, device: str
     """Compare two or more RUNs on the same data: their test ELBOs, and a picture with a column for each."""
     comparison.check(runs, out)
     opened = []
-    for folder, config, vae in (_open(run, device) for run in runs):
-        test = _test_part(config, data_dir, vae)
-        opened.append(comparison.Run(folder, config, vae, test, folder.read_metrics()))
+    for folder, config, found in (_open(run, device) for run in runs):
+        test = _test_part(config, data_dir, found)
+        opened.append(comparison.opened(folder, config, found, test))
     for line in comparison.write(opened, out):
         click.echo(line)
     for file in (out, comparison.table_file(out)):
         click.echo(str(file))
+
+
+@cli.command()
+@options.setting("data_dir")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the study; one begun goes on.")
+@click.option(
+    "--num-samples", type=click.IntRange(min=1), default=100, show_default=True, help="Latents for each image."
+)
+@options.setting("epochs")
+@options.setting("device")
+@options.setting("seed")
+@options.setting("threads")
+def quadrants(out: Path, num_samples: int, **values: Any) -> None:
+    """Complete MNIST from 1, 2 and 3 quadrants with four models (Sohn et al. 2015). Writes table.csv and pictures."""
+    given = {name: value for name, value in values.items() if value is not None}
+    for line in study.lines(study.study(given, out, num_samples)):
+        click.echo(line)
 
 
 @cli.command()

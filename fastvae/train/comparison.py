@@ -16,11 +16,12 @@ from fastvae.train.config import Config
 from fastvae.train.data import Split
 from fastvae.train.errors import UserError
 from fastvae.train.metrics import Epoch
+from fastvae.train.objectives import Model
 from fastvae.train.run_folder import RunFolder
 
 SUFFIXES: Final = (".png", ".pdf", ".svg")
 # Settings that say where a run found or kept things, or who named it; no number follows from them.
-_IRRELEVANT: Final = ("preset", "data_dir", "keep_weights", "threads")
+_IRRELEVANT: Final = ("preset", "data_dir", "keep_weights", "tensorboard", "threads")
 
 
 class Run(NamedTuple):
@@ -45,6 +46,17 @@ def check(paths: Sequence[Path], out: Path) -> None:
         raise UserError(f"--out: got {out}; takes a file that ends in {', '.join(SUFFIXES)}")
     if not out.parent.is_dir():
         raise UserError(f"--out: {out.parent}: no such folder")
+
+
+def opened(folder: RunFolder, config: Config, model: Model, test: Split) -> Run:
+    """A run with its history.
+
+    Raises:
+        UserError: a conditional run, or its metrics are missing or damaged.
+    """
+    if not isinstance(model, VAE):
+        raise UserError(f"RUN: {folder.path} has condition {config.condition!r}; takes runs with condition 'none'")
+    return Run(folder, config, model, test, folder.read_metrics())
 
 
 def write(runs: Sequence[Run], out: Path) -> list[str]:
@@ -91,7 +103,8 @@ def _check_data(runs: Sequence[Run]) -> None:
 
 
 def _data(run: Run) -> str:
-    return f"{run.config.data}, binarized" if run.config.binarize else run.config.data
+    how = run.config.binarize
+    return run.config.data if how == "none" else f"{run.config.data}, binarized: {how}"
 
 
 def _shown(value: Any) -> str:

@@ -1,72 +1,160 @@
-"""What a run is: every setting, resolved and validated."""
+"""What a run is: every setting, resolved and validated. The command line's options are made from this table."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-_Data = Literal["digits", "mnist"]
-_Model = Literal["mlp", "conv", "conv_valid"]
 _Likelihood = Literal["bernoulli", "bernoulli_probs", "gaussian", "squared_error", "laplace", "gaussian_learned"]
 _Parameterization = Literal["logvar", "log_std", "std", "softplus", "variance"]
-_Estimator = Literal["analytic", "monte_carlo"]
-_Device = Literal["cpu", "cuda"]
-_Amp = Literal["none", "bf16"]
-_Positive = Annotated[int, Field(ge=1)]
+_Widths = tuple[Annotated[int, Field(ge=1)], ...]
 
-DATA: Final[tuple[str, ...]] = get_args(_Data)
-MODELS: Final[tuple[str, ...]] = get_args(_Model)
-LIKELIHOODS: Final[tuple[str, ...]] = get_args(_Likelihood)
-PARAMETERIZATIONS: Final[tuple[str, ...]] = get_args(_Parameterization)
-ESTIMATORS: Final[tuple[str, ...]] = get_args(_Estimator)
-DEVICES: Final[tuple[str, ...]] = ("auto", *get_args(_Device))
-AMP: Final[tuple[str, ...]] = get_args(_Amp)
+# Settings that only some runs have: the value that asks for nothing, and what any other value goes with.
+_WEIGHTED: Final[dict[str, tuple[str, ...]]] = {"objective": ("elbo", "hybrid")}
+_LATENT: Final[dict[str, tuple[str, ...]]] = {"objective": ("elbo", "iwae", "gsnn", "hybrid")}
+_GOES_WITH: Final[dict[str, tuple[Any, dict[str, tuple[str, ...]]]]] = {
+    "quadrants": (1, {"condition": ("quadrants",)}),
+    "model": ("mlp", {"condition": ("none",)}),
+    "dropout": (0.0, {"model": ("mlp",)}),
+    "parameterization": ("logvar", _LATENT),
+    "min_std": (0.0, _LATENT),
+    "prior": ("standard", _LATENT | {"condition": ("label", "quadrants")}),
+    "first_guess": (None, {"prior": ("learned",), "condition": ("quadrants",)}),
+    "probability_floor": (0.0, {"likelihood": ("bernoulli_probs",)}),
+    "alpha": (0.5, {"objective": ("hybrid",)}),
+    "train_samples": (1, _LATENT),
+    "kl_estimator": ("analytic", _WEIGHTED),
+    "beta": (1.0, _WEIGHTED),
+    "beta_schedule": ("constant", _WEIGHTED),
+    "cycles": (4, {"beta_schedule": ("cyclical",)}),
+    "capacity": (None, _WEIGHTED),
+    "free_bits": (0.0, _WEIGHTED),
+}
+_WARMUP_STEPS: Final = 1000
+_UNCONDITIONAL: Final = ("iwae",)
+_CONDITIONAL: Final = ("gsnn", "hybrid", "baseline")
 
 
 class Config(BaseModel):
     """Every setting of a run, resolved: no default is looked up again when it is resumed.
 
     Raises:
-        ValidationError: a field is missing, unknown, of the wrong type or out of its range.
+        ValidationError: a field is missing, unknown, of the wrong type, out of its range, or contradicts another.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
     preset: str | None
-    data: _Data
-    data_dir: str | None
-    binarize: bool
-    model: _Model
-    hidden: tuple[_Positive, ...]
-    decoder_hidden: tuple[_Positive, ...] | None
-    latent_dim: _Positive
-    parameterization: _Parameterization
-    likelihood: _Likelihood
-    kl_estimator: _Estimator
-    beta: float = Field(ge=0)
-    batch_size: _Positive
-    epochs: _Positive
-    lr: float = Field(gt=0)
-    keep_weights: bool
-    device: _Device
-    amp: _Amp
-    compile: bool
-    seed: int = Field(ge=0, lt=2**63)
-    threads: _Positive
+    data: Literal["digits", "mnist"] = Field(description="Images to train on.")
+    data_dir: str | None = Field(description="Folder of the four MNIST files, gzipped or not.")
+    binarize: Literal["none", "threshold", "dynamic"] = Field(
+        description="Make pixels black or white: the nearer one, or drawn anew whenever an image is used."
+    )
+    condition: Literal["none", "label", "quadrants"] = Field(
+        description="What is given beside the latent: the label, or some quadrants, the others being the target."
+    )
+    quadrants: int = Field(ge=1, le=3, description="How many are given, clockwise from the lower left.")
+    objective: Literal["elbo", "iwae", "gsnn", "hybrid", "baseline"] = Field(
+        description="What is maximized; baseline predicts the target from the condition, without a latent."
+    )
+    model: Literal["mlp", "conv", "conv_valid"] = Field(description="Kind of networks.")
+    activation: Literal["relu", "tanh"] = Field(description="Between the layers.")
+    hidden: _Widths = Field(description="Widths of the encoder's dense layers, such as 512,256, or none.")
+    decoder_hidden: _Widths | None = Field(description="Those of the decoder; the encoder's in reverse if left out.")
+    dropout: float = Field(ge=0, lt=1, description="Probability of it, after the first two dense layers.")
+    latent_dim: int = Field(ge=1, description="Size of the latent; 2 adds a picture of it.")
+    parameterization: _Parameterization = Field(description="What the encoder gives beside the mean.")
+    min_std: float = Field(ge=0, description="Added to the posterior's standard deviation.")
+    prior: Literal["standard", "learned"] = Field(description="p(z), or p(z | condition).")
+    first_guess: str | None = Field(description="Folder of a baseline run, whose prediction the prior network sees.")
+    likelihood: _Likelihood = Field(description="p(x|z) of a pixel.")
+    probability_floor: float = Field(ge=0, lt=0.5, description="Keep probabilities this far from 0 and 1.")
+    alpha: float = Field(ge=0, le=1, description="Share of the ELBO in hybrid, the rest being gsnn.")
+    train_samples: int = Field(ge=1, description="Latents drawn for each image in training.")
+    kl_estimator: Literal["analytic", "monte_carlo"] = Field(description="The KL in closed form, or at the sample.")
+    beta: float = Field(ge=0, description="Weight of the KL.")
+    beta_schedule: Literal["constant", "linear", "cyclical"] = Field(
+        description="How beta gets from 0 to its value in the warm-up: at once, in a line, or in several."
+    )
+    cycles: int = Field(ge=1, description="Rises of a cyclical beta.")
+    capacity: float | None = Field(ge=0, description="Nats C of beta * abs(KL - C); C rises from 0 in the warm-up.")
+    warmup_steps: int = Field(ge=1, description="Optimizer steps of the warm-up of beta and capacity.")
+    free_bits: float = Field(ge=0, description="Nats of KL that cost nothing.")
+    free_bits_per: Literal["sample", "dimension", "batch_dimension"] = Field(description="What those are counted for.")
+    batch_size: int = Field(ge=1, description="Images per step.")
+    epochs: int = Field(ge=1, description="Passes over the training images.")
+    lr: float = Field(gt=0, description="Learning rate of Adam.")
+    keep_weights: bool = Field(description="Keep the weights after every epoch, in weights/.")
+    tensorboard: bool = Field(description="Log to RUN/tensorboard as well.")
+    device: Literal["cpu", "cuda"] = Field(description="Where to compute; auto takes CUDA if there.")
+    amp: Literal["none", "bf16"] = Field(description="Mixed precision in training.")
+    compile: bool = Field(description="Train through torch.compile.")
+    seed: int = Field(ge=0, lt=2**63, description="Seed of the weights, the order of the images and the noise.")
+    threads: int = Field(ge=1, description="CPU threads.")
+
+    @field_validator("data_dir", "first_guess")
+    @classmethod
+    def _absolute(cls, folder: str | None) -> str | None:
+        """Where something is, in a form that holds when the run is resumed from another folder."""
+        try:
+            return None if folder is None else str(Path(folder).expanduser().resolve())
+        except RuntimeError as error:
+            raise PydanticCustomError("no_home", "takes no ~ of an unknown user") from error
 
     @field_validator("data_dir")
     @classmethod
-    def _absolute(cls, data_dir: str | None, info: ValidationInfo) -> str | None:
-        """Where the data is, in a form that holds when the run is resumed from another folder."""
+    def _there_if_needed(cls, data_dir: str | None, info: ValidationInfo) -> str | None:
         data = info.data.get("data")
         if data == "mnist" and data_dir is None:
             raise PydanticCustomError("folder", "takes the folder of the four MNIST files with data 'mnist'")
         if data == "digits" and data_dir is not None:
             raise PydanticCustomError("no_folder", "takes none with data 'digits', which are bundled")
-        try:
-            return None if data_dir is None else str(Path(data_dir).expanduser().resolve())
-        except RuntimeError as error:
-            raise PydanticCustomError("no_home", "takes no ~ of an unknown user") from error
+        return data_dir
+
+    @field_validator(*_GOES_WITH)
+    @classmethod
+    def _not_ignored(cls, value: Any, info: ValidationInfo) -> Any:
+        """A setting that would change nothing is a mistake."""
+        assert info.field_name is not None
+        plain, needs = _GOES_WITH[info.field_name]
+        for other, values in needs.items():
+            if value != plain and other in info.data and info.data[other] not in values:
+                _refuse(f"{plain!r} with {other} {info.data[other]!r}")
+        return value
+
+    @field_validator("objective")
+    @classmethod
+    def _of_the_model(cls, objective: str, info: ValidationInfo) -> str:
+        condition = info.data.get("condition")
+        if condition == "none" and objective in _CONDITIONAL:
+            _refuse(f"'elbo' or 'iwae' with condition {condition!r}")
+        if condition in ("label", "quadrants") and objective in _UNCONDITIONAL:
+            _refuse(f"'elbo', 'gsnn', 'hybrid' or 'baseline' with condition {condition!r}")
+        return objective
+
+    @field_validator("warmup_steps")
+    @classmethod
+    def _of_something_that_rises(cls, steps: int, info: ValidationInfo) -> int:
+        if (
+            steps != _WARMUP_STEPS
+            and info.data.get("beta_schedule") == "constant"
+            and info.data.get("capacity") is None
+        ):
+            _refuse(f"{_WARMUP_STEPS} without a beta schedule or a capacity")
+        if steps < info.data.get("cycles", 1):
+            _refuse(f"at least one for each of {info.data['cycles']} cycles")
+        return steps
+
+    @field_validator("free_bits_per")
+    @classmethod
+    def _of_some_free_bits(cls, unit: str, info: ValidationInfo) -> str:
+        if unit != "sample" and info.data.get("free_bits") == 0:
+            _refuse("'sample' without free bits")
+        return unit
+
+
+def _refuse(takes: str) -> None:
+    raise PydanticCustomError("contradiction", "takes {takes}", {"takes": takes})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -32,6 +32,10 @@ class Split(NamedTuple):
     def to(self, device: torch.device) -> Split:
         """The same data on `device`, where it stays for the whole run."""
         return Split(self.images.to(device), self.labels.to(device))
+
+    def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images and labels in their order, at most `size` at once."""
+        yield from zip(self.images.split(size), self.labels.split(size), strict=True)
 
 
 class Data(NamedTuple):
@@ -70,19 +74,34 @@ def _mnist(folder: Path, part: str) -> Split:
 _LOADERS: Final[dict[str, Callable[..., Split]]] = {"digits": _digits, "mnist": _mnist}
 
 
-def load_part(name: str, folder: str | None, part: str, *, binarize: bool = False) -> Split:
+def _threshold(images: Tensor) -> Tensor:
+    return (images > 127).to(torch.uint8) * 255
+
+
+def _draw(images: Tensor) -> Tensor:
+    """One draw of black and white pixels, always the same one."""
+    probabilities = images.to(torch.float32) / 255
+    return torch.bernoulli(probabilities, generator=torch.Generator().manual_seed(0)).to(torch.uint8) * 255
+
+
+def load_part(name: str, folder: str | None, part: str, *, binarize: str = "none") -> Split:
     """The ``"train"`` or ``"test"`` part of the data set `name`, read from `folder` where it is not bundled.
 
     Args:
-        binarize: every pixel black or white, whichever is nearer.
+        binarize: make pixels black or white: ``"none"``, ``"threshold"`` (whichever is nearer), or ``"dynamic"``, which
+            leaves the training part to be drawn in training and gives the test part of one draw.
 
     Raises:
         UserError: a file is missing, damaged or not what its name says.
     """
     split = _LOADERS[name](None if folder is None else Path(folder), part)
-    return Split((split.images > 127).to(torch.uint8) * 255, split.labels) if binarize else split
+    if binarize == "threshold":
+        return split._replace(images=_threshold(split.images))
+    if binarize == "dynamic" and part == "test":
+        return split._replace(images=_draw(split.images))
+    return split
 
 
-def load(name: str, folder: str | None, *, binarize: bool = False) -> Data:
+def load(name: str, folder: str | None, *, binarize: str = "none") -> Data:
     """Both parts, see `load_part`."""
     return Data(*(load_part(name, folder, part, binarize=binarize) for part in ("train", "test")))

@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from fastvae import VAE, DiagonalGaussian
-from fastvae.train import latent_use, panels, pictures, views
+from fastvae.train import conditional_drawing, latent_use, panels, pictures, views
 from fastvae.train.config import Config
 from fastvae.train.data import Split
 from fastvae.train.metrics import Epoch
 from fastvae.train.model import create, load_weights
+from fastvae.train.objectives import Model
 from fastvae.train.run_folder import RunFolder
 
 _RECONSTRUCTIONS: Final = 20
@@ -29,15 +30,19 @@ _FRAME_SAMPLES: Final = 16
 _FRAME_COLUMNS: Final = 4
 
 
-def draw(folder: RunFolder, config: Config, model: VAE, test: Split, history: list[Epoch]) -> list[str]:
+def draw(folder: RunFolder, config: Config, model: Model, test: Split, history: list[Epoch]) -> list[str]:
     """Draw every picture of a run into its folder; returns their file names."""
     model.eval()
     names = []
     with torch.no_grad():
-        for name, figure in _figures(config, model, test, history):
+        if isinstance(model, VAE):
+            figures = _figures(config, model, test, history)
+        else:
+            figures = conditional_drawing.figures(config, model, test, history)
+        for name, figure in figures:
             pictures.save(figure, folder.path / name)
             names.append(name)
-        if config.keep_weights:
+        if config.keep_weights and isinstance(model, VAE):
             pictures.animation(_grids_of_epochs(folder, config, len(history)), folder.path / _ANIMATION)
             names.append(_ANIMATION)
     return names
@@ -45,8 +50,8 @@ def draw(folder: RunFolder, config: Config, model: VAE, test: Split, history: li
 
 def _grids_of_epochs(folder: RunFolder, config: Config, epochs: int) -> list[NDArray[Any]]:
     """What the model of each epoch decoded the same latents to."""
-    vae, grids = create(config), []
-    vae.eval()
+    vae, grids = create(config).eval(), []
+    assert isinstance(vae, VAE)
     for epoch in range(1, epochs + 1):
         load_weights(vae, folder, epoch)
         grids.append(panels.tile(views.images(vae.sample(_FRAME_SAMPLES, seed=config.seed)), _FRAME_COLUMNS))

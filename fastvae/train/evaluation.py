@@ -1,61 +1,58 @@
-"""How good a model is on images it was not trained on."""
+"""How good a model is on images it was not trained on: its objective, by a latent for each image, and its latent."""
 
 from __future__ import annotations
 
-import math
-import sys
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
 import torch
-from torch import Tensor
-from tqdm import tqdm
+from torch import nn
 
-from fastvae import VAE
+from fastvae import CVAE, VAE, DiagonalGaussian
+from fastvae.distributions import Prior
+from fastvae.train import model as models
 from fastvae.train import random
+from fastvae.train.conditional import Baseline
+from fastvae.train.config import Config
 from fastvae.train.data import Split
 from fastvae.train.latent_use import LatentUse, measure
 from fastvae.train.metrics import Means, Sums
+from fastvae.train.objectives import Model
 
 # Large enough to keep a device busy; no result depends on the batch size of training.
 _BATCH: Final = 500
-# Images times samples that go through the decoder at once: 25,000 MNIST images are 78 MB.
-_IMPORTANCE_BATCH: Final = 250
-_CHUNK: Final = 100
 
 
 @torch.no_grad()
-def elbo(model: VAE, split: Split, seed: int, log_normalizer: float) -> Means:
-    """The ELBO with one latent sample per image, in float32; a seed's noise is the same at every call."""
+def elbo(objective: nn.Module, split: Split, seed: int, log_normalizer: float) -> Means:
+    """The objective and the parts of the ELBO, in float32; a seed's noise is the same at every call."""
     sums = Sums(split.images.device, log_normalizer)
-    model.eval()
+    objective.eval()
     with random.separate(seed, split.images.device):
-        for batch in split.images.split(_BATCH):
-            output = model(batch)
-            sums.add(output.reconstruction_loss, output.kl)
+        for images, labels in split.batches(_BATCH):
+            output = objective(images, labels)
+            sums.add(output.loss, output.reconstruction_loss, output.kl)
     return sums.means()
 
 
 @torch.no_grad()
-def latent_use(model: VAE, images: Tensor) -> LatentUse:
-    """Active units, and the analytic KL of each dimension, whichever estimator the objective has."""
+def latent_use(model: Model, config: Config, split: Split) -> LatentUse | None:
+    """Active units, and the analytic KL of each dimension, whichever estimator the objective has.
+
+    None where no posterior was trained: a GSNN draws from its prior, and a baseline has no latent.
+    """
+    if isinstance(model, Baseline) or config.objective == "gsnn":
+        return None
     model.eval()
-    return measure((model.encode(batch), None) for batch in images.split(_BATCH))
+    return measure(_posteriors(model, config, split))
 
 
-def log_likelihood(model: VAE, split: Split, seed: int, num_samples: int) -> dict[str, Any]:
-    """The importance-sampled log p(x) (Burda et al. 2016), averaged over images, in nats, with its standard error."""
-    model.eval()
-    generator = torch.Generator(split.images.device).manual_seed(seed)
-    values: list[Tensor] = []
-    with tqdm(total=len(split.images), unit="image", file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
-        bar.set_description(f"log-likelihood, {num_samples} samples")
-        for batch in split.images.split(_IMPORTANCE_BATCH):
-            values.append(model.log_likelihood(batch, num_samples=num_samples, chunk_size=_CHUNK, generator=generator))
-            bar.update(len(batch))
-    all_values = torch.cat(values)
-    error = all_values.std(correction=0).item() / math.sqrt(len(all_values))
-    return {
-        "num_samples": num_samples,
-        "log_likelihood": all_values.mean().item(),
-        "log_likelihood_standard_error": error,
-    }
+def _posteriors(model: VAE | CVAE, config: Config, split: Split) -> Iterator[tuple[DiagonalGaussian, Prior]]:
+    """The posterior of each batch and its prior."""
+    for images, labels in split.batches(_BATCH):
+        if isinstance(model, VAE):
+            yield model.encode(images), None
+        else:
+            condition = models.condition(config).to(images.device)
+            x, target = condition(images, labels)
+            yield model.encode(target, x), None if model.prior is None else model.encode_prior(x)

@@ -12,11 +12,13 @@ class Means(NamedTuple):
     """Averages over images, in nats per image.
 
     Attributes:
-        elbo: -(reconstruction + kl), whatever the run's beta.
+        loss: what the run minimizes, as it minimizes it: with its beta, without normalizers.
+        elbo: -(reconstruction + kl), whatever the run's objective.
         reconstruction: -log p(x|z), with the normalizer that the training objective leaves out.
         kl: KL(q(z|x) || p(z)).
     """
 
+    loss: float
     elbo: float
     reconstruction: float
     kl: float
@@ -29,9 +31,11 @@ class Epoch(NamedTuple):
     """A row of metrics.csv: nats per image, and the seconds that training took since the run began."""
 
     epoch: int
+    train_loss: float
     train_elbo: float
     train_reconstruction: float
     train_kl: float
+    test_loss: float
     test_elbo: float
     test_reconstruction: float
     test_kl: float
@@ -40,15 +44,15 @@ class Epoch(NamedTuple):
     @property
     def test(self) -> Means:
         """The averages over the test images."""
-        return Means(self.test_elbo, self.test_reconstruction, self.test_kl)
+        return Means(self.test_loss, self.test_elbo, self.test_reconstruction, self.test_kl)
 
 
 class Sums:
-    """Running sums of reconstruction and KL, on the device: a step adds to them and never waits for them."""
+    """Running sums of the loss and its parts, on the device: a step adds to them and never waits for them."""
 
     def __init__(self, device: torch.device, log_normalizer: float) -> None:
         # float64: a sum over 60,000 images keeps the digits that are printed.
-        self._sums = torch.zeros(2, dtype=torch.float64, device=device)
+        self._sums = torch.zeros(3, dtype=torch.float64, device=device)
         self._count = torch.zeros((), dtype=torch.int64, device=device)
         self._log_normalizer = log_normalizer
 
@@ -61,13 +65,13 @@ class Sums:
         for tensor in self.state():
             tensor.zero_()
 
-    def add(self, reconstruction: Tensor, kl: Tensor) -> None:
-        """Add a batch of per-image values, each ``[batch]``."""
-        self._sums += torch.stack((reconstruction.sum(), kl.sum()))
+    def add(self, loss: Tensor, reconstruction: Tensor, kl: Tensor) -> None:
+        """Add a batch: its mean loss, and per-image values, each ``[batch]``."""
+        self._sums += torch.stack((loss * len(kl), reconstruction.sum(), kl.sum()))
         self._count += len(kl)
 
     def means(self) -> Means:
         """Read the averages so far, which waits for the device."""
-        reconstruction, kl = (self._sums / self._count).tolist()
+        loss, reconstruction, kl = (self._sums / self._count).tolist()
         reconstruction += self._log_normalizer
-        return Means(-(reconstruction + kl), reconstruction, kl)
+        return Means(loss, -(reconstruction + kl), reconstruction, kl)

@@ -26,31 +26,52 @@ class Pixels(nn.Module):
         return images.to(torch.float32) / 255
 
 
-def _dense(widths: Sequence[int]) -> list[nn.Module]:
-    """Linear layers through `widths`, a ReLU after each but the last."""
-    layers: list[nn.Module] = []
-    for width_in, width_out in pairwise(widths):
-        layers += [nn.Linear(width_in, width_out), nn.ReLU()]
-    return layers[:-1]
+class Layers(NamedTuple):
+    """What the networks of a model share.
 
-
-class Widths(NamedTuple):
-    """Of the dense layers, from the image to the latent and from the latent to the image."""
+    Attributes:
+        encoder: widths of the dense layers from the image to the latent.
+        decoder: those from the latent to the image.
+        activation: between the layers: ``"relu"`` or ``"tanh"``.
+        dropout: the probability that a value is dropped after the first two dense layers.
+    """
 
     encoder: tuple[int, ...]
     decoder: tuple[int, ...]
+    activation: str = "relu"
+    dropout: float = 0.0
+
+    def between(self) -> nn.Module:
+        """A new activation."""
+        return _ACTIVATIONS[self.activation]()
 
 
-def _mlp(size: tuple[int, int], hidden: Widths, latent_dim: int) -> tuple[list[nn.Module], list[nn.Module]]:
+_ACTIVATIONS: Final[dict[str, Callable[[], nn.Module]]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
+_DROPPING_LAYERS: Final = 2
+
+
+def dense(widths: Sequence[int], layers: Layers) -> list[nn.Module]:
+    """Linear layers through `widths`, an activation after each but the last."""
+    modules: list[nn.Module] = []
+    for number, (width_in, width_out) in enumerate(pairwise(widths), 1):
+        modules.append(nn.Linear(width_in, width_out))
+        if number < len(widths) - 1:
+            modules.append(layers.between())
+            if layers.dropout and number <= _DROPPING_LAYERS:
+                modules.append(nn.Dropout(layers.dropout))
+    return modules
+
+
+def _mlp(size: tuple[int, int], layers: Layers, latent_dim: int) -> tuple[list[nn.Module], list[nn.Module]]:
     height, width = size
     pixels = height * width
-    encoder = [nn.Flatten(), *_dense((pixels, *hidden.encoder, 2 * latent_dim))]
-    decoder = [*_dense((latent_dim, *hidden.decoder, pixels)), nn.Unflatten(1, (1, height, width))]
+    encoder = [nn.Flatten(), *dense((pixels, *layers.encoder, 2 * latent_dim), layers)]
+    decoder = [*dense((latent_dim, *layers.decoder, pixels), layers), nn.Unflatten(1, (1, height, width))]
     return encoder, decoder
 
 
 def _conv(
-    size: tuple[int, int], hidden: Widths, latent_dim: int, *, padding: int, channels: int
+    size: tuple[int, int], layers: Layers, latent_dim: int, *, padding: int, channels: int
 ) -> tuple[list[nn.Module], list[nn.Module]]:
     """Two strided convolutions each way (Higgins et al. 2017, scaled to small images), dense layers between them.
 
@@ -63,26 +84,26 @@ def _conv(
     grid = (channels, size[0] // 4, size[1] // 4)
     encoder = [
         nn.Conv2d(1, narrow, 3, stride=2, padding=padding),
-        nn.ReLU(),
+        layers.between(),
         nn.Conv2d(narrow, wide, 3, stride=2, padding=padding),
-        nn.ReLU(),
+        layers.between(),
         nn.Flatten(),
-        *_dense((wide * math.prod(shrunk), *hidden.encoder, 2 * latent_dim)),
+        *dense((wide * math.prod(shrunk), *layers.encoder, 2 * latent_dim), layers),
     ]
     decoder = [
-        *_dense((latent_dim, *hidden.decoder, math.prod(grid))),
-        nn.ReLU(),
+        *dense((latent_dim, *layers.decoder, math.prod(grid)), layers),
+        layers.between(),
         nn.Unflatten(1, grid),
         nn.ConvTranspose2d(channels, wide, 3, stride=2, padding=1, output_padding=1),
-        nn.ReLU(),
+        layers.between(),
         nn.ConvTranspose2d(wide, narrow, 3, stride=2, padding=1, output_padding=1),
-        nn.ReLU(),
+        layers.between(),
         nn.ConvTranspose2d(narrow, 1, 3, padding=1),
     ]
     return encoder, decoder
 
 
-_Builder = Callable[[tuple[int, int], Widths, int], tuple[list[nn.Module], list[nn.Module]]]
+_Builder = Callable[[tuple[int, int], Layers, int], tuple[list[nn.Module], list[nn.Module]]]
 _MODELS: Final[dict[str, _Builder]] = {
     "mlp": _mlp,
     "conv": partial(_conv, padding=1, channels=64),
@@ -90,35 +111,36 @@ _MODELS: Final[dict[str, _Builder]] = {
 }
 
 
-def _initialise(layer: nn.Module) -> None:
-    if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
-        nn.init.xavier_uniform_(layer.weight)
-        if layer.bias is not None:
-            nn.init.zeros_(layer.bias)
+def output(likelihood: str, floor: float = 0.0) -> list[nn.Module]:
+    """What a decoder ends with: logits as they are, anything else as probabilities, at least `floor` from 0 and 1."""
+    if likelihood == "bernoulli":
+        return []
+    return [nn.Sigmoid(), nn.Hardtanh(floor, 1 - floor)] if floor else [nn.Sigmoid()]
+
+
+def initialise(network: nn.Module) -> None:
+    """Glorot-uniform weights, zero biases."""
+    for layer in network.modules():
+        if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
+            nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
 
 def build(
-    model: str,
-    size: tuple[int, int],
-    hidden: tuple[int, ...],
-    latent_dim: int,
-    *,
-    logits: bool,
-    decoder_hidden: tuple[int, ...] | None = None,
+    model: str, size: tuple[int, int], layers: Layers, latent_dim: int, ending: Sequence[nn.Module] = ()
 ) -> tuple[nn.Sequential, nn.Sequential]:
     """An encoder of uint8 images to packed moments, and a decoder of latents to images.
 
     Args:
         model: ``"mlp"``, ``"conv"``, or ``"conv_valid"``, whose encoder pads nothing.
         size: height and width of the images, divisible by 4 but for ``"mlp"``.
-        hidden: widths of the encoder's dense layers.
+        layers: the dense layers, and what is between layers.
         latent_dim: the size of the latent; the encoder's output is twice as wide.
-        logits: the decoder ends without an activation (its output is logits); otherwise with a sigmoid.
-        decoder_hidden: widths of the decoder's dense layers; None for the encoder's in reverse.
+        ending: what the decoder ends with, after its last layer.
     """
-    widths = Widths(hidden, hidden[::-1] if decoder_hidden is None else decoder_hidden)
-    encoder, decoder = _MODELS[model](size, widths, latent_dim)
-    networks = nn.Sequential(Pixels(), *encoder), nn.Sequential(*decoder, *([] if logits else [nn.Sigmoid()]))
+    encoder, decoder = _MODELS[model](size, layers, latent_dim)
+    networks = nn.Sequential(Pixels(), *encoder), nn.Sequential(*decoder, *ending)
     for network in networks:
-        network.apply(_initialise)
+        initialise(network)
     return networks

@@ -150,3 +150,26 @@ def losses(history: Sequence[Epoch], title: str) -> Figure:
         axes.set_ylabel(f"{curve.quantity} (nats per image)")
         axes.legend()
     return figure
+
+
+def grid(groups: Sequence[tuple[str, Array]], row_names: Sequence[str], title: str) -> Figure:
+    """Rows of images in named groups of columns.
+
+    Args:
+        groups: a name and its images ``[rows, columns, height, width]``, from left to right.
+        row_names: one for each row, or none.
+        title: of the figure.
+    """
+    rows, _, height, width = groups[0][1].shape
+    counts = [images.shape[1] for _, images in groups]
+    figure = Figure(figsize=(0.62 * sum(counts) + 1.2, 0.62 * rows + 1.3), layout="constrained")
+    figure.suptitle(title, fontsize="large")
+    for axes, (name, images) in zip(
+        figure.subplots(1, len(groups), width_ratios=counts, squeeze=False)[0], groups, strict=True
+    ):
+        panels.show(axes, panels.tile(images.reshape(-1, height, width), images.shape[1]))
+        axes.set_title(name, fontsize="medium")
+    first = figure.axes[0]
+    first.set_yticks(panels.centres(len(row_names), height), row_names)
+    first.tick_params(length=0)
+    return figure

@@ -13,8 +13,8 @@ from fastvae.train.errors import UserError, first_problem
 from fastvae.train.presets import resolve
 from fastvae.train.run_folder import RunFolder
 
-# What a resumed run may change: how far it goes, and where its data has moved to.
-_CHANGEABLE: Final[tuple[str, ...]] = ("epochs", "data_dir")
+# What a resumed run may change: how far it goes, where its data has moved to, and what it logs beside its files.
+_CHANGEABLE: Final[tuple[str, ...]] = ("epochs", "data_dir", "tensorboard")
 
 
 def option(field: str) -> str:

@@ -27,7 +27,7 @@ class Trainer:
     """One run: its model, optimizer and the epochs done so far, restored from the folder where it has a checkpoint.
 
     Raises:
-        UserError: a damaged checkpoint.
+        UserError: a damaged checkpoint, or one of more epochs than the config has.
     """
 
     def __init__(self, config: Config, data: Data, folder: RunFolder) -> None:
@@ -37,13 +37,25 @@ class Trainer:
         self.data = Data(data.train.to(self.device), data.test.to(self.device))
         self.log_normalizer = model.log_normalizer(config)
         self.model = model.create(config).to(self.device)
+        self.objective = self.create_objective().to(self.device)
         on_gpu = self.device.type == "cuda"
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.lr, fused=True, capturable=on_gpu)
+        learned = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self.optimizer = torch.optim.Adam(learned, lr=config.lr, fused=True, capturable=on_gpu)
         self.history = checkpoint.load(folder, self.model, self.optimizer, self.device)
+        if config.epochs < len(self.history):
+            raise UserError(
+                f"--epochs: got {config.epochs}; takes at least the {len(self.history)} that {folder.path} has trained"
+            )
+        if config.first_guess is not None and not self.history:
+            model.load_first_guess(self.model, config)
         self._sums = Sums(self.device, self.log_normalizer)
-        trained = _compiled(self.model, self.device) if config.compile else self.model
-        step = Step(trained, self.optimizer, self.data.train.images, self._sums, bf16=config.amp == "bf16")
+        trained = _compiled(self.objective, self.device) if config.compile else self.objective
+        step = Step(trained, self.optimizer, self.data.train, self._sums, bf16=config.amp == "bf16")
         self._step: Step | GraphedStep = GraphedStep(step, config.batch_size, CudaGraph()) if on_gpu else step
+
+    def create_objective(self) -> nn.Module:
+        """What is minimized."""
+        return model.objective(self.config, self.model)
 
     def fit(self) -> None:
         """Train to the last epoch, saving everything after each.
@@ -58,18 +70,18 @@ class Trainer:
                 start = time.perf_counter()
                 progress.begin(epoch)
                 train = self._epoch(epoch, progress)
-                if not math.isfinite(train.elbo):
-                    raise UserError(f"training diverged: the ELBO of epoch {epoch} is {train.elbo}; try a smaller --lr")
+                if not math.isfinite(train.loss):
+                    raise UserError(f"training diverged: the loss of epoch {epoch} is {train.loss}; try a smaller --lr")
                 seconds = time.perf_counter() - start
                 total = seconds + (self.history[-1].seconds if self.history else 0.0)
-                test = elbo(self.model, self.data.test, self.config.seed, self.log_normalizer)
+                test = elbo(self.objective, self.data.test, self.config.seed, self.log_normalizer)
                 self.history.append(Epoch(epoch, *train, *test, round(total, 3)))
                 self.save()
                 progress.epoch(self.history[-1], count / seconds)
 
     def _epoch(self, epoch: int, progress: Progress) -> Means:
         order = random.epoch_order(self.config.seed, epoch, len(self.data.train.labels)).to(self.device)
-        self.model.train()
+        self.objective.train()
         self._sums.reset()
         for batch in order.split(self.config.batch_size):
             self._step(batch)

@@ -1,0 +1,90 @@
+"""The pictures of conditional runs: images for each label, completions of what is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import torch
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fastvae import CVAE
+from fastvae.train import model as models
+from fastvae.train import pictures
+from fastvae.train.conditional import Baseline
+from fastvae.train.conditions import Label, Quadrants
+from fastvae.train.config import Config
+from fastvae.train.data import Split
+from fastvae.train.metrics import Epoch
+
+_PER_LABEL: Final = 10
+_LABELS: Final = 10
+_COMPLETED: Final = 12
+_SAMPLES: Final = 6
+_AVERAGED: Final = 100
+# What is not known of an image, in a picture of it.
+_UNKNOWN: Final = 0.5
+
+Columns = tuple[str, NDArray[Any]]
+
+
+def figures(config: Config, model: CVAE | Baseline, test: Split, history: list[Epoch]) -> Iterator[tuple[str, Figure]]:
+    """Every picture of a conditional run, with its file name."""
+    run = f"{config.data}, {config.objective}, latent dimension {config.latent_dim}"
+    condition = models.condition(config).to(test.images.device)
+    if isinstance(condition, Label):
+        names = [str(label) for label in range(_LABELS)]
+        yield "labels.png", pictures.grid([_per_label(model, config.seed)], names, f"Images for each label\n{run}")
+    else:
+        images = test.images[:_COMPLETED]
+        title = f"Completions from {config.quadrants} of 4 quadrants\n{run}"
+        groups, name = given(condition, images), "network"
+        if isinstance(model, CVAE):
+            groups, name = groups + _predictions(model, condition, images, config.seed), "samples"
+        groups.append((name, completions(model, condition, images, config.seed)))
+        yield "completions.png", pictures.grid(groups, [], title)
+    yield "losses.png", pictures.losses(history, run)
+
+
+def _per_label(model: CVAE | Baseline, seed: int) -> Columns:
+    """A row for each label; a column is the same latent for all of them."""
+    labels = torch.arange(_LABELS, dtype=torch.float32, device=next(model.parameters()).device)[:, None]
+    if isinstance(model, Baseline):
+        return "prediction", _columns(model.predict(labels)[None])
+    # One draw for all labels: the same seed and shape of a label's own.
+    drawn = [model.sample(label[None], _PER_LABEL, seed=seed) for label in labels]
+    return "each column the same latent", _columns(torch.cat(drawn, 1))
+
+
+def given(condition: Quadrants, images: Tensor) -> list[Columns]:
+    """What of the images is given, and the images."""
+    x, y = condition(images, images)
+    unknown = condition.whole(x, torch.full_like(y, _UNKNOWN, dtype=torch.float32))
+    return [("given", _columns(unknown[None])), ("original", _columns(images[None].to(torch.float32) / 255))]
+
+
+def completions(
+    model: CVAE | Baseline, condition: Quadrants, images: Tensor, seed: int, samples: int = _SAMPLES
+) -> NDArray[Any]:
+    """The given part of images with what a model makes of the others, a column for each of so many latents.
+
+    They are from the prior; a network without a latent has one column.
+    """
+    x, _ = condition(images, images)
+    targets = model.predict(x)[None] if isinstance(model, Baseline) else model.sample(x, samples, seed=seed)
+    return _columns(torch.stack([condition.whole(x, target) for target in targets]))
+
+
+def _predictions(model: CVAE, condition: Quadrants, images: Tensor, seed: int) -> list[Columns]:
+    """The same at the prior's mean, and averaged over the prior."""
+    x, _ = condition(images, images)
+    targets = {"mean $z$": model.predict(x), "average": model.predict(x, _AVERAGED, seed=seed)}
+    return [(name, _columns(condition.whole(x, target)[None])) for name, target in targets.items()]
+
+
+def _columns(images: Tensor) -> NDArray[Any]:
+    """``[columns, rows, 1, height, width]`` to an array ``[rows, columns, height, width]``."""
+    array: NDArray[Any] = images[:, :, 0].transpose(0, 1).float().cpu().numpy()
+    return array

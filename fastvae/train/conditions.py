@@ -1,0 +1,84 @@
+"""From stored images and their labels to what a conditional model takes: a condition and a target."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+class Given(NamedTuple):
+    """A batch of a conditional model.
+
+    Attributes:
+        condition: float32, ``[batch, ...]``.
+        target: uint8, ``[batch, ...]``, which the losses read as value / 255.
+    """
+
+    condition: Tensor
+    target: Tensor
+
+
+class Label(nn.Module):
+    """The label as one number; the target is the whole image."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.condition_width = 1
+        self.target_shape = (1, *size)
+
+    def forward(self, images: Tensor, labels: Tensor) -> Given:
+        """Images ``[batch, 1, height, width]`` and labels ``[batch]``."""
+        return Given(labels.to(torch.float32)[:, None], images)
+
+
+# As rows and columns of halves: lower left, upper left, upper right (Sohn et al. 2015, figure 2).
+_ORDER: Final = ((1, 0), (0, 0), (0, 1))
+
+
+class Quadrants(nn.Module):
+    """The first `count` quadrants, clockwise from the lower left; the target is the pixels of the others.
+
+    Args:
+        size: height and width of the images.
+        count: how many quadrants are given, 1 to 3.
+    """
+
+    given: Tensor
+    hidden: Tensor
+
+    def __init__(self, size: tuple[int, int], count: int) -> None:
+        super().__init__()
+        height, width = size
+        given = torch.zeros(size, dtype=torch.bool)
+        for row, column in _ORDER[:count]:
+            top, left = row * (height // 2), column * (width // 2)
+            given[top : height if row else height // 2, left : width if column else width // 2] = True
+        flat = given.flatten()
+        self.size = size
+        # Not saved with a model: they follow from its config.
+        self.register_buffer("given", flat.nonzero()[:, 0], persistent=False)
+        self.register_buffer("hidden", (~flat).nonzero()[:, 0], persistent=False)
+        self.condition_width = len(self.given)
+        self.target_shape = (len(self.hidden),)
+
+    def forward(self, images: Tensor, labels: Tensor) -> Given:
+        """Images ``[batch, 1, height, width]`` to ``[batch, given pixels]`` and ``[batch, other pixels]``."""
+        pixels = images.flatten(1)
+        return Given(pixels[:, self.given].to(torch.float32) / 255, pixels[:, self.hidden])
+
+    def whole(self, condition: Tensor, target: Tensor) -> Tensor:
+        """Both put together as images, ``[batch, 1, height, width]`` float32 in [0, 1]."""
+        pixels = condition.new_empty((len(condition), len(self.given) + len(self.hidden)))
+        pixels[:, self.given] = condition
+        pixels[:, self.hidden] = target.to(condition.dtype)
+        return pixels.reshape(-1, 1, *self.size)
+
+
+Condition = Label | Quadrants
+
+
+def create(name: str, size: tuple[int, int], quadrants: int) -> Condition:
+    """The condition called `name`."""
+    return Label(size) if name == "label" else Quadrants(size, quadrants)
