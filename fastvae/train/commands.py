@@ -9,7 +9,19 @@ import click
 import torch
 
 from fastvae import VAE
-from fastvae.train import atomic, checkout, data, drawing, evaluation, likelihood, model, options, run_folder, settings
+from fastvae.train import (
+    atomic,
+    checkout,
+    comparison,
+    data,
+    drawing,
+    evaluation,
+    likelihood,
+    model,
+    options,
+    run_folder,
+    settings,
+)
 from fastvae.train import info as machine
 from fastvae.train import quadrants as study
 from fastvae.train.config import Config
@@ -102,13 +114,17 @@ def _test_part(config: Config, data_dir: str | None, model: Model) -> data.Split
 @_data_dir_option
 @_device_option
 def evaluate(run: Path, num_samples: int | None, data_dir: str | None, device: str | None) -> None:
-    """Evaluate RUN on its test images. Prints the ELBO, and writes it to evaluation.json."""
+    """Evaluate RUN on its test images: the ELBO, and which latent dimensions it uses; also into evaluation.json."""
     folder, config, found = _open(run, device)
     test = _test_part(config, data_dir, found)
     objective = model.objective(config, found).to(test.images.device)
     means = evaluation.elbo(objective, test, config.seed, model.log_normalizer(config))
     click.echo(f"test {means}")
     result = {"images": len(test.labels), **means._asdict()}
+    use = evaluation.latent_use(found, config, test)
+    if use is not None:
+        click.echo(f"latent: {use}")
+        result |= use.as_dict()
     if num_samples is not None:
         result |= likelihood.estimates(found, config, test, num_samples)
         if not isinstance(found, VAE):
@@ -145,6 +161,29 @@ def plot(run: Path, data_dir: str | None, device: str | None) -> None:
     folder, config, found = _open(run, device)
     for name in drawing.draw(folder, config, found, _test_part(config, data_dir, found), folder.read_metrics()):
         click.echo(str(folder.path / name))
+
+
+@cli.command()
+@click.argument("runs", metavar="RUN RUN...", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help=f"The picture, a {', '.join(comparison.SUFFIXES)} file; the table goes beside it as .csv.",
+)
+@_data_dir_option
+@_device_option
+def compare(runs: tuple[Path, ...], out: Path, data_dir: str | None, device: str | None) -> None:
+    """Compare two or more RUNs on the same data: their test ELBOs, and a picture with a column for each."""
+    comparison.check(runs, out)
+    opened = []
+    for folder, config, found in (_open(run, device) for run in runs):
+        test = _test_part(config, data_dir, found)
+        opened.append(comparison.opened(folder, config, found, test))
+    for line in comparison.write(opened, out):
+        click.echo(line)
+    for file in (out, comparison.table_file(out)):
+        click.echo(str(file))
 
 
 @cli.command()

@@ -1,15 +1,23 @@
-"""How good a model is on images it was not trained on: its objective, by a latent for each image."""
+"""How good a model is on images it was not trained on: its objective, by a latent for each image, and its latent."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import torch
 from torch import nn
 
+from fastvae import CVAE, VAE, DiagonalGaussian
+from fastvae.distributions import Prior
+from fastvae.train import model as models
 from fastvae.train import random
+from fastvae.train.conditional import Baseline
+from fastvae.train.config import Config
 from fastvae.train.data import Split
+from fastvae.train.latent_use import LatentUse, measure
 from fastvae.train.metrics import Means, Sums
+from fastvae.train.objectives import Model
 
 # Large enough to keep a device busy; no result depends on the batch size of training.
 _BATCH: Final = 500
@@ -25,3 +33,26 @@ def elbo(objective: nn.Module, split: Split, seed: int, log_normalizer: float) -
             output = objective(images, labels)
             sums.add(output.loss, output.reconstruction_loss, output.kl)
     return sums.means()
+
+
+@torch.no_grad()
+def latent_use(model: Model, config: Config, split: Split) -> LatentUse | None:
+    """Active units, and the analytic KL of each dimension, whichever estimator the objective has.
+
+    None where no posterior was trained: a GSNN draws from its prior, and a baseline has no latent.
+    """
+    if isinstance(model, Baseline) or config.objective == "gsnn":
+        return None
+    model.eval()
+    return measure(_posteriors(model, config, split))
+
+
+def _posteriors(model: VAE | CVAE, config: Config, split: Split) -> Iterator[tuple[DiagonalGaussian, Prior]]:
+    """The posterior of each batch and its prior."""
+    for images, labels in split.batches(_BATCH):
+        if isinstance(model, VAE):
+            yield model.encode(images), None
+        else:
+            condition = models.condition(config).to(images.device)
+            x, target = condition(images, labels)
+            yield model.encode(target, x), None if model.prior is None else model.encode_prior(x)

@@ -15,9 +15,9 @@ from fastvae import VAE
 from fastvae.train import atomic, pictures
 from fastvae.train.conditional import Baseline
 from fastvae.train.config import Config
-from fastvae.train.drawing import images
 from fastvae.train.errors import UserError
 from fastvae.train.objectives import Model
+from fastvae.train.views import images
 
 
 def _png(path: Path, samples: NDArray[Any]) -> None:
