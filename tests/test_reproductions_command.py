@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 from command_line import mnist
 from kept_results import epoch
+from PIL import Image
 
 from bench import machine
 from bench.reproductions import __main__ as command
@@ -65,13 +66,14 @@ def test_from_the_images_to_the_page(tiny, repository):
     assert succeeds("keep", "--out", out, "--only", "tiny") == "tiny: kept\n"
     succeeds("write")
 
-    said = (repository / "docs" / "reproductions.md").read_text()
+    said, pictures = (repository / "docs" / "reproductions.md").read_text(), repository / "docs" / "pictures"
     loss, plain = (RunFolder(out / name).read_metrics()[-1].test_loss for name in ("tiny", "tiny-plain"))
     assert f"| `{' '.join(TINY.options)}` | test loss |  |  | {plain:.2f} | {loss:.2f} |" in said
     assert f"{machine.cpu()}, 1 thread, " in said
     assert "tiny, tiny-plain: A note." in said
     assert "![The latent plane](pictures/tiny-manifold.png)" in said
-    assert (repository / "docs" / "pictures" / "tiny-manifold.png").is_file()
+    with Image.open(out / "tiny" / "manifold.png") as drawn, Image.open(pictures / "tiny-manifold.png") as shown:
+        assert (shown.size, shown.mode) == (drawn.size, "P")
     kept = repository / "results" / machine.folder_name(machine.cpu()) / "reproductions"
     assert str(repository) not in "".join(path.read_text() for path in kept.glob("*/*"))
 
@@ -145,12 +147,12 @@ def test_a_step_that_fails_is_said_and_the_next_is_run(monkeypatch, tmp_path):
 
 
 def test_pictures_that_are_missing_or_too_large_are_said(tmp_path):
-    (tmp_path / "large.png").write_bytes(b"0" * (keeping.PICTURE_BYTES + 1))
+    (tmp_path / "large.gif").write_bytes(b"0" * (keeping.PICTURE_BYTES + 1))
     (tmp_path / "done").touch()
-    pictures = tuple(Picture(f"{name}.png", f"{name}.png", name) for name in ("large", "missing"))
+    pictures = tuple(Picture(name, name, "") for name in ("large.gif", "missing.png"))
     step = Step("study", "T", (Command((), "done"),), (), pictures)
     large, missing = keeping.keep(step, tmp_path, keeping.Shelf(tmp_path / "numbers", tmp_path / "pictures"))
-    assert "large.png: got 400001 bytes; takes at most 400000" in large
+    assert "large.gif: got 400001 bytes; takes at most 400000" in large
     assert missing.endswith("missing.png: no such picture")
     assert not (tmp_path / "pictures").exists()
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+
+from PIL import Image
 
 from bench import machine
 from bench.reproductions import results, runs
@@ -88,11 +91,21 @@ def _keep_pictures(step: Step, folder: Path, pictures: Path) -> Iterator[str]:
         source = folder / picture.file
         if not source.exists():
             yield f"{source}: no such picture"
-        elif source.stat().st_size > PICTURE_BYTES:
-            yield f"{source}: got {source.stat().st_size} bytes; takes at most {PICTURE_BYTES}"
-        else:
-            pictures.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, pictures / picture.name)
+            continue
+        content = _with_a_palette(source) if source.suffix == ".png" else source.read_bytes()
+        if len(content) > PICTURE_BYTES:
+            yield f"{source}: got {len(content)} bytes; takes at most {PICTURE_BYTES}"
+            continue
+        pictures.mkdir(parents=True, exist_ok=True)
+        (pictures / picture.name).write_bytes(content)
+
+
+def _with_a_palette(path: Path) -> bytes:
+    """A picture in 256 colours, which for a scatter of 10,000 points takes a third of the bytes."""
+    content = io.BytesIO()
+    with Image.open(path) as image:
+        image.convert("RGB").quantize(256).save(content, "PNG", optimize=True)
+    return content.getvalue()
 
 
 def latest(folder: Path) -> Path | None:

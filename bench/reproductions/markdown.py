@@ -48,6 +48,6 @@ def image(picture: Picture, pictures: Path, page: Path) -> str:
     return f"![{picture.caption}]({(pictures / picture.name).relative_to(page).as_posix()})"
 
 
-def plain(value: float | None) -> str:
-    """A whole number as it is, a fraction to four digits."""
-    return NOT_RUN if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+def quantity(value: float | None) -> str:
+    """A whole number as it is, another to four decimals."""
+    return NOT_RUN if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -10,8 +10,6 @@ from bench.reproductions import markdown, quadrants, results
 from bench.reproductions.judging import NOT_RUN
 from bench.reproductions.runs import WriteUp
 
-_PUBLISHED_EPOCHS: Final = "3,280"
-
 
 def _s1(write_up: WriteUp, numbers: Path) -> list[str]:
     comparison = numbers / "s1" / "comparison.csv"
@@ -45,14 +43,17 @@ def _segmentation(numbers: Path) -> str:
     names = [name for name, value in (ours or plain).items() if isinstance(value, int | float)]
     if not names:
         return f"{NOT_RUN.capitalize()}."
-    rows = [[name.replace("_", " "), markdown.plain(plain.get(name)), markdown.plain(ours.get(name))] for name in names]
+    rows = [
+        [name.replace("_", " "), markdown.quantity(plain.get(name)), markdown.quantity(ours.get(name))]
+        for name in names
+    ]
     return markdown.table(("", "plain PyTorch", "fastvae"), rows)
 
 
 def _iwae(write_up: WriteUp, numbers: Path) -> list[str]:
     header = (
         "k", "epochs", "bound", "NLL", "standard error", "importance samples",
-        f"published NLL, {_PUBLISHED_EPOCHS} epochs",
+        f"published NLL, {write_up.runs[0].figures[1].note}",
     )  # fmt: skip
     rows = []
     for run in write_up.runs:
@@ -69,7 +70,7 @@ def _iwae(write_up: WriteUp, numbers: Path) -> list[str]:
                 markdown.number(bound.value(result)),
                 markdown.number(likelihood.value(result)),
                 markdown.number(result.evaluation.get("log_likelihood_standard_error")),
-                markdown.plain(result.evaluation.get("num_samples")),
+                markdown.quantity(result.evaluation.get("num_samples")),
                 published,
             ]
         )
