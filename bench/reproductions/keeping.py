@@ -20,7 +20,7 @@ from fastvae.train import atomic
 from fastvae.train.run_folder import RunFolder
 
 PICTURE_BYTES: Final = 400_000
-# What a run may have otherwise than the table says, because no figure depends on it.
+# Where a run was computed, and not what: these may differ from the table.
 _FREE: Final = ("data_dir", "threads", "device", "tensorboard")
 # Folders of the machine, of which only the name is kept.
 _FOLDERS: Final = ("data_dir", "first_guess")
