@@ -1,0 +1,108 @@
+"""``python -m bench.reproductions``: run what is not done, keep its results, write the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+import torch
+
+from bench import ROOT, machine
+from bench.reproductions import keeping, running
+from bench.reproductions.document import Page
+from bench.reproductions.keeping import Shelf
+from bench.reproductions.steps import Step, all_steps
+from fastvae.train.errors import UserError
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+RESULTS: Final = ROOT / "bench" / "results"
+DOCS: Final = ROOT / "docs"
+_folder: Final = click.Path(path_type=Path, resolve_path=True, file_okay=False)
+
+
+def _chosen(context: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> list[Step]:
+    steps = {step.name: step for step in all_steps()}
+    for name in names:
+        if name not in steps:
+            raise click.BadParameter(f"got {name!r}; takes {', '.join(steps)}")
+    return [step for step in steps.values() if not names or step.name in names]
+
+
+def _shared(command: _F) -> _F:
+    for decorate in (
+        click.option("--only", "steps", metavar="NAME", multiple=True, callback=_chosen, help="One step; repeatable."),
+        click.option("--out", type=_folder, required=True, help="The folder of the steps' folders."),
+    ):
+        command = decorate(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Train the published VAEs again and write docs/reproductions.md from what they left."""
+
+
+@main.command()
+@click.option("--data-dir", type=_folder, required=True, help="The folder of the four MNIST files.")
+@_shared
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads. [default: torch's]")
+@click.pass_context
+def run(ctx: click.Context, data_dir: Path, out: Path, steps: list[Step], threads: int | None) -> None:
+    """Carry out what is not done yet below --out; an interrupted training goes on where it was.
+
+    A step that fails is said and left, and the exit status says so.
+    """
+    place = running.Place(data_dir, out, threads or torch.get_num_threads())
+    failed = []
+    for step in steps:
+        try:
+            done = step.done(out / step.name)
+            click.echo(f"{step.name}: {'done' if done else 'begun'}")
+            if status := running.carry_out(step, place):
+                failed.append(f"{step.name}: ended with status {status}")
+        except UserError as error:
+            failed.append(f"{step.name}: {error}")
+    _end(ctx, failed)
+
+
+@main.command()
+@_shared
+@click.option("--note", help="What is to be known about these results, such as what ran beside them.")
+@click.pass_context
+def keep(ctx: click.Context, out: Path, steps: list[Step], note: str | None) -> None:
+    """Copy the results of the finished steps into the repository."""
+    shelf = Shelf(RESULTS / machine.folder_name(machine.cpu()) / "reproductions", DOCS / "pictures")
+    left_out: list[str] = []
+    for step in steps:
+        try:
+            done = step.done(out / step.name)
+            if done:
+                left_out += keeping.keep(step, out / step.name, shelf, note)
+            click.echo(f"{step.name}: {'kept' if done else 'not finished'}")
+        except (OSError, ValueError, UserError) as error:
+            left_out.append(f"{step.name}: {error}")
+    _end(ctx, left_out)
+
+
+@main.command()
+def write() -> None:
+    """Write docs/reproductions.md from the kept results."""
+    numbers = keeping.latest(RESULTS)
+    if numbers is None:
+        raise click.ClickException(f"{RESULTS}: got no kept results; python -m bench.reproductions keep copies some")
+    path = DOCS / "reproductions.md"
+    path.write_text(Page(Shelf(numbers, DOCS / "pictures"), DOCS).text(), encoding="utf-8")
+    click.echo(str(path))
+
+
+def _end(ctx: click.Context, problems: list[str]) -> None:
+    for problem in problems:
+        click.echo(problem, err=True)
+    if problems:
+        ctx.exit(1)
+
+
+if __name__ == "__main__":
+    main()

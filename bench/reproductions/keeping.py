@@ -1,0 +1,118 @@
+"""Copy what the page needs from the folders of the steps into the repository."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from PIL import Image
+
+from bench import machine
+from bench.reproductions import results, runs
+from bench.reproductions.runs import Run
+from bench.reproductions.steps import Step
+from fastvae.train import atomic
+from fastvae.train.run_folder import RunFolder
+
+PICTURE_BYTES: Final = 400_000
+# Where a run was computed, and not what: these may differ from the table.
+_FREE: Final = ("data_dir", "threads", "device", "tensorboard")
+# Folders of the machine, of which only the name is kept.
+_FOLDERS: Final = ("data_dir", "first_guess")
+
+
+class Shelf(NamedTuple):
+    """Where results are kept.
+
+    Attributes:
+        numbers: a folder with one for each step.
+        pictures: the folder of the page's pictures.
+    """
+
+    numbers: Path
+    pictures: Path
+
+
+def keep(step: Step, folder: Path, shelf: Shelf, note: str | None = None) -> list[str]:
+    """Copy the numbers and pictures of a finished step; returns what was left out, and why.
+
+    Args:
+        folder: what the step has left.
+        note: what is to be known about it; None leaves an earlier one as it is.
+
+    Raises:
+        ValueError: the run in `folder` is not the one of the table.
+        UserError: its files are damaged.
+    """
+    if step.run is not None:
+        _check(step.run, folder)
+    kept = shelf.numbers / step.name
+    kept.mkdir(parents=True, exist_ok=True)
+    for name in step.keeps:
+        _copy_numbers(folder / name, kept / name)
+    before = results.read_kept(kept)
+    if note is None:
+        note = "" if before is None else before.note
+    atomic.write_json(kept / results.KEPT, results.Kept(machine.cpu(), _finished(step, folder), note)._asdict())
+    return list(_keep_pictures(step, folder, shelf.pictures))
+
+
+def _check(run: Run, folder: Path) -> None:
+    found, wanted = RunFolder(folder).read_config().model_dump(), runs.resolved(run).model_dump()
+    for field, value in wanted.items():
+        if field not in _FREE and found[field] != value:
+            raise ValueError(f"{folder}: got {field} {found[field]!r}; takes {value!r}, as the table of runs says")
+
+
+def _copy_numbers(source: Path, target: Path) -> None:
+    if source.name != "config.json":
+        shutil.copyfile(source, target)
+        return
+    content = results.read_json(source)
+    config: dict[str, Any] = content["config"]
+    for field in _FOLDERS:
+        if config[field] is not None:
+            config[field] = Path(config[field]).name
+    atomic.write_json(target, content)
+
+
+def _finished(step: Step, folder: Path) -> str:
+    seconds = (folder / step.commands[-1].leaves).stat().st_mtime
+    return datetime.fromtimestamp(seconds, UTC).date().isoformat()
+
+
+def _keep_pictures(step: Step, folder: Path, pictures: Path) -> Iterator[str]:
+    for picture in step.pictures:
+        source = folder / picture.file
+        if not source.exists():
+            yield f"{source}: no such picture"
+            continue
+        content = _with_a_palette(source) if source.suffix == ".png" else source.read_bytes()
+        if len(content) > PICTURE_BYTES:
+            yield f"{source}: got {len(content)} bytes; takes at most {PICTURE_BYTES}"
+            continue
+        pictures.mkdir(parents=True, exist_ok=True)
+        (pictures / picture.name).write_bytes(content)
+
+
+def _with_a_palette(path: Path) -> bytes:
+    """A picture in 256 colours, which for a scatter of 10,000 points takes a third of the bytes."""
+    content = io.BytesIO()
+    with Image.open(path) as image:
+        image.convert("RGB").quantize(256).save(content, "PNG", optimize=True)
+    return content.getvalue()
+
+
+def latest(folder: Path) -> Path | None:
+    """Of the machines that have results below `folder`, where those of the one that finished last are kept."""
+    days = {
+        numbers: max(json.loads(file.read_text(encoding="utf-8"))["finished"] for file in files)
+        for numbers in sorted(folder.glob("*/reproductions"))
+        if (files := list(numbers.glob(f"*/{results.KEPT}")))
+    }
+    return max(days, key=lambda numbers: days[numbers], default=None)
