@@ -86,17 +86,16 @@ def manifold(axes: Axes, images: Array, coordinates: Array) -> None:
 
 
 class Curve(NamedTuple):
-    """A quantity of metrics.csv, in nats per image: `sign` times its columns ``train_name`` and ``test_name``."""
+    """A quantity of metrics.csv, in nats per image: its columns ``train_name`` and ``test_name``."""
 
     quantity: str
     name: str
-    sign: float
 
 
 CURVES: Final = (
-    Curve("negative ELBO", "elbo", -1.0),
-    Curve("reconstruction, $-\\log p(x|z)$", "reconstruction", 1.0),
-    Curve("KL$(q(z|x)\\,\\|\\,p(z))$", "kl", 1.0),
+    Curve("loss as minimized", "loss"),
+    Curve("reconstruction, $-\\log p(x|z)$", "reconstruction"),
+    Curve("KL$(q(z|x)\\,\\|\\,p(z))$", "kl"),
 )
 
 
@@ -104,7 +103,7 @@ def losses(axes: Axes, history: Sequence[Epoch], curve: Curve) -> None:
     """One quantity per epoch, train and test."""
     epochs = [row.epoch for row in history]
     for part in ("train", "test"):
-        values = [curve.sign * getattr(row, f"{part}_{curve.name}") for row in history]
+        values = [getattr(row, f"{part}_{curve.name}") for row in history]
         axes.plot(epochs, values, label=part, marker="o" if len(epochs) < 25 else None, markersize=3.5)
     axes.set(xlabel="epoch", xlim=(0.5, len(epochs) + 0.5))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
