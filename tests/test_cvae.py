@@ -166,6 +166,8 @@ def test_prediction_from_the_standard_prior() -> None:
     cvae, (condition, _) = model(prior=False), data()
     zeros = torch.zeros(BATCH, LATENT, dtype=torch.float64)
     torch.testing.assert_close(cvae.predict(condition), cvae.generation(zeros, condition).sigmoid(), **EXACT)
+    assert torch.equal(cvae.decode(zeros, condition), cvae.generation(zeros, condition))
+    assert torch.equal(cvae.decode(zeros, condition, mean=True), cvae.predict(condition))
     unseen = CVAE(cvae.recognition, cvae.generation)
     with pytest.raises(RuntimeError, match="latent_shape: got None and no input so far"):
         unseen.predict(condition)

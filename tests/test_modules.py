@@ -153,6 +153,7 @@ def test_encode_decode_reconstruct_sample() -> None:
     mu, logvar = moments(vae, x)
     assert torch.equal(vae.encode(x).mu, mu)
     assert torch.equal(vae.decode(mu), vae.decoder(mu))
+    assert torch.equal(vae.decode(mu, mean=True), vae.decoder(mu).sigmoid())
     assert torch.equal(vae.reconstruct(x), vae.decoder(mu).sigmoid())
     assert not torch.equal(vae.reconstruct(x, sample=True, seed=1), vae.reconstruct(x))
     z = DiagonalGaussian(mu, logvar).sample(seed=1)

@@ -64,9 +64,10 @@ class CVAE(LatentVariableModel):
             return self._standard(condition.shape[0])
         return self._gaussian("prior", self.prior(condition))
 
-    def decode(self, z: Tensor, condition: Tensor) -> Any:
-        """The generation network's own output, for z of ``[batch, ...]``."""
-        return self.generation(z, condition)
+    def decode(self, z: Tensor, condition: Tensor, *, mean: bool = False) -> Any:
+        """The generation network's own output for z of ``[batch, ...]``; or with `mean` the mean of p(target|z)."""
+        output = self.generation(z, condition)
+        return self.elbo.mean(output) if mean else output
 
     def forward(
         self,
@@ -150,8 +151,8 @@ class CVAE(LatentVariableModel):
         """
         prior = self.encode_prior(condition)
         if num_samples is None:
-            mean: Tensor = self.elbo.mean(self.generation(prior.mode(), condition))
-            return mean
+            target: Tensor = self.decode(prior.mode(), condition, mean=True)
+            return target
         source = seeded(seed, generator, prior.mu.device)
         sums = [
             self._means(prior, condition, count, generator=source).sum(0) for count in chunks(num_samples, chunk_size)

@@ -38,9 +38,10 @@ class VAE(LatentVariableModel):
         """q(z | x)."""
         return self._gaussian("encoder", self.encoder(x))
 
-    def decode(self, z: Tensor) -> Any:
-        """The decoder's own output: logits for ``"bernoulli"``."""
-        return self.decoder(z)
+    def decode(self, z: Tensor, *, mean: bool = False) -> Any:
+        """The decoder's own output, logits for ``"bernoulli"``; or with `mean` the mean of p(x|z), their sigmoid."""
+        output = self.decoder(z)
+        return self.elbo.mean(output) if mean else output
 
     def forward(
         self,
@@ -82,13 +83,13 @@ class VAE(LatentVariableModel):
         """The decoder's mean in data space for the posterior's mean, or for one sample of it."""
         posterior = self.encode(x)
         z = posterior.rsample(seed=seed) if sample else posterior.mode()
-        return self.elbo.mean(self.decode(z))
+        return self.decode(z, mean=True)
 
     @torch.no_grad()
     def sample(self, n: int, *, seed: int | Tensor | None = None, generator: torch.Generator | None = None) -> Any:
         """The decoder's mean in data space for `n` latents from N(0, I)."""
         z = self._standard(n).sample(seed=seed, generator=generator)
-        return self.elbo.mean(self.decode(z))
+        return self.decode(z, mean=True)
 
     def log_weights(
         self,

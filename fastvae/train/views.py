@@ -74,7 +74,7 @@ def plane(batches: Sequence[DiagonalGaussian]) -> tuple[Array, tuple[str, str]]:
 
 def decoded(model: VAE, z: Tensor) -> Array:
     """The means in data space at latents of ``[..., latent]``."""
-    array = images(model.elbo.mean(model.decode(z.flatten(0, -2))))
+    array = images(model.decode(z.flatten(0, -2), mean=True))
     return array.reshape(*z.shape[:-1], *array.shape[1:])
 
 
