@@ -1,6 +1,7 @@
 """Settings every test shares."""
 
 import os
+from collections.abc import Iterator
 from typing import Final
 
 import pytest
@@ -16,6 +17,18 @@ _COMPILING: Final = Compiling()
 def pytest_collection_finish(session: pytest.Session) -> None:
     if not session.config.option.collectonly and any("compiling" in item.fixturenames for item in session.items):
         _COMPILING.begin()
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """For sizes that are too small to share, and for what sets the threads of this process."""
+    # Imported here: torch may not be before the setting above.
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -34,11 +34,7 @@ PICTURES = {
 COMMANDS = ("train", "evaluate", "sample", "plot", "compare", "info")
 
 
-@pytest.fixture(autouse=True)
-def threads():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

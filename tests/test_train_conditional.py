@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as T
 from command_line import TINY, fails, fastvae, mnist
 from PIL import Image
+from small_runs import config
 
 from fastvae import CVAE
 from fastvae.train import conditions, likelihood, model
@@ -22,18 +23,7 @@ from fastvae.train.trainer import Trainer
 SIZE = (8, 8)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def config(**changes):
-    """Of a small run on the digits."""
-    small = {"threads": 1, "device": "cpu", "hidden": (16,), "latent_dim": 2, "epochs": 2, "likelihood": "bernoulli"}
-    return Config(**resolve(small | changes))
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -7,26 +7,14 @@ import pytest
 import torch
 from command_line import TINY, fails, fastvae
 from safetensors.torch import load_file
+from small_runs import config
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fastvae.train import data as datasets
 from fastvae.train import model, settings
-from fastvae.train.config import Config
 from fastvae.train.objectives import Generative, ImportanceWeighted
-from fastvae.train.presets import resolve
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def config(**changes):
-    small = {"threads": 1, "device": "cpu", "hidden": (16,), "latent_dim": 2, "epochs": 2, "likelihood": "bernoulli"}
-    return Config(**resolve(small | changes))
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -16,14 +16,7 @@ from fastvae.train.presets import resolve
 from fastvae.train.run_folder import RunFolder
 from fastvae.train.step import Step
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """The sizes here are too small to share."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Rerun:

@@ -24,7 +24,8 @@ class Means(NamedTuple):
     kl: float
 
     def __str__(self) -> str:
-        return f"ELBO {self.elbo:.2f} nats/image (reconstruction {self.reconstruction:.2f}, KL {self.kl:.2f})"
+        parts = f"reconstruction {self.reconstruction:.2f}, KL {self.kl:.2f}"
+        return f"ELBO {self.elbo:.2f} nats/image ({parts}), loss {self.loss:.2f}"
 
 
 class Epoch(NamedTuple):

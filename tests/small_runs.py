@@ -1,0 +1,9 @@
+"""Configs of runs on the bundled digits that take no time."""
+
+from fastvae.train.config import Config
+from fastvae.train.presets import resolve
+
+
+def config(**changes) -> Config:
+    small = {"threads": 1, "device": "cpu", "hidden": (16,), "latent_dim": 2, "epochs": 2, "likelihood": "bernoulli"}
+    return Config(**resolve(small | changes))
