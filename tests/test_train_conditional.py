@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as T
@@ -10,17 +11,19 @@ from PIL import Image
 from small_runs import config
 
 from fastvae import CVAE
-from fastvae.train import conditions, likelihood, model
+from fastvae.train import conditional_drawing, conditions, likelihood, model, pictures
 from fastvae.train import data as datasets
 from fastvae.train.conditional import Baseline, FirstGuess
 from fastvae.train.config import Config
 from fastvae.train.data import Split
+from fastvae.train.metrics import Epoch
 from fastvae.train.objectives import Conditional
 from fastvae.train.presets import resolve
 from fastvae.train.run_folder import RunFolder
 from fastvae.train.trainer import Trainer
 
 SIZE = (8, 8)
+HISTORY = [Epoch(1, 14.0, -12.0, 10.0, 2.0, 15.0, -13.0, 11.0, 2.0, 3.21)]
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -46,6 +49,21 @@ def test_quadrants_are_given_clockwise_from_the_lower_left(size, count):
     assert torch.equal(target[0].sort().values, torch.cat(pixels[count:]).sort().values)
     assert target.dtype == torch.uint8
     torch.testing.assert_close(quadrants.whole(condition, target / 255), image / 255)
+
+
+def test_reconstructions_are_of_the_posterior_mean(digits, monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(pictures, "reconstructions", lambda *arrays: drawn.update(zip("or", arrays, strict=False)))
+    chosen = config(condition="quadrants", quadrants=3)
+    found = model.create(chosen).eval()
+    with torch.no_grad():
+        names = [name for name, _ in conditional_drawing.figures(chosen, found, digits.test, HISTORY)]
+        first = digits.test.images[digits.test.labels == 0][:1]
+        x, y = model.condition(chosen)(first, first)
+        decoded = model.condition(chosen).whole(x, found.decode(found.encode(y, x).mean, x, mean=True))
+    assert names == ["completions.png", "reconstructions.png", "latent.png", "losses.png"]
+    np.testing.assert_allclose(drawn["o"][0], first[0, 0] / 255, rtol=1e-6)
+    np.testing.assert_allclose(drawn["r"][0], decoded[0, 0], rtol=1e-6)
 
 
 def test_a_label_is_one_number():
@@ -239,7 +257,9 @@ def test_conditional_runs_from_the_command_line(name, tmp_path):
     result = fastvae("train", *TINY, *RUNS[name], "--epochs", 1, "--out", run)
     assert result.code == 0, result
     picture = "labels.png" if name.startswith("label") else "completions.png"
-    assert {file.name for file in run.glob("*.png")} == {picture, "losses.png"}
+    of_posterior = set() if name == "gsnn" or "baseline" in name else {"reconstructions.png"}
+    of_posterior |= {"latent.png"} if name in ("label", "quadrants") else set()
+    assert {file.name for file in run.glob("*.png")} == {picture, "losses.png", *of_posterior}
     assert min(size(run / picture)) > 100
     result = fastvae("evaluate", run, "--num-samples", 5)
     assert result.code == 0, result

@@ -62,7 +62,9 @@ def test_a_line_an_epoch_tells_the_speed_of_its_training(capsys):
         bar.begin(1)
         bar.step(1000, sums())
         bar.epoch(ROW, 48_000.4)
-    line = "epoch 1/2  train ELBO -12.00  test ELBO -13.00 nats/image (reconstruction 11.00, KL 2.00), loss 15.00  3.2 s"
+    line = (
+        "epoch 1/2  train ELBO -12.00  test ELBO -13.00 nats/image (reconstruction 11.00, KL 2.00), loss 15.00  3.2 s"
+    )
     assert capsys.readouterr().out == f"{line}  48,000 images/s\n"
 
 
@@ -81,7 +83,9 @@ def test_the_bar_tells_the_speed_of_the_epoch_so_far(monkeypatch, clock):
         assert "epoch 2/2" in last(sys.stderr)
         bar.epoch(ROW, 1_234_567.0)
         bar._bar.refresh()
-        assert "test ELBO -13.00 nats/image (reconstruction 11.00, KL 2.00), loss 15.00, 1,234,567 images/s" in last(sys.stderr)
+        assert "test ELBO -13.00 nats/image (reconstruction 11.00, KL 2.00), loss 15.00, 1,234,567 images/s" in last(
+            sys.stderr
+        )
 
 
 @pytest.mark.parametrize(("stream", "reads"), [(Terminal, 4), (io.StringIO, 0)])

@@ -12,13 +12,15 @@ from torch import Tensor
 
 from fastvae import CVAE
 from fastvae.train import model as models
-from fastvae.train import pictures
+from fastvae.train import pictures, views
 from fastvae.train.conditional import Baseline
-from fastvae.train.conditions import Label, Quadrants
+from fastvae.train.conditions import Condition, Label, Quadrants
 from fastvae.train.config import Config
 from fastvae.train.data import Split
+from fastvae.train.evaluation import posteriors
 from fastvae.train.metrics import Epoch
 
+_RECONSTRUCTIONS: Final = 20
 _PER_LABEL: Final = 10
 _LABELS: Final = 10
 _COMPLETED: Final = 12
@@ -45,7 +47,25 @@ def figures(config: Config, model: CVAE | Baseline, test: Split, history: list[E
             groups, name = groups + _predictions(model, condition, images, config.seed), "samples"
         groups.append((name, completions(model, condition, images, config.seed)))
         yield "completions.png", pictures.grid(groups, [], title)
+    if isinstance(model, CVAE) and config.objective != "gsnn":
+        yield from _posterior(config, model, condition, test, run)
     yield "losses.png", pictures.losses(history, run)
+
+
+def _posterior(
+    config: Config, model: CVAE, condition: Condition, test: Split, run: str
+) -> Iterator[tuple[str, Figure]]:
+    """What the recognition network makes of the test images."""
+    chosen = views.one_of_each(test.labels)[:_RECONSTRUCTIONS]
+    images = test.images[chosen]
+    x, target = condition(images, test.labels[chosen])
+    reconstructed = condition.whole(x, model.decode(model.encode(target, x).mean, x, mean=True))
+    title = f"Test images and their reconstructions\n{run}"
+    yield "reconstructions.png", pictures.reconstructions(views.images(images), views.images(reconstructed), title)
+    if config.prior == "standard":
+        points, axis_names = views.plane([posterior for posterior, _ in posteriors(model, config, test)])
+        title = f"Posterior means of the test images\n{run}"
+        yield "latent.png", pictures.latent(points, test.labels.cpu().numpy(), title, axis_names)
 
 
 def _per_label(model: CVAE | Baseline, seed: int) -> Columns:

@@ -44,11 +44,11 @@ def latent_use(model: Model, config: Config, split: Split) -> LatentUse | None:
     if isinstance(model, Baseline) or config.objective == "gsnn":
         return None
     model.eval()
-    return measure(_posteriors(model, config, split))
+    return measure(posteriors(model, config, split))
 
 
-def _posteriors(model: VAE | CVAE, config: Config, split: Split) -> Iterator[tuple[DiagonalGaussian, Prior]]:
-    """The posterior of each batch and its prior."""
+def posteriors(model: VAE | CVAE, config: Config, split: Split) -> Iterator[tuple[DiagonalGaussian, Prior]]:
+    """q(z | x), or q(z | condition, target), of each batch, and its prior."""
     for images, labels in split.batches(_BATCH):
         if isinstance(model, VAE):
             yield model.encode(images), None
