@@ -31,6 +31,12 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs without their pictures, which take longer to draw than a small model to train."""
+    monkeypatch.setattr("fastvae.train.drawing.draw", lambda *run: [])
+
+
 @pytest.fixture(scope="session")
 def compiling() -> Compiling:
     return _COMPILING

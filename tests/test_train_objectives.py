@@ -14,7 +14,7 @@ from fastvae.train import data as datasets
 from fastvae.train import model, settings
 from fastvae.train.objectives import Generative, ImportanceWeighted
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "undrawn")
 
 
 @pytest.fixture(scope="module")
