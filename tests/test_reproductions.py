@@ -160,17 +160,17 @@ class TestPage:
         assert keeping.latest(tmp_path) == new.numbers
 
 
-HEADER = "quadrants,model,method,negative_log_likelihood,standard_error,seconds\n"
+HEADER = "quadrants,model,method,negative_log_likelihood,standard_error,training_seconds,seconds\n"
 
 
-def quadrants_of(tmp_path, **changes):
-    """The published table, and `changes` to 1 quadrant's."""
+def quadrants_of(tmp_path, training=120, **changes):
+    """The published table, and `changes` to 1 quadrant's; three models trained for so many seconds."""
     published = {"baseline": 99.8, "gsnn": 99.8, "monte_carlo": 68.4, "importance": 63.9} | changes
     lines = [
-        f"1,baseline,exact,{published['baseline']},0.1,60",
-        f"1,gsnn,monte_carlo,{published['gsnn']},0.1,60",
-        f"1,cvae,monte_carlo,{published['monte_carlo']},0.1,60",
-        f"1,cvae,importance,{published['importance']},0.1,60",
+        f"1,baseline,exact,{published['baseline']},0.1,{training},60",
+        f"1,gsnn,monte_carlo,{published['gsnn']},0.1,{training},60",
+        f"1,cvae,monte_carlo,{published['monte_carlo']},0.1,{training},60",
+        f"1,cvae,importance,{published['importance']},0.1,{training},60",
     ]
     (tmp_path / "table.csv").write_text(HEADER + "\n".join(lines) + "\n")
     return quadrants.read(tmp_path / "table.csv")
@@ -179,9 +179,9 @@ def quadrants_of(tmp_path, **changes):
 class TestQuadrants:
     def test_a_line_for_each_model_and_method(self, tmp_path):
         said = quadrants.table(quadrants_of(tmp_path))
-        assert "| model | method | 1 quadrant | 2 quadrants | 3 quadrants | time |" in said
-        assert "| cvae | importance | 63.90 ± 0.10 (63.9) | not run | not run | 1.0 min |" in said
-        assert "| baseline | exact | 99.80 ± 0.10 (99.8) | not run | not run | 1.0 min |" in said
+        assert "| model | method | 1 quadrant | 2 quadrants | 3 quadrants | training | estimate |" in said
+        assert "| cvae | importance | 63.90 ± 0.10 (63.9) | not run | not run | 2.0 min | 1.0 min |" in said
+        assert "| baseline | exact | 99.80 ± 0.10 (99.8) | not run | not run | 2.0 min | 1.0 min |" in said
 
     @pytest.mark.parametrize(
         ("changes", "order", "gain"),
@@ -193,7 +193,7 @@ class TestQuadrants:
         ],
     )
     def test_ordering_and_gain(self, tmp_path, changes, order, gain):
-        first, second, third, last = quadrants.verdicts(quadrants_of(tmp_path, **changes))
+        first, second, third, last, _ = quadrants.verdicts(quadrants_of(tmp_path, **changes))
         assert first.endswith(f": {order}")
         assert second.endswith(": not run")
         assert third.endswith(": not run")
@@ -201,7 +201,14 @@ class TestQuadrants:
 
     def test_a_missing_model_is_not_judged(self, tmp_path):
         rows = [row for row in quadrants_of(tmp_path) if row.model != "baseline"]
-        assert all(line.endswith(": not run") for line in quadrants.verdicts(rows))
+        *judged, _ = quadrants.verdicts(rows)
+        assert all(line.endswith(": not run") for line in judged)
+
+    # Four estimates of a minute each.
+    @pytest.mark.parametrize(("training", "said"), [(600, "34.0 min, holds"), (900, "49.0 min, does not hold")])
+    def test_training_is_counted_once_a_model(self, tmp_path, training, said):
+        *_, last = quadrants.verdicts(quadrants_of(tmp_path, training=training))
+        assert last == f"training and estimates within 40 minutes: {said}"
 
     def test_the_page_shows_it(self, tmp_path, shelf):
         quadrants_of(tmp_path)
