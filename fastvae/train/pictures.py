@@ -161,15 +161,18 @@ def grid(groups: Sequence[tuple[str, Array]], row_names: Sequence[str], title: s
         title: of the figure.
     """
     rows, _, height, width = groups[0][1].shape
-    counts = [images.shape[1] for _, images in groups]
-    figure = Figure(figsize=(0.62 * sum(counts) + 1.2, 0.62 * rows + 1.3), layout="constrained")
+    tiles = [panels.tile(images.reshape(-1, height, width), images.shape[1]) for _, images in groups]
+    margin = np.full((len(tiles[0]), width // 3), np.nan)
+    picture = np.hstack([part for one in tiles for part in (one, margin)][:-1])
+    begins = np.cumsum([0, *(one.shape[1] + margin.shape[1] for one in tiles[:-1])])
+    centres = [begin + one.shape[1] / 2 - 0.5 for begin, one in zip(begins, tiles, strict=True)]
+    scale = 0.6 / width
+    figure = Figure(figsize=(scale * picture.shape[1] + 0.6, scale * picture.shape[0] + 1.1), layout="constrained")
     figure.suptitle(title, fontsize="large")
-    for axes, (name, images) in zip(
-        figure.subplots(1, len(groups), width_ratios=counts, squeeze=False)[0], groups, strict=True
-    ):
-        panels.show(axes, panels.tile(images.reshape(-1, height, width), images.shape[1]))
-        axes.set_title(name, fontsize="medium")
-    first = figure.axes[0]
-    first.set_yticks(panels.centres(len(row_names), height), row_names)
-    first.tick_params(length=0)
+    axes = figure.subplots()
+    panels.show(axes, picture)
+    axes.set_xticks(centres, [name for name, _ in groups])
+    axes.xaxis.tick_top()
+    axes.set_yticks(panels.centres(rows, height)[: len(row_names)], row_names)
+    axes.tick_params(length=0)
     return figure

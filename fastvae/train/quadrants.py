@@ -29,7 +29,7 @@ _BASELINE: Final = "baseline"
 _LATENT: Final[dict[str, Any]] = {"prior": "learned"}
 # By name: what it is called in the table, and its settings. The baseline comes first, the others need it.
 _MODELS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
-    _BASELINE: ("NN (baseline)", {"objective": "baseline"}),
+    _BASELINE: ("NN", {"objective": "baseline"}),
     "gsnn": ("GSNN", _LATENT | {"objective": "gsnn"}),
     "cvae": ("CVAE", _LATENT | {"objective": "elbo"}),
     "hybrid": ("hybrid", _LATENT | {"objective": "hybrid"}),
