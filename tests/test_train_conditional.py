@@ -153,6 +153,7 @@ def test_the_prior_sees_the_first_guess_of_a_trained_baseline(baseline, digits, 
     guess = baseline.model.predict(x)
     moments = found.prior.network(torch.cat((x, guess), 1))
     torch.testing.assert_close(found.encode_prior(x).mu, moments[:, :2])
+    assert not any(parameter.requires_grad for parameter in found.prior.baseline.parameters())
     before = [parameter.clone() for parameter in found.prior.baseline.parameters()]
     trainer.fit()
     assert all(torch.equal(*pair) for pair in zip(before, found.prior.baseline.parameters(), strict=True))
