@@ -1,7 +1,18 @@
 """The training objective: likelihoods, the ELBO and its schedules."""
 
+from fastvae.losses.density import Density
 from fastvae.losses.elbo import ELBOLoss, ELBOOutput
+from fastvae.losses.multiscale import MultiScale
 from fastvae.losses.reconstruction import Reconstruction
 from fastvae.losses.schedules import CyclicalWarmup, LinearWarmup, Schedule
 
-__all__ = ["CyclicalWarmup", "ELBOLoss", "ELBOOutput", "LinearWarmup", "Reconstruction", "Schedule"]
+__all__ = [
+    "CyclicalWarmup",
+    "Density",
+    "ELBOLoss",
+    "ELBOOutput",
+    "LinearWarmup",
+    "MultiScale",
+    "Reconstruction",
+    "Schedule",
+]

@@ -50,7 +50,8 @@ class ELBOLoss(nn.Module):
         likelihood: ``"bernoulli"`` (logits, the default), ``"bernoulli_probs"``, ``"gaussian"`` (unit variance),
             ``"squared_error"`` (no factor 0.5), ``"laplace"``, ``"gaussian_learned"`` or ``"laplace_learned"`` (one
             learned log-scale), each summed over features per sample; or a callable
-            ``(prediction, target) -> negative log-likelihood [batch]``, such as an nn.Module.
+            ``(prediction, target) -> negative log-likelihood [batch]``, such as an nn.Module. A
+            `fastvae.losses.Density` also says what the normalized `log_prob` and the `mean` are.
         beta: multiplies the KL: a float, a 0-dim tensor (yours to change in place, never read on the host) or a
             schedule, which you `step`.
         free_bits: nats of KL that cost nothing (Kingma et al. 2016): max(KL, free_bits).
@@ -230,7 +231,7 @@ class ELBOLoss(nn.Module):
         return self.reconstruction.log_prob(prediction, target, batch_dims=batch_dims)
 
     def mean(self, prediction: Any) -> Any:
-        """The prediction in data space: the sigmoid of logits, anything else as it is."""
+        """The prediction in data space: the sigmoid of logits, a Density's own mean, anything else as it is."""
         return prediction if self.reconstruction is None else self.reconstruction.mean(prediction)
 
     def _check_no_reconstruction(self, prediction: object, target: object) -> None:

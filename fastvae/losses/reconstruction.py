@@ -7,16 +7,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fastvae._folding import fold
 from fastvae._likelihoods import LIKELIHOODS
 from fastvae.functional._elbo import reconstruction_term
 from fastvae.losses._options import CustomLikelihood
+from fastvae.losses.density import Density
 
 
 class Reconstruction(nn.Module):
     """-log p(x | z) under a named likelihood or a callable, as an objective weights and reduces it.
 
     Args:
-        likelihood: a name, or ``(prediction, target) -> negative log-likelihood [batch]``.
+        likelihood: a name, ``(prediction, target) -> negative log-likelihood [batch]``, or a `Density`.
         factor: multiplies a named likelihood in the loss, not in `log_prob`.
         reduction: see `fastvae.presets.Preset.reconstruction`.
 
@@ -48,18 +50,25 @@ class Reconstruction(nn.Module):
             )
         if weight is not None:
             raise ValueError("weight: got a tensor with a callable likelihood; takes None (weigh inside the callable)")
-        nll = _custom(self.likelihood, prediction, target, batch_dims)
+        nll = _custom("likelihood", self.likelihood, prediction, target, batch_dims)
         return (nll if per_sample else nll.mean()), nll.detach()
 
     def log_prob(self, prediction: Any, target: Tensor, *, batch_dims: int = 1) -> Tensor:
-        """log p(target | z) in nats of each sample, with the constants the loss leaves out; a callable has none."""
+        """log p(target | z) in nats of each sample, with the constants the loss leaves out.
+
+        That of a callable is its negative, which a `Density` replaces by its own.
+        """
+        if isinstance(self.likelihood, Density):
+            return _custom("likelihood.log_prob", self.likelihood.log_prob, prediction, target, batch_dims)
         if not isinstance(self.likelihood, str):
-            return -_custom(self.likelihood, prediction, target, batch_dims)
+            return -_custom("likelihood", self.likelihood, prediction, target, batch_dims)
         nll, _ = self._named(self.likelihood, prediction, target, None, 1.0, "batchmean", True, batch_dims)
         return -nll - LIKELIHOODS[self.likelihood].log_normalizer * target.shape[batch_dims:].numel()
 
     def mean(self, prediction: Any) -> Any:
-        """The prediction in data space: the sigmoid of logits, anything else as it is."""
+        """The prediction in data space: the sigmoid of logits, a `Density`'s own mean, anything else as it is."""
+        if isinstance(self.likelihood, Density):
+            return self.likelihood.mean(prediction)
         return LIKELIHOODS[self.likelihood].mean(prediction) if isinstance(self.likelihood, str) else prediction
 
     def _named(
@@ -92,17 +101,15 @@ class Reconstruction(nn.Module):
         )
 
 
-def _custom(likelihood: CustomLikelihood, prediction: Any, target: Tensor, batch_dims: int) -> Tensor:
+def _custom(name: str, function: CustomLikelihood, prediction: Any, target: Tensor, batch_dims: int) -> Tensor:
     """A callable sees one batch dimension, so several samples are folded into it (which copies the target)."""
     lead = target.shape[:batch_dims]
     if batch_dims > 1:
-        target = target.flatten(0, batch_dims - 1)
-        prediction = prediction.flatten(0, batch_dims - 1) if isinstance(prediction, Tensor) else prediction
-    nll = likelihood(prediction, target)
-    if not isinstance(nll, Tensor) or nll.shape != target.shape[:1]:
-        returned = f"shape {list(nll.shape)}" if isinstance(nll, Tensor) else type(nll).__name__
+        target, prediction = target.flatten(0, batch_dims - 1), fold(prediction, lead)
+    values = function(prediction, target)
+    if not isinstance(values, Tensor) or values.shape != target.shape[:1]:
+        returned = f"shape {list(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
         raise ValueError(
-            f"likelihood: returned {returned}; takes a callable that returns one value a sample, "
-            f"{list(target.shape[:1])}"
+            f"{name}: returned {returned}; takes a callable that returns one value a sample, {list(target.shape[:1])}"
         )
-    return nll.reshape(lead)
+    return values.reshape(lead)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fastvae import functional as F
+from fastvae._folding import unfold
 from fastvae._options import scale_form
 from fastvae.distributions import DiagonalGaussian
 from fastvae.losses import ELBOLoss
@@ -165,13 +166,12 @@ def _latent_shape(value: int | Sequence[int] | None) -> tuple[int, ...] | None:
 def folded(network: Callable[..., Any], z: Tensor, *inputs: Tensor, folds: bool) -> Any:
     """`network(z, *inputs)`; with `folds`, z of ``[num_samples, batch, ...]`` goes through in one batch.
 
-    The inputs are repeated for each sample. An output other than a tensor stays folded.
+    The inputs are repeated for each sample. Tensors, also in tuples, lists and dicts, come back unfolded.
     """
     if not folds:
         return network(z, *inputs)
     lead = z.shape[:2]
-    output = network(z.flatten(0, 1), *(repeated(value, lead[0]).flatten(0, 1) for value in inputs))
-    return output.unflatten(0, lead) if isinstance(output, Tensor) else output
+    return unfold(network(z.flatten(0, 1), *(repeated(value, lead[0]).flatten(0, 1) for value in inputs)), lead)
 
 
 def repeated(target: Tensor, num_samples: int | None) -> Tensor:

@@ -172,10 +172,11 @@ class CVAE(LatentVariableModel):
         return self._means(self.encode_prior(condition), condition, n, seed=seed, generator=generator)
 
     def _means(self, prior: DiagonalGaussian, condition: Tensor, num_samples: int, **noise: Any) -> Tensor:
-        mean: Tensor = self.elbo.mean(
-            folded(self.generation, prior.rsample(num_samples, **noise), condition, folds=True)
-        )
-        return mean
+        def mean_at(z: Tensor, condition: Tensor) -> Any:
+            return self.elbo.mean(self.generation(z, condition))
+
+        means: Tensor = folded(mean_at, prior.rsample(num_samples, **noise), condition, folds=True)
+        return means
 
     @torch.no_grad()
     def log_likelihood(
