@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from fastvae import CVAE
 from fastvae.losses import MultiScale
 from fastvae.modules import BlockOmission
-from fastvae.train import pictures
+from fastvae.train import panels, pictures
 from fastvae.train.data import load
 
 SIDE, LATENT = 32, 8
@@ -108,7 +108,7 @@ def draw(cvae: CVAE, images: Tensor, masks: Tensor, path: Path) -> None:
     names = ("input", "mask", "prediction at E[z|x]", *["sample"] * 3, f"mean of {SAMPLES} samples")
     figure = Figure(figsize=(8.0, 5.0), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(pictures.tile(rows.numpy(), len(images)), cmap="gray", vmin=0, vmax=1)
+    axes.imshow(panels.tile(rows.numpy(), len(images)), cmap="gray", vmin=0, vmax=1)
     axes.set_yticks([(SIDE + 1) * row + SIDE / 2 for row in range(len(names))], names)
     axes.set_xticks([])
     pictures.save(figure, path)
