@@ -90,8 +90,8 @@ class TestPage:
         }  # fmt: skip
         assert "holds" not in said
         assert "does not hold" not in said
-        for heading in ("### Quadrants", "### Segmentation"):
-            assert said.split(heading)[1].startswith("\n\nNot run.")
+        assert said.split("### Quadrants")[1].startswith("\n\nNot run.")
+        assert said.split("### Segmentation")[1].split("## S3")[0].count("not run") == 2 * 5
 
     @pytest.mark.parametrize(("elbo", "said"), [(-157.0, "holds"), (-159.0, "does not hold")])
     def test_the_last_epoch_is_shown_and_judged(self, shelf, elbo, said):
@@ -139,11 +139,13 @@ class TestPage:
 
     def test_comparison_and_segmentation(self, shelf):
         keep_file(shelf, "s1", "comparison.csv", "run,test_kl,epochs\ns1-beta-1,6.1234,30\n")
-        keep_file(shelf, "segmentation", "metrics.json", json.dumps({"test_accuracy": 0.98765, "history": [1, 2]}))
+        found = {"accuracy": 92.136, "iou": 79.2, "nll": 117.5, "standard_error": 2.534}
+        metrics = {"seconds": 90.0, "whole": found, "blocks_omitted": found | {"iou": 72.0}}
+        keep_file(shelf, "segmentation-plain", "metrics.json", json.dumps(metrics))
         said = page(shelf)
         assert "| run | test kl | epochs |\n|---|---:|---:|\n| s1-beta-1 | 6.12 | 30 |" in said
-        assert "| test accuracy | not run | 0.9877 |" in said
-        assert "history" not in said
+        assert "(`--plain`) | whole | 92.14 | 79.20 | 117.50 ± 2.53 | 1.5 min |" in said
+        assert "| blocks omitted | 92.14 | 72.00 | 117.50 ± 2.53 | 1.5 min |" in said
 
     def test_the_committed_page_is_that_of_the_kept_results(self):
         numbers = keeping.latest(command.RESULTS)
