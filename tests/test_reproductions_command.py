@@ -152,7 +152,7 @@ def test_pictures_that_are_missing_or_too_large_are_said(tmp_path):
     pictures = tuple(Picture(name, name, "") for name in ("large.gif", "missing.png"))
     step = Step("study", "T", (Command((), "done"),), (), pictures)
     large, missing = keeping.keep(step, tmp_path, keeping.Shelf(tmp_path / "numbers", tmp_path / "pictures"))
-    assert "large.gif: got 400001 bytes; takes at most 400000" in large
+    assert f"large.gif: got {keeping.PICTURE_BYTES + 1} bytes; takes at most {keeping.PICTURE_BYTES}" in large
     assert missing.endswith("missing.png: no such picture")
     assert not (tmp_path / "pictures").exists()
 

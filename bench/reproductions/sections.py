@@ -68,8 +68,8 @@ def _segmentation(numbers: Path) -> Iterator[str]:
             training = ""
     yield (
         "`python examples/s2_segmentation.py`: digits on textured backgrounds to their masks, by a CVAE with a learned "
-        "prior, with and without the training aids of the paper; digits of held-out writers, one seed. The likelihood is by "
-        "importance sampling and varies with the seed."
+        "prior, with and without the training aids of the paper; digits of held-out writers, one seed. The likelihood "
+        "is by importance sampling and varies with the seed."
     )
     header = ("training", "input", "pixels right, %", "intersection over union, %", "-log p(mask given image)", "time")
     yield markdown.table(header, rows, text_columns=2)
