@@ -38,7 +38,7 @@ class Objective(nn.Module):
 
     def _loss(self, *inputs: Tensor) -> Loss:
         """The model's own loss."""
-        # One latent is no dimension of its own, which would copy nothing and still fold.
+        # One latent needs no dimension of samples.
         if self.num_samples == 1:
             output: Any = self.model(*inputs)
             return Loss(output.loss, output.reconstruction_loss, output.kl)

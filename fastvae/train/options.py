@@ -34,7 +34,8 @@ _ALSO: Final[dict[str, tuple[str, ...]]] = {"device": ("auto",)}
 
 def setting(field: str) -> Callable[[_Command], _Command]:
     """The option of a field of the config."""
-    described = f"{Config.model_fields[field].description} [default: {_default(field)}]"
+    text, default = Config.model_fields[field].description, _default(field)
+    described = f"{text} [default: {default}]" if default else text
     if _value(field) is bool:
         name = option(field)
         return click.option(f"{name}/--no-{name[2:]}", default=None, help=described)
@@ -69,10 +70,12 @@ def _value(field: str) -> Any:
     return annotation
 
 
-def _default(field: str) -> str:
+def _default(field: str) -> str | None:
     if field in COMMON:
         value = COMMON[field]
-        return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value).lower()
+        if value is None:
+            return None
+        return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
     if field == "threads":
         return f"torch's; {BY_DATA['digits'][field]} for digits"
     values = ((name, row[field]) for name, row in BY_DATA.items())
