@@ -154,6 +154,8 @@ def test_the_prior_sees_the_first_guess_of_a_trained_baseline(baseline, digits, 
     moments = found.prior.network(torch.cat((x, guess), 1))
     torch.testing.assert_close(found.encode_prior(x).mu, moments[:, :2])
     assert not any(parameter.requires_grad for parameter in found.prior.baseline.parameters())
+    assert found.train().prior.network.training
+    assert not any(module.training for module in found.prior.baseline.modules())
     before = [parameter.clone() for parameter in found.prior.baseline.parameters()]
     trainer.fit()
     assert all(torch.equal(*pair) for pair in zip(before, found.prior.baseline.parameters(), strict=True))

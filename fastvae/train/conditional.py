@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -70,8 +70,14 @@ class FirstGuess(nn.Module):
 
     def __init__(self, baseline: Baseline, network: nn.Module) -> None:
         super().__init__()
-        self.baseline = baseline.requires_grad_(False)
+        self.baseline = baseline.requires_grad_(False).eval()
         self.network = network
+
+    def train(self, mode: bool = True) -> Self:
+        """Training or evaluation of the network; the baseline, with its dropout, is always evaluated."""
+        super().train(mode)
+        self.baseline.eval()
+        return self
 
     def forward(self, condition: Tensor) -> Any:
         """p(z | condition), packed."""
