@@ -8,10 +8,14 @@ from pathlib import Path
 import pytest
 from command_line import mnist
 
-EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
+SLOW = ("s2_segmentation",)
+EXAMPLES = [
+    pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem in SLOW else [])
+    for path in sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
+]
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("example", EXAMPLES)
 def test_an_example_trains_and_prints_finite_numbers(example, tmp_path):
     text, usage = example.read_text(), f"python examples/{example.name}"
     assert f"\n{usage}" in text
