@@ -146,6 +146,13 @@ def test_a_step_that_fails_is_said_and_the_next_is_run(monkeypatch, tmp_path):
     assert (tmp_path / "out" / "works" / "done").exists()
 
 
+def test_folders_of_the_machine_are_cut_from_tables(tmp_path):
+    (tmp_path / "table.csv").write_text("name,run\nbeta 1,/some/where/s1\n")
+    step = Step("study", "T", (Command((), "table.csv"),), ("table.csv",))
+    assert keeping.keep(step, tmp_path, keeping.Shelf(tmp_path / "numbers", tmp_path / "pictures")) == []
+    assert (tmp_path / "numbers" / "study" / "table.csv").read_text() == "name,run\nbeta 1,s1\n"
+
+
 def test_pictures_that_are_missing_or_too_large_are_said(tmp_path):
     (tmp_path / "large.gif").write_bytes(b"0" * (keeping.PICTURE_BYTES + 1))
     (tmp_path / "done").touch()

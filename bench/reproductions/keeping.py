@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import shutil
@@ -23,7 +24,7 @@ PICTURE_BYTES: Final = 600_000
 # Where a run was computed, and not what: these may differ from the table.
 _FREE: Final = ("data_dir", "threads", "device", "tensorboard")
 # Folders of the machine, of which only the name is kept.
-_FOLDERS: Final = ("data_dir", "first_guess")
+_FOLDERS: Final = ("data_dir", "first_guess", "run")
 
 
 class Shelf(NamedTuple):
@@ -70,15 +71,33 @@ def _check(run: Run, folder: Path) -> None:
 
 
 def _copy_numbers(source: Path, target: Path) -> None:
-    if source.name != "config.json":
+    if source.name == "config.json":
+        content = results.read_json(source)
+        _cut_folders(content["config"])
+        atomic.write_json(target, content)
+    elif source.suffix == ".csv":
+        _copy_table(source, target)
+    else:
         shutil.copyfile(source, target)
-        return
-    content = results.read_json(source)
-    config: dict[str, Any] = content["config"]
+
+
+def _copy_table(source: Path, target: Path) -> None:
+    with source.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        columns, rows = reader.fieldnames or (), list(reader)
+    text = io.StringIO()
+    table = csv.DictWriter(text, columns, lineterminator="\n")
+    table.writeheader()
+    for row in rows:
+        _cut_folders(row)
+        table.writerow(row)
+    atomic.write_text(target, text.getvalue())
+
+
+def _cut_folders(values: dict[str, Any]) -> None:
     for field in _FOLDERS:
-        if config[field] is not None:
-            config[field] = Path(config[field]).name
-    atomic.write_json(target, content)
+        if values.get(field) is not None:
+            values[field] = Path(values[field]).name
 
 
 def _finished(step: Step, folder: Path) -> str:
