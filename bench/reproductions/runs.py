@@ -119,8 +119,8 @@ WRITE_UPS: Final = (
         "S1",
         "beta-VAE, convolutional (Higgins et al. 2017)",
         "Squared error and KL of held-out images for three weights of the KL. No figure was published: a greater beta "
-        "must give a lower KL at the price of a greater error. The table, where the reconstruction has its normalizer, and "
-        "the picture are those of `fastvae compare`.",
+        "must give a lower KL at the price of a greater error. The table, where the reconstruction has its normalizer, "
+        "and the picture are those of `fastvae compare`.",
         (_s1("0.1"), _s1("1"), _s1("3")),
         (
             Order("test squared error", ("s1-beta-0.1", "s1-beta-1", "s1-beta-3"), "rises with beta"),
