@@ -179,6 +179,10 @@ CONTRADICTIONS = {
     "many cycles": (("--beta-schedule", "cyclical", "--warmup-steps", 3), "takes at least one for each of 4 cycles"),
     "warm-up": (("--warmup-steps", 7), "--warmup-steps: got 7; takes 1000 without a beta schedule or a capacity"),
     "free": (("--free-bits-per", "dimension"), "--free-bits-per: got 'dimension'; takes 'sample' without free bits"),
+    "latent": (
+        ("--condition", "label", "--objective", "baseline", "--latent-dim", 3),
+        "--latent-dim: got 3; takes none",
+    ),
     "samples": (
         ("--condition", "label", "--objective", "baseline", "--train-samples", 2),
         "--train-samples: got 2; takes 1 with objective 'baseline'",

@@ -45,6 +45,8 @@ def new(given: dict[str, Any]) -> Config:
     """
     settings = {"threads": torch.get_num_threads(), **resolve(given)}
     settings["device"] = device(settings["device"])
+    if settings["objective"] == "baseline" and "latent_dim" in given:
+        raise UserError(f"--latent-dim: got {given['latent_dim']}; takes none with objective 'baseline'")
     return _loggable(_validated(settings))
 
 
