@@ -10,7 +10,9 @@ import numpy as np
 
 from fastvae.train import cli
 
-TINY = ("--hidden", "16", "--latent-dim", "2", "--batch-size", "500", "--threads", "1")
+# For a network without a latent, and for a model with one.
+TINY_NETWORK = ("--hidden", "16", "--batch-size", "500", "--threads", "1")
+TINY = (*TINY_NETWORK, "--latent-dim", "2")
 
 
 class Result(NamedTuple):

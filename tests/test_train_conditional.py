@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as T
-from command_line import TINY, fails, fastvae, mnist
+from command_line import TINY, TINY_NETWORK, fails, fastvae, mnist
 from PIL import Image
 from small_runs import config
 
@@ -257,7 +257,7 @@ RUNS = {
 @pytest.mark.parametrize("name", RUNS)
 def test_conditional_runs_from_the_command_line(name, tmp_path):
     run = tmp_path / "run"
-    tiny = (*TINY[:2], *TINY[4:]) if "baseline" in name else TINY  # no latent, so no size of it
+    tiny = TINY_NETWORK if "baseline" in name else TINY
     result = fastvae("train", *tiny, *RUNS[name], "--epochs", 1, "--out", run)
     assert result.code == 0, result
     picture = "labels.png" if name.startswith("label") else "completions.png"
