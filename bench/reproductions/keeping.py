@@ -85,13 +85,9 @@ def _copy_table(source: Path, target: Path) -> None:
     with source.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         columns, rows = reader.fieldnames or (), list(reader)
-    text = io.StringIO()
-    table = csv.DictWriter(text, columns, lineterminator="\n")
-    table.writeheader()
     for row in rows:
         _cut_folders(row)
-        table.writerow(row)
-    atomic.write_text(target, text.getvalue())
+    atomic.write_csv(target, columns, (list(row.values()) for row in rows))
 
 
 def _cut_folders(values: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final, Unpack
 
 import torch
@@ -172,10 +173,8 @@ class CVAE(LatentVariableModel):
         return self._means(self.encode_prior(condition), condition, n, seed=seed, generator=generator)
 
     def _means(self, prior: DiagonalGaussian, condition: Tensor, num_samples: int, **noise: Any) -> Tensor:
-        def mean_at(z: Tensor, condition: Tensor) -> Any:
-            return self.elbo.mean(self.generation(z, condition))
-
-        means: Tensor = folded(mean_at, prior.rsample(num_samples, **noise), condition, folds=True)
+        decode = partial(self.decode, mean=True)
+        means: Tensor = folded(decode, prior.rsample(num_samples, **noise), condition, folds=True)
         return means
 
     @torch.no_grad()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -73,7 +71,8 @@ def write(runs: Sequence[Run], out: Path) -> list[str]:
         for name, run in zip(names, runs, strict=True)
     ]
     pictures.save(comparison_picture.figure(columns, f"Runs on {_data(runs[0])}"), out)
-    atomic.write_text(table_file(out), _csv(runs, names, fields))
+    header = ("name", "reconstruction", "kl", "elbo", *fields, "run")
+    atomic.write_csv(table_file(out), header, _rows(runs, names, fields))
     return _lines(runs, names)
 
 
@@ -127,15 +126,11 @@ def _names(runs: Sequence[Run], fields: Sequence[str]) -> list[str]:
     ]
 
 
-def _csv(runs: Sequence[Run], names: Sequence[str], fields: Sequence[str]) -> str:
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(("name", "reconstruction", "kl", "elbo", *fields, "run"))
+def _rows(runs: Sequence[Run], names: Sequence[str], fields: Sequence[str]) -> Iterator[tuple[Any, ...]]:
     for name, run in zip(names, runs, strict=True):
         test = run.history[-1].test
         settings = (_shown(getattr(run.config, field)) for field in fields)
-        table.writerow((name, test.reconstruction, test.kl, test.elbo, *settings, run.folder.path))
-    return text.getvalue()
+        yield name, test.reconstruction, test.kl, test.elbo, *settings, run.folder.path
 
 
 def _lines(runs: Sequence[Run], names: Sequence[str]) -> list[str]:

@@ -15,6 +15,7 @@ from fastvae.train import networks
 from fastvae.train.conditions import Condition
 from fastvae.train.config import Config
 from fastvae.train.networks import Layers, dense
+from fastvae.train.pixels import fractions
 
 
 class Joined(nn.Module):
@@ -26,11 +27,8 @@ class Joined(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Any:
         """Inputs of ``[batch, ...]``."""
-        return self.network(torch.cat([_numbers(values).flatten(1) for values in inputs], 1))
-
-
-def _numbers(values: Tensor) -> Tensor:
-    return values.to(torch.float32) / 255 if values.dtype == torch.uint8 else values
+        numbers = (fractions(values) if values.dtype == torch.uint8 else values for values in inputs)
+        return self.network(torch.cat([values.flatten(1) for values in numbers], 1))
 
 
 class Baseline(nn.Module):

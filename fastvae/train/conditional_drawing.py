@@ -19,6 +19,7 @@ from fastvae.train.config import Config
 from fastvae.train.data import Split
 from fastvae.train.evaluation import posteriors
 from fastvae.train.metrics import Epoch
+from fastvae.train.pixels import fractions
 
 _RECONSTRUCTIONS: Final = 20
 _PER_LABEL: Final = 10
@@ -82,7 +83,7 @@ def given(condition: Quadrants, images: Tensor) -> list[Columns]:
     """What of the images is given, and the images."""
     x, y = condition(images, images)
     unknown = condition.whole(x, torch.full_like(y, _UNKNOWN, dtype=torch.float32))
-    return [("given", _columns(unknown[None])), ("original", _columns(images[None].to(torch.float32) / 255))]
+    return [("given", _columns(unknown[None])), ("original", _columns(fractions(images)[None]))]
 
 
 def completions(

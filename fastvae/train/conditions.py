@@ -7,6 +7,8 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from fastvae.train.pixels import fractions
+
 
 class Given(NamedTuple):
     """A batch of a conditional model.
@@ -70,7 +72,7 @@ class Quadrants(nn.Module):
     def forward(self, images: Tensor, labels: Tensor) -> Given:
         """Images ``[batch, 1, height, width]`` to ``[batch, given pixels]`` and ``[batch, other pixels]``."""
         pixels = images.flatten(1)
-        return Given(pixels[:, self.given].to(torch.float32) / 255, pixels[:, self.hidden])
+        return Given(fractions(pixels[:, self.given]), pixels[:, self.hidden])
 
     def whole(self, condition: Tensor, target: Tensor) -> Tensor:
         """Both put together as images, ``[batch, 1, height, width]`` float32 in [0, 1]."""

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fastvae.train import idx
+from fastvae.train import idx, pixels
 from fastvae.train.errors import UserError
 
 # Height and width of the images.
@@ -80,8 +80,7 @@ def _threshold(images: Tensor) -> Tensor:
 
 def _draw(images: Tensor) -> Tensor:
     """One draw of black and white pixels, always the same one."""
-    probabilities = images.to(torch.float32) / 255
-    return torch.bernoulli(probabilities, generator=torch.Generator().manual_seed(0)).to(torch.uint8) * 255
+    return pixels.drawn(images, torch.Generator().manual_seed(0))
 
 
 def load_part(name: str, folder: str | None, part: str, *, binarize: str = "none") -> Split:

@@ -12,8 +12,9 @@ from functools import partial
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-import torch
 from torch import Tensor, nn
+
+from fastvae.train.pixels import fractions
 
 _CHANNELS: Final = (32, 64)
 
@@ -23,7 +24,7 @@ class Pixels(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """``[batch, ...]`` uint8 to the same shape in float32."""
-        return images.to(torch.float32) / 255
+        return fractions(images)
 
 
 class Layers(NamedTuple):

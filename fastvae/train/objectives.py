@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from fastvae import CVAE, VAE
 from fastvae import functional as F
+from fastvae.train import pixels
 from fastvae.train.conditional import Baseline
 from fastvae.train.conditions import Condition
 
@@ -65,7 +66,7 @@ class Generative(Objective):
     def _drawn(self, images: Tensor) -> Tensor:
         if not (self.binarize and self.training):
             return images
-        return torch.bernoulli(images.to(torch.float32) / 255).to(torch.uint8) * 255
+        return pixels.drawn(images)
 
 
 class ImportanceWeighted(Generative):

@@ -6,8 +6,6 @@ networks of the other three see, a Gaussian stochastic network, a CVAE, and a hy
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -88,7 +86,7 @@ def study(given: dict[str, Any], out: Path, num_samples: int) -> list[Row]:
         for name, trainer in trained.items():
             rows += _rows(count, name, trainer, num_samples)
         _draw(count, trained, out)
-    _write(rows, out / "table.csv")
+    atomic.write_csv(out / "table.csv", Row._fields, rows)
     return rows
 
 
@@ -155,14 +153,6 @@ def _draw(count: int, trained: dict[str, Trainer], out: Path) -> None:
             groups.append((_MODELS[name][0], drawn))
     title = f"MNIST completed from {count} of 4 quadrants"
     pictures.save(pictures.grid(groups, [], title), out / f"completions-{count}.png")
-
-
-def _write(rows: Sequence[Row], path: Path) -> None:
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(Row._fields)
-    table.writerows(rows)
-    atomic.write_text(path, text.getvalue())
 
 
 def lines(rows: Sequence[Row]) -> Iterator[str]:

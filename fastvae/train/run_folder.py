@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import platform
 from collections.abc import Sequence
 from datetime import datetime
@@ -90,11 +89,7 @@ class RunFolder:
 
     def write_metrics(self, history: Sequence[Epoch]) -> None:
         """Write `metrics.csv`: the whole of it, so that no row is there twice after a resume."""
-        text = io.StringIO()
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow(Epoch._fields)
-        table.writerows(history)
-        atomic.write_text(self.metrics_file, text.getvalue())
+        atomic.write_csv(self.metrics_file, Epoch._fields, history)
 
     def read_metrics(self) -> list[Epoch]:
         """The rows of `metrics.csv`.
