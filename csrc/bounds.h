@@ -8,6 +8,8 @@ constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it leaves the neare
 
 // The arguments below which an exponential is 0, and of the powers 2^n it is made of the largest n, plus kRound.
 extern const float kLeastExponent, kLeastNegative, kLeastLogVariance;
+// The exponents beyond which a float times e^x is 0 and infinite, but for floats of another range.
+extern const float kLeastFactor, kMostFactor;
 extern const float kMostPower, kMostLogVariancePower;
 
 }  // namespace fastvae

@@ -51,12 +51,13 @@ HOT = [
     Hot("reparameterize_kl<float>", "<LogForm<1, false> >.*<Has<true>, Has<false> >", loops=2, floor=20),
     Hot("reparameterize_kl<float>", "<LogForm<1, false> >.*<Has<true>, Has<true> >", loops=2, floor=40),
     Hot("reparameterize_kl<float>", "<LogForm<1, false> >.*<Has<true>, Has<true> >", loops=3, floor=2),
-    Hot("reparameterize_kl<float>", "<LinearForm<SoftplusBase, false> >.*<Has<true>, Has<false> >", loops=1, floor=55),
+    Hot("reparameterize_kl<float>", "<SoftplusForm>.*<Has<true>, Has<false> >", loops=1, floor=55),
     Hot("reparameterize_kl<float>", "<LinearForm<VarianceBase, true> >.*<Has<true>, Has<false> >", loops=1, floor=36),
     # Without samples, with one and with several, of scales of a common size and of any.
     Hot("reparameterize_kl_backward<float>", "<LogForm<1, false> >.*<Has<true>, Has<false> >", loops=6, floor=17),
-    Hot("reparameterize_kl_backward<float>", "<LogForm<1, false> >.*<Has<true>, Has<true> >", loops=6, floor=32),
-    Hot("reparameterize_kl_backward<float>", "<LinearForm<SoftplusBase, f.*<Has<true>, Has<f", loops=2, floor=31),
+    # The sixth may become a function of its own, which the last test here sees.
+    Hot("reparameterize_kl_backward<float>", "<LogForm<1, false> >.*<Has<true>, Has<true> >", loops=5, floor=32),
+    Hot("reparameterize_kl_backward<float>", "<SoftplusForm>.*<Has<true>, Has<f", loops=2, floor=31),
     Hot("log_normal<float>", "<LogForm<1, false> >", loops=1, floor=21),
     Hot("log_normal<float>", "<LinearForm<VarianceBase, false> >", loops=1, floor=20),
     Hot("log_normal_backward<float>", "<LogForm<1, false> >", loops=1, floor=17),

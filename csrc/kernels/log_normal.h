@@ -24,8 +24,7 @@ void density(Form, int64_t n, const Floors<T> f, const T* z, const T* mu, const 
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
     const Scale<T> q = Form::at(clamped(raw[i], f), f);
-    const T delta = z[i] - mu[i];
-    log_prob[i] = T(-0.5) * (delta * delta * Form::precision(q)) - Form::log_sigma(q) - T(kHalfLogTwoPi);
+    log_prob[i] = T(-0.5) * Form::distance(z[i] - mu[i], q, f) - Form::log_sigma(q) - T(kHalfLogTwoPi);
   }
 }
 
@@ -41,10 +40,10 @@ void density_gradients(Form, int64_t n, const Floors<T> f, const T* z, const T* 
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
     const Scale<T> q = Form::at(clamped(raw[i], f), f);
-    const T delta = z[i] - mu[i], precision = Form::precision(q), pull = g[i] * (delta * precision);
+    const T delta = z[i] - mu[i], pull = g[i] * Form::over_variance(delta, q, f);
     dz[i] = -pull;
     dmu[i] = pull;
-    draw[i] = clamp_mask(raw[i], f, g[i] * T(0.5) * (delta * delta * precision - T(1)) * q.dlogvar);
+    draw[i] = clamp_mask(raw[i], f, g[i] * T(0.5) * (Form::distance(delta, q, f) - T(1)) * q.dlogvar);
   }
 }
 

@@ -15,9 +15,18 @@ FASTVAE_INLINE float fma(float a, float b, float c) { return a * b + c; }
 
 FASTVAE_INLINE double fma(double a, double b, double c) { return a * b + c; }
 
+FASTVAE_INLINE float magnitude(float x) { return __builtin_fabsf(x); }
+FASTVAE_INLINE double magnitude(double x) { return __builtin_fabs(x); }
+
 constexpr float kLn2High = 0.693359375f;
 constexpr float kLn2Low = -2.12194440e-4f;
 constexpr float kInfinity = __builtin_inff();
+
+template <class T>
+struct Largest {
+  static constexpr T value = sizeof(T) == 4 ? T(3.40282346638528860e+38) : T(1.79769313486231571e+308);
+};
+
 constexpr double kHalfLogTwoPi = 0.91893853320467274178;
 
 // (e^r - 1 - r) / r^2 for |r| <= ln(2) / 2.
@@ -52,7 +61,10 @@ FASTVAE_INLINE Exponential exponential(float x, float power) {
 // Of a value of at least 0 that would be denormal: a loss of 0 must not run at the speed of denormals.
 FASTVAE_INLINE float flushed(float value) { return value < 1.17549435e-38f ? 0.0f : value; }
 
-FASTVAE_INLINE float power_of_two(int32_t n) { return from_bits((n + 127) << 23); }
+// n * 2^23, wrapping, for any n.
+FASTVAE_INLINE int32_t shifted_to_exponent(int32_t n) { return static_cast<int32_t>(static_cast<uint32_t>(n) << 23); }
+
+FASTVAE_INLINE float power_of_two(int32_t n) { return from_bits(shifted_to_exponent(n + 127)); }
 
 // 2^n comes in two factors, so that n = 128 overflows to infinity instead of wrapping.
 FASTVAE_INLINE float exp(float x) {
@@ -72,18 +84,43 @@ FASTVAE_INLINE float exp_common_negative(float x) {
 }
 FASTVAE_INLINE double exp_common_negative(double x) { return __builtin_exp(x); }
 
+// value e^x, also where e^x alone is no float.
+FASTVAE_INLINE float times_exp(float value, float x) {
+  const float bounded = at_most(at_least(x, kLeastFactor), kMostFactor);
+  const Exponential e = exponential(bounded, nearest_power(bounded));
+  const int32_t half = e.n >> 1;
+  const float scale = power_of_two(half);
+  const float product = (value * fma(e.u, scale, scale)) * power_of_two(e.n - half);
+  return magnitude(product) < 1.17549435e-38f ? 0.0f : product;  // see flushed
+}
+FASTVAE_INLINE double times_exp(double value, double x) {
+  const double near = x < -700.0 ? -700.0 : (x > 700.0 ? 700.0 : x), rest = x - near;
+  const double factor = value * __builtin_exp(near);
+  return rest == 0.0 ? factor : factor * __builtin_exp(rest < -700.0 ? -700.0 : (rest > 700.0 ? 700.0 : rest));
+}
+
+// The same for |x| <= 87.
+FASTVAE_INLINE float times_exp_common(float value, float x) {
+  const Exponential e = exponential(x, nearest_power(x));
+  const float scale = power_of_two(e.n);
+  return value * fma(e.u, scale, scale);
+}
+FASTVAE_INLINE double times_exp_common(double value, double x) { return value * __builtin_exp(x); }
+
 // e^x for x <= 0: what a logistic needs of it, in half the steps.
 FASTVAE_INLINE float exp_negative(float x) {
   return flushed(exp_common_negative(at_least(x, kLeastNegative)));  // there 2^n, n = -127, has the bits of 0
 }
 FASTVAE_INLINE double exp_negative(double x) { return __builtin_exp(x); }
 
+FASTVAE_INLINE int32_t magnitude_bits(float x) { return to_bits(x) & 0x7FFFFFFF; }
+
 FASTVAE_INLINE float log(float x) {
   const bool tiny = x < 1.17549435e-38f;
   const float normal = tiny ? x * 8388608.0f : x;
-  const int32_t bits = to_bits(normal);
+  const int32_t bits = magnitude_bits(normal);
   const int32_t exponent = (bits - 0x3F3504F3) >> 23;
-  const float f = from_bits(bits - (exponent << 23)) - 1.0f;
+  const float f = from_bits(bits - shifted_to_exponent(exponent)) - 1.0f;
   const float n = static_cast<float>(tiny ? exponent - 23 : exponent);
   float p = 7.0376836292e-2f;
   p = fma(p, f, -1.1514610310e-1f);
@@ -135,8 +172,6 @@ FASTVAE_INLINE float sqrt(float x) { return __builtin_sqrtf(x); }
 FASTVAE_INLINE double sqrt(double x) { return __builtin_sqrt(x); }
 FASTVAE_INLINE float minus_magnitude(float x) { return from_bits(to_bits(x) | static_cast<int32_t>(0x80000000u)); }
 FASTVAE_INLINE double minus_magnitude(double x) { return -__builtin_fabs(x); }
-FASTVAE_INLINE float magnitude(float x) { return __builtin_fabsf(x); }
-FASTVAE_INLINE double magnitude(double x) { return __builtin_fabs(x); }
 
 // Of l = log sigma^2: sigma, the excess sigma^2 - 1 and the penalty sigma^2 - 1 - l, the last two without cancellation
 // where sigma is near 1.
@@ -192,10 +227,10 @@ FASTVAE_INLINE LogScale<double> log_scale(double l) {
 
 FASTVAE_INLINE LogScale<double> log_scale_common(double l) { return log_scale(l); }
 
-// d - log r of r = var / var_p and d = r - 1, without cancellation where r is near 1 (with w = d / (2 + d), log r is
-// 2 atanh(w)) nor where it is near 0 (log r, never log(1 + d)).
+// d - log r of r = var / var_p and d = r - 1, without cancellation where r is near 1: with w = d / (2 + d), log r is
+// 2 atanh(w).
 template <class T>
-FASTVAE_INLINE T ratio_penalty(T d, T r) {
+FASTVAE_INLINE T ratio_penalty(T d, T log_r) {
   const T w = d / (T(2) + d), square = w * w;
   T p = T(1) / T(25);
   if (sizeof(T) == 4) {
@@ -215,7 +250,17 @@ FASTVAE_INLINE T ratio_penalty(T d, T r) {
   p = p * square + T(1) / T(3);
   const T near = w * d - T(2) * (w * square) * p;
   const bool close = sizeof(T) == 4 ? (d >= T(-0.5)) & (d <= T(1)) : magnitude(d) <= T(0.4);
-  return close ? near : (r - T(1)) - log(r);
+  return close ? near : d - log_r;
+}
+
+// log(a / b) of positive numbers, also where the quotient underflows.
+template <class T>
+FASTVAE_INLINE T log_quotient(T a, T b) {
+  constexpr T kShift = sizeof(T) == 4 ? T(0x1p-64) : T(0x1p-512);
+  constexpr T kLogShift = sizeof(T) == 4 ? T(44.3614195558364998) : T(354.891356446691999);
+  const bool small = a < b * kShift;
+  const T quotient = log((small ? a / kShift : a) / (small ? b * kShift : b));
+  return small ? quotient - T(2) * kLogShift : quotient;
 }
 
 template <class T>

@@ -56,6 +56,13 @@ class Noise {
   T buffer_[kChunk];
 };
 
+template <class T, class Form, bool Prior>
+FASTVAE_INLINE T divergence(const Scale<T>& q, T mu, T mu_p, T raw_p, const Floors<T>& f) {
+  if constexpr (!Prior) return T(0.5) * (mu * mu + Form::ratio(q, f).penalty);
+  const Scale<T> p = Form::at(clamped(raw_p, f), f);
+  return T(0.5) * (Form::distance(mu - mu_p, p, f) + Form::ratio(q, p, f).penalty);
+}
+
 template <class T, class Form, bool Kl, bool Prior>
 void sigma_and_kl(int64_t n, const Floors<T> f, const T* mu, const T* raw, const T* mu_p, const T* raw_p, T* sigma,
                   T* kl) {
@@ -63,17 +70,7 @@ void sigma_and_kl(int64_t n, const Floors<T> f, const T* mu, const T* raw, const
   for (int64_t i = 0; i < n; ++i) {
     const Scale<T> q = Form::at(clamped(raw[i], f), f);
     sigma[i] = q.sigma;
-    if (Kl) {
-      T delta = mu[i];
-      Ratio<T> r;
-      if (Prior) {
-        delta -= mu_p[i];
-        r = Form::ratio(q, Form::at(clamped(raw_p[i], f), f), f);
-      } else {
-        r = Form::ratio(q, f);
-      }
-      kl[i] = T(0.5) * (delta * delta * r.precision + r.penalty);
-    }
+    if (Kl) kl[i] = divergence<T, Form, Prior>(q, mu[i], Prior ? mu_p[i] : T(0), Prior ? raw_p[i] : T(0), f);
   }
 }
 
@@ -137,11 +134,11 @@ void posterior_gradients(int64_t n, const Floors<T> f, T factor, const GradientC
         const T raw_p = b.raw_p[i], delta = b.mu[i] - b.mu_p[i];
         const Scale<T> p = Form::at(clamped(raw_p, f), f);
         const Ratio<T> r = Form::ratio(q, p, f);
-        const T pull = g * delta * r.precision;
+        const T pull = g * Form::over_variance(delta, p, f);
         dmu += pull;
         draw += g * T(0.5) * r.excess * q.dlogvar;
         b.grad_mu_p[i] = -pull;
-        b.grad_raw_p[i] = clamp_mask(raw_p, f, g * T(-0.5) * (r.excess + delta * delta * r.precision) * p.dlogvar);
+        b.grad_raw_p[i] = clamp_mask(raw_p, f, g * T(-0.5) * (r.excess + Form::distance(delta, p, f)) * p.dlogvar);
       } else {
         dmu += g * b.mu[i];
         draw += g * T(0.5) * Form::ratio(q, f).excess * q.dlogvar;

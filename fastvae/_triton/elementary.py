@@ -66,25 +66,60 @@ def log(x):
 
 
 @triton.jit
+def _split_exp(x):
+    """(y, k) with e^x = y 2^k and y near 1, of a float32 between -180 and 180."""
+    # Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits of the sum.
+    shifted = x * 1.44269504 + 12582912.0
+    k = shifted - 12582912.0
+    r = (x - k * 0.693359375) - k * -2.12194440e-4
+    p = r * 1.9875691500e-4 + 1.3981999507e-3
+    p = p * r + 8.3334519073e-3
+    p = p * r + 4.1665795894e-2
+    p = p * r + 1.6666665459e-1
+    p = p * r + 5.0000001201e-1
+    return (p * (r * r) + r) + 1.0, shifted.to(tl.int32, bitcast=True) - 0x4B400000
+
+
+@triton.jit
+def _power_of_two(k):
+    return ((k + 127) << 23).to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def log_quotient(a, b):
+    """ln(a / b) of positive numbers, also where the quotient vanishes."""
+    # 2^-64, or 2^-512.
+    least: tl.constexpr = 7.458340731200207e-155 if a.dtype == tl.float64 else 5.421010862427522e-20
+    shift: tl.constexpr = 709.782712893384 if a.dtype == tl.float64 else 88.72283911167299671
+    small = a < b * least
+    y = log(tl.where(small, a * (1.0 / least), a) / tl.where(small, b * least, b))
+    return tl.where(small, y - shift, y)
+
+
+@triton.jit
 def exp(x):
     """e^x; 0 below 2^-125, where float32 would turn denormal."""
     if x.dtype == tl.float64:
         return tl.exp(x)
     else:
         bounded = tl.where(x > 88.7228, 88.7228, tl.where(x < -86.6, -86.6, x))
-        # Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits of the sum.
-        shifted = bounded * 1.44269504 + 12582912.0
-        k = shifted - 12582912.0
-        r = (bounded - k * 0.693359375) - k * -2.12194440e-4
-        p = r * 1.9875691500e-4 + 1.3981999507e-3
-        p = p * r + 8.3334519073e-3
-        p = p * r + 4.1665795894e-2
-        p = p * r + 1.6666665459e-1
-        p = p * r + 5.0000001201e-1
-        y = (p * (r * r) + r) + 1.0
-        half_power = ((shifted.to(tl.int32, bitcast=True) + 126) << 23).to(tl.float32, bitcast=True)
-        y = (y * half_power) * 2.0
+        y, k = _split_exp(bounded)
+        y = (y * _power_of_two(k - 1)) * 2.0
         return tl.where(x > 88.7228, float("inf"), tl.where(x < -86.6, 0.0, y))
+
+
+@triton.jit
+def times_exp(value, x):
+    """value e^x, also where e^x alone is beyond the range of the dtype."""
+    most: tl.constexpr = 1400.0 if x.dtype == tl.float64 else 174.0
+    x = tl.where(x > most, most, tl.where(x < -most, -most, x))
+    if x.dtype == tl.float64:
+        near = tl.where(x > 700.0, 700.0, tl.where(x < -700.0, -700.0, x))
+        return (value * tl.exp(near)) * tl.exp(x - near)
+    else:
+        y, k = _split_exp(x)
+        half = k >> 1
+        return ((value * y) * _power_of_two(half)) * _power_of_two(k - half)
 
 
 @triton.jit

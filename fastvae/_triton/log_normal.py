@@ -22,7 +22,7 @@ def _forward(z, mu, scale, log_prob, partials, tiling, form, dtype: tl.constexpr
     value = constant_like(r, -0.91893853320467274178)
     if scale is not None:
         raw = scale_forms.clamp(_tile.load(scale, tiling, at, dtype), form)
-        r = (r - _tile.load(mu, tiling, at, dtype)) * scale_forms.inverse_sigma(raw, form)
+        r = scale_forms.over_sigma(r - _tile.load(mu, tiling, at, dtype), raw, form)
         value = value - scale_forms.log_abs_sigma(raw, form)
     value = value - (0.5 * r) * r
     if log_prob is not None:
@@ -40,9 +40,8 @@ def _backward(z, mu, scale, upstream, grad_z, grad_mu, grad_scale, tiling, facto
     if scale is not None:
         unclamped = _tile.load(scale, tiling, at, dtype)
         raw = scale_forms.clamp(unclamped, form)
-        inverse = scale_forms.inverse_sigma(raw, form)
-        r = (r - _tile.load(mu, tiling, at, dtype)) * inverse
-        along_z = -gradient * r * inverse
+        r = scale_forms.over_sigma(r - _tile.load(mu, tiling, at, dtype), raw, form)
+        along_z = scale_forms.over_sigma(-gradient * r, raw, form)
         if grad_mu is not None:
             _tile.store(grad_mu, tiling, at, -along_z)
         if grad_scale is not None:

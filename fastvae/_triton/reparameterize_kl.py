@@ -26,12 +26,11 @@ def _draw(eps, eps_step, seed, logical, count, k, tiling, at, dtype: tl.constexp
 
 @triton.jit
 def _distance(mean, mu_p, raw_p, form, tiling, at, dtype: tl.constexpr):
-    """((mu - mu_p) / sigma_p, 1 / sigma_p)."""
+    """(mu - mu_p) / sigma_p."""
     if mu_p is None:
-        return mean, constant_like(mean, 1.0)
+        return mean
     else:
-        inverse = scale_forms.inverse_sigma(raw_p, form)
-        return (mean - _tile.load(mu_p, tiling, at, dtype)) * inverse, inverse
+        return scale_forms.over_sigma(mean - _tile.load(mu_p, tiling, at, dtype), raw_p, form)
 
 
 @triton.jit
@@ -53,7 +52,7 @@ def _forward(
         raw_p = None
         if scale_p is not None:
             raw_p = scale_forms.clamp(_tile.load(scale_p, tiling, at, dtype), form)
-        distance, _ = _distance(mean, mu_p, raw_p, form, tiling, at, dtype)
+        distance = _distance(mean, mu_p, raw_p, form, tiling, at, dtype)
         _, deficit = scale_forms.variance_ratio(raw, raw_p, form)
         value = 0.5 * (distance * distance + deficit)
         if kl is not None:
@@ -89,9 +88,11 @@ def _backward(
         if scale_p is not None:
             unclamped_p = _tile.load(scale_p, tiling, at, dtype)
             raw_p = scale_forms.clamp(unclamped_p, form)
-        distance, inverse = _distance(mean, mu_p, raw_p, form, tiling, at, dtype)
+        distance = _distance(mean, mu_p, raw_p, form, tiling, at, dtype)
         excess, _ = scale_forms.variance_ratio(raw, raw_p, form)
-        along_mu = gradient * distance * inverse
+        along_mu = gradient * distance
+        if scale_p is not None:
+            along_mu = scale_forms.over_sigma(along_mu, raw_p, form)
         to_mu += along_mu
         to_scale += gradient * (0.5 * excess) * scale_forms.log_variance_slope(raw, form)
         if grad_mu_p is not None:

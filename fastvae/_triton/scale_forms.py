@@ -12,13 +12,25 @@ import triton
 import triton.language as tl
 
 from fastvae._options import ScaleForm
-from fastvae._triton.elementary import constant_like, exp, exp_remainder, log, log1p_deficit, sigmoid, softplus, sqrt
+from fastvae._triton.elementary import (
+    constant_like,
+    exp,
+    exp_remainder,
+    log,
+    log1p_deficit,
+    log_quotient,
+    sigmoid,
+    softplus,
+    sqrt,
+    times_exp,
+)
 
 
 class Form(NamedTuple):
     """A `ScaleForm` as compile-time constants: a Python float argument would reach the device as float32.
 
-    `kind` says in which quantity the form is exact: "logarithm" (log sigma is linear in raw), "variance" or "std".
+    `kind` says in which quantity the form is exact: "logarithm" (log sigma is linear in raw), "variance", "std", or
+    "softplus" (a std that turns into a logarithm where it is small).
     """
 
     kind: Any
@@ -33,8 +45,10 @@ def compile_time(form: ScaleForm) -> Form:
     """The form as kernels take it."""
     if form.parameterization in ("logvar", "log_std") and not (form.min_std or form.min_var):
         kind = "logarithm"
+    elif form.min_var or (form.parameterization == "variance" and not form.min_std):
+        kind = "variance"
     else:
-        kind = "variance" if form.min_var or (form.parameterization == "variance" and not form.min_std) else "std"
+        kind = "softplus" if form.parameterization == "softplus" and not form.min_std else "std"
     return Form(*map(tl.constexpr, (kind, *form)))
 
 
@@ -107,10 +121,25 @@ def variance(raw, form):
 
 
 @triton.jit
+def _root(raw, form):
+    """sigma under a floor of the variance, also where the variance overflows."""
+    squared = variance(raw, form)
+    if form.parameterization == "variance":
+        return sqrt(squared)
+    else:
+        # 2^-64, or 2^-512.
+        least: tl.constexpr = 7.458340731200207e-155 if raw.dtype == tl.float64 else 5.421010862427522e-20
+        shrunk = _unfloored(raw, form) * least
+        floor = constant_like(raw, form.min_var) * least * least  # a literal as small as this would be float64
+        beyond = sqrt(shrunk * shrunk + floor) * (1.0 / least)
+        return tl.where(squared < float("inf"), sqrt(squared), beyond)
+
+
+@triton.jit
 def sigma(raw, form):
     """sigma, with its sign where the form has one."""
     if form.min_var > 0.0:
-        return sqrt(variance(raw, form))
+        return _root(raw, form)
     elif form.min_std > 0.0:
         return _unfloored(raw, form) + form.min_std
     else:
@@ -132,24 +161,21 @@ def _unfloored_slope(raw, form):
 
 
 @triton.jit
-def _variance_slope(raw, form):
-    if form.parameterization == "variance":
-        return constant_like(raw, 1.0)
-    elif form.parameterization == "logvar":
-        return _unfloored_variance(raw, form)
-    elif form.parameterization == "log_std":
-        return 2.0 * _unfloored_variance(raw, form)
-    else:
-        return 2.0 * _unfloored(raw, form) * _unfloored_slope(raw, form)
-
-
-@triton.jit
 def sigma_slope(raw, form):
     """d sigma / d raw."""
     if form.min_var > 0.0:
-        return 0.5 * _variance_slope(raw, form) / sigma(raw, form)
+        if form.parameterization == "variance":
+            return 0.5 / sigma(raw, form)
+        else:
+            return (_unfloored(raw, form) / sigma(raw, form)) * _unfloored_slope(raw, form)
     else:
         return _unfloored_slope(raw, form)
+
+
+@triton.jit
+def _is_exponential(raw):
+    """Where a softplus is e^raw to the last place: it vanishes there long before its logarithm is unusual."""
+    return raw < (-40.0 if raw.dtype == tl.float64 else -17.0)
 
 
 @triton.jit
@@ -157,10 +183,13 @@ def log_variance_slope(raw, form):
     """d log sigma^2 / d raw."""
     if form.kind == "logarithm":
         return constant_like(raw, 1.0 if form.parameterization == "logvar" else 2.0)
-    elif form.kind == "variance":
-        return _variance_slope(raw, form) / variance(raw, form)
+    elif form.parameterization == "variance" and form.kind == "variance":
+        return 1.0 / variance(raw, form)
     else:
-        return 2.0 * _unfloored_slope(raw, form) / sigma(raw, form)
+        slope = 2.0 * sigma_slope(raw, form) / sigma(raw, form)
+        if form.kind == "softplus":
+            slope = tl.where(_is_exponential(raw), 2.0, slope)
+        return slope
 
 
 @triton.jit
@@ -183,40 +212,74 @@ def _deficit(d, log_ratio):
 
 
 @triton.jit
+def _exponential_ratio(s):
+    """(r - 1, r - 1 - log r) of r = e^(2 s)."""
+    u, h = _excess(s)
+    return u * (u + 2.0), h
+
+
+@triton.jit
+def _std_ratio(raw, raw_p, form):
+    a, b = tl.abs(sigma(raw, form)), tl.abs(sigma(raw_p, form))
+    u = (a - b) / b
+    d = u * (u + 2.0)
+    return d, _deficit(d, 2.0 * log_quotient(a, b))
+
+
+@triton.jit
+def _softplus_ratio(raw, raw_p, form):
+    d, h = _std_ratio(raw, raw_p, form)
+    small, small_p = _is_exponential(raw), _is_exponential(raw_p)
+    both, h_both = _exponential_ratio(raw - raw_p)
+    h_mixed = d - 2.0 * (log_abs_sigma(raw, form) - log_abs_sigma(raw_p, form))
+    return tl.where(small & small_p, both, d), tl.where(small, tl.where(small_p, h_both, h_mixed), h)
+
+
+@triton.jit
+def _variance_ratio(raw, raw_p, form):
+    v, v_p = variance(raw, form), variance(raw_p, form)
+    d = (v - v_p) / v_p
+    if form.parameterization == "variance":
+        return d, _deficit(d, log_quotient(v, v_p))
+    else:
+        a, b = sigma(raw, form), sigma(raw_p, form)
+        u = (a - b) / b
+        d = tl.where(v + v_p < float("inf"), d, u * (u + 2.0))
+        return d, _deficit(d, 2.0 * log_quotient(a, b))
+
+
+@triton.jit
 def variance_ratio(raw, raw_p, form):
     """(r - 1, r - 1 - log r) of r = sigma^2 / sigma_p^2; `raw_p` is None for sigma_p = 1."""
     if form.kind == "logarithm":
         s = log_sigma(raw, form)
         if raw_p is not None:
             s = s - log_sigma(raw_p, form)
-        u, h = _excess(s)
-        return u * (u + 2.0), h
-    elif form.kind == "variance":
-        if raw_p is None:
+        return _exponential_ratio(s)
+    elif raw_p is None:
+        if form.kind == "variance":
             d = variance_less_one(raw, form)
-            return d, _deficit(d, log(variance(raw, form)))
         else:
-            v, v_p = variance(raw, form), variance(raw_p, form)
-            d = (v - v_p) / v_p
-            return d, _deficit(d, log(v / v_p))
-    else:
-        a = sigma(raw, form)
-        if raw_p is None:
+            a = sigma(raw, form)
             d = (a - 1.0) * (a + 1.0)
-            return d, _deficit(d, 2.0 * log(tl.abs(a)))
-        else:
-            b = sigma(raw_p, form)
-            d = ((a - b) * (a + b)) / (b * b)
-            return d, _deficit(d, 2.0 * log(tl.abs(a / b)))
+        return d, _deficit(d, 2.0 * log_abs_sigma(raw, form))
+    elif form.kind == "variance":
+        return _variance_ratio(raw, raw_p, form)
+    elif form.kind == "softplus":
+        return _softplus_ratio(raw, raw_p, form)
+    else:
+        return _std_ratio(raw, raw_p, form)
 
 
 @triton.jit
-def inverse_sigma(raw, form):
-    """1 / sigma."""
+def over_sigma(value, raw, form):
+    """value / sigma."""
     if form.kind == "logarithm":
-        return exp(-log_sigma(raw, form))
+        return times_exp(value, -log_sigma(raw, form))
+    elif form.kind == "softplus":
+        return tl.where(_is_exponential(raw), times_exp(value, -raw), value / sigma(raw, form))
     else:
-        return 1.0 / sigma(raw, form)
+        return value / sigma(raw, form)
 
 
 @triton.jit
@@ -224,7 +287,9 @@ def log_abs_sigma(raw, form):
     """log |sigma|."""
     if form.kind == "logarithm":
         return log_sigma(raw, form)
-    elif form.kind == "variance":
+    elif form.kind == "softplus":
+        return tl.where(_is_exponential(raw), raw, log(sigma(raw, form)))
+    elif form.kind == "variance" and form.parameterization == "variance":
         return 0.5 * log(variance(raw, form))
     else:
         return log(tl.abs(sigma(raw, form)))

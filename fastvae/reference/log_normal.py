@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fastvae import _checks
 from fastvae._options import scale_form
-from fastvae.reference import _common
+from fastvae.reference import _common, scale_forms
 
 
 def log_normal(
@@ -26,18 +26,11 @@ def log_normal(
 ) -> Tensor:
     _checks.density(z, mu, scale, reduction, batch_dims)
     form = scale_form(parameterization, clamp, min_std, min_var)
-    delta = _common.upcast(z, z)
-    log_prob = -0.5 * math.log(2 * math.pi) * torch.ones_like(delta)
+    distance = _common.upcast(z, z)
+    log_prob = -0.5 * math.log(2 * math.pi) * torch.ones_like(distance)
     if mu is not None and scale is not None:
-        delta = delta - _common.upcast(mu, z)
-        raw = _common.upcast(scale, z)
-        logvar = _common.log_variance(raw, form)
-        if logvar is not None:
-            distance, log_sigma = delta.square() * torch.exp(-logvar), 0.5 * logvar
-        else:
-            var = _common.variance(raw, form)
-            distance, log_sigma = delta.square() / var, 0.5 * torch.log(var)
-        log_prob = log_prob - 0.5 * distance - log_sigma
-    else:
-        log_prob = log_prob - 0.5 * delta.square()
+        sigma = scale_forms.scale(_common.upcast(scale, z), form)
+        distance = scale_forms.over_std(distance - _common.upcast(mu, z), sigma)
+        log_prob = log_prob - scale_forms.log_std(sigma)
+    log_prob = log_prob - 0.5 * distance.square()
     return _common.reduce(log_prob, reduction, batch_dims)

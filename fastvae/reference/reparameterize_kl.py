@@ -10,7 +10,7 @@ from fastvae._layout import sample_shape, unpack
 from fastvae._noise import noise
 from fastvae._options import ScaleForm, scale_form
 from fastvae._outputs import compute_dtype
-from fastvae.reference import _common
+from fastvae.reference import _common, scale_forms
 from fastvae.reference.noise import normal_like
 
 
@@ -36,7 +36,7 @@ def reparameterize(
     else:
         assert source.seed is not None
         draw = normal_like(source.seed, sample_shape(mu.shape, num_samples), mu, dtype)
-    return (mu.to(dtype) + _common.std(scale.to(dtype), form) * draw).to(mu.dtype)
+    return (mu.to(dtype) + scale_forms.std(scale_forms.scale(scale.to(dtype), form)) * draw).to(mu.dtype)
 
 
 def gaussian_kl(
@@ -63,25 +63,11 @@ def gaussian_kl(
 
 
 def _kl(mu: Tensor, scale: Tensor, mu_p: Tensor | None, scale_p: Tensor | None, form: ScaleForm) -> Tensor:
-    """0.5 * ((mu - mu_p)^2 / var_p + r - 1 - log r), r = var / var_p, without cancellation near r = 1."""
-    delta = mu if mu_p is None else mu - mu_p
-    logvar = _common.log_variance(scale, form)
-    if logvar is not None:
-        logvar_p = None if scale_p is None else _common.log_variance(scale_p, form)
-        log_ratio = logvar if logvar_p is None else logvar - logvar_p
-        distance = delta.square() if logvar_p is None else delta.square() * torch.exp(-logvar_p)
-        return 0.5 * (distance + (torch.expm1(log_ratio) - log_ratio))
-    var = _common.variance(scale, form)
-    var_p = torch.ones_like(var) if scale_p is None else _common.variance(scale_p, form)
-    excess = (var - var_p) / var_p
-    return 0.5 * (delta.square() / var_p + (excess - _log_ratio(var / var_p, excess)))
-
-
-def _log_ratio(ratio: Tensor, excess: Tensor) -> Tensor:
-    """log r from r - 1 where r is near 1, from r elsewhere; each branch sees only values it is good for."""
-    near = excess.abs() < 0.5
-    by_excess = torch.log1p(torch.where(near, excess, 0))
-    return torch.where(near, by_excess, torch.log(torch.where(near, 1, ratio)))
+    """0.5 * (((mu - mu_p) / sigma_p)^2 + r - 1 - log r), r = var / var_p."""
+    q, p = scale_forms.scale(scale, form), None if scale_p is None else scale_forms.scale(scale_p, form)
+    distance = mu if mu_p is None or p is None else scale_forms.over_std(mu - mu_p, p)
+    excess, log_ratio = scale_forms.variance_ratio(q, p)
+    return 0.5 * (distance.square() + (excess - log_ratio))
 
 
 def reparameterize_kl(
