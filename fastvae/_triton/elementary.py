@@ -111,7 +111,7 @@ def exp(x):
 @triton.jit
 def times_exp(value, x):
     """value e^x, also where e^x alone is beyond the range of the dtype."""
-    most: tl.constexpr = 1400.0 if x.dtype == tl.float64 else 174.0
+    most: tl.constexpr = 1400.0 if x.dtype == tl.float64 else 176.0
     x = tl.where(x > most, most, tl.where(x < -most, -most, x))
     if x.dtype == tl.float64:
         near = tl.where(x > 700.0, 700.0, tl.where(x < -700.0, -700.0, x))
@@ -119,7 +119,7 @@ def times_exp(value, x):
     else:
         y, k = _split_exp(x)
         half = k >> 1
-        return ((value * y) * _power_of_two(half)) * _power_of_two(k - half)
+        return (value * (y * _power_of_two(half))) * _power_of_two(k - half)
 
 
 @triton.jit

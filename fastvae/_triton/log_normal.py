@@ -18,13 +18,14 @@ from fastvae._triton.elementary import constant_like
 @triton.jit
 def _forward(z, mu, scale, log_prob, partials, tiling, form, dtype: tl.constexpr):
     at = _tile.locate(tiling)
-    r = _tile.load(z, tiling, at, dtype)
-    value = constant_like(r, -0.91893853320467274178)
-    if scale is not None:
+    delta = _tile.load(z, tiling, at, dtype)
+    value = constant_like(delta, -0.91893853320467274178)
+    if scale is None:
+        value = value - (0.5 * delta) * delta
+    else:
         raw = scale_forms.clamp(_tile.load(scale, tiling, at, dtype), form)
-        r = scale_forms.over_sigma(r - _tile.load(mu, tiling, at, dtype), raw, form)
-        value = value - scale_forms.log_abs_sigma(raw, form)
-    value = value - (0.5 * r) * r
+        delta = delta - _tile.load(mu, tiling, at, dtype)
+        value = value - scale_forms.log_abs_sigma(raw, form) - 0.5 * scale_forms.distance(delta, raw, form)
     if log_prob is not None:
         _tile.store(log_prob, tiling, at, value)
     else:
@@ -35,17 +36,18 @@ def _forward(z, mu, scale, log_prob, partials, tiling, form, dtype: tl.constexpr
 def _backward(z, mu, scale, upstream, grad_z, grad_mu, grad_scale, tiling, factor, form, dtype: tl.constexpr):
     at = _tile.locate(tiling)
     gradient = _tile.load(upstream, tiling, at, dtype) * _tile.from_bits(factor, dtype)
-    r = _tile.load(z, tiling, at, dtype)
-    along_z = -gradient * r
+    delta = _tile.load(z, tiling, at, dtype)
+    along_z = -gradient * delta
     if scale is not None:
         unclamped = _tile.load(scale, tiling, at, dtype)
         raw = scale_forms.clamp(unclamped, form)
-        r = scale_forms.over_sigma(r - _tile.load(mu, tiling, at, dtype), raw, form)
-        along_z = scale_forms.over_sigma(-gradient * r, raw, form)
+        delta = delta - _tile.load(mu, tiling, at, dtype)
+        along_z = -gradient * scale_forms.over_variance(delta, raw, form)
         if grad_mu is not None:
             _tile.store(grad_mu, tiling, at, -along_z)
         if grad_scale is not None:
-            along_scale = gradient * (0.5 * (r * r - 1.0)) * scale_forms.log_variance_slope(raw, form)
+            excess = scale_forms.distance(delta, raw, form) - 1.0
+            along_scale = gradient * (0.5 * excess) * scale_forms.log_variance_slope(raw, form)
             _tile.store(grad_scale, tiling, at, scale_forms.through_clamp(along_scale, unclamped, form))
     if grad_z is not None:
         _tile.store(grad_z, tiling, at, along_z)

@@ -25,12 +25,11 @@ def _draw(eps, eps_step, seed, logical, count, k, tiling, at, dtype: tl.constexp
 
 
 @triton.jit
-def _distance(mean, mu_p, raw_p, form, tiling, at, dtype: tl.constexpr):
-    """(mu - mu_p) / sigma_p."""
-    if mu_p is None:
-        return mean
-    else:
-        return scale_forms.over_sigma(mean - _tile.load(mu_p, tiling, at, dtype), raw_p, form)
+def _offset(mean, mu_p, tiling, at, dtype: tl.constexpr):
+    """mu - mu_p."""
+    if mu_p is not None:
+        mean = mean - _tile.load(mu_p, tiling, at, dtype)
+    return mean
 
 
 @triton.jit
@@ -52,9 +51,10 @@ def _forward(
         raw_p = None
         if scale_p is not None:
             raw_p = scale_forms.clamp(_tile.load(scale_p, tiling, at, dtype), form)
-        distance = _distance(mean, mu_p, raw_p, form, tiling, at, dtype)
+        delta = _offset(mean, mu_p, tiling, at, dtype)
+        distance = delta * delta if raw_p is None else scale_forms.distance(delta, raw_p, form)
         _, deficit = scale_forms.variance_ratio(raw, raw_p, form)
-        value = 0.5 * (distance * distance + deficit)
+        value = 0.5 * (distance + deficit)
         if kl is not None:
             _tile.store(kl, tiling, at, value)
         else:
@@ -88,17 +88,18 @@ def _backward(
         if scale_p is not None:
             unclamped_p = _tile.load(scale_p, tiling, at, dtype)
             raw_p = scale_forms.clamp(unclamped_p, form)
-        distance = _distance(mean, mu_p, raw_p, form, tiling, at, dtype)
+        delta = _offset(mean, mu_p, tiling, at, dtype)
         excess, _ = scale_forms.variance_ratio(raw, raw_p, form)
-        along_mu = gradient * distance
+        along_mu = gradient * delta
         if scale_p is not None:
-            along_mu = scale_forms.over_sigma(along_mu, raw_p, form)
+            along_mu = gradient * scale_forms.over_variance(delta, raw_p, form)
         to_mu += along_mu
         to_scale += gradient * (0.5 * excess) * scale_forms.log_variance_slope(raw, form)
         if grad_mu_p is not None:
             _tile.store(grad_mu_p, tiling, at, -along_mu)
         if grad_scale_p is not None:
-            along_p = -0.5 * (distance * distance + excess) * scale_forms.log_variance_slope(raw_p, form)
+            distance = scale_forms.distance(delta, raw_p, form)
+            along_p = -0.5 * (distance + excess) * scale_forms.log_variance_slope(raw_p, form)
             along_p = gradient * along_p
             _tile.store(grad_scale_p, tiling, at, scale_forms.through_clamp(along_p, unclamped_p, form))
     to_scale = scale_forms.through_clamp(to_scale, unclamped, form)

@@ -161,6 +161,18 @@ def _unfloored_slope(raw, form):
 
 
 @triton.jit
+def _variance_slope(raw, form):
+    if form.parameterization == "variance":
+        return constant_like(raw, 1.0)
+    elif form.parameterization == "logvar":
+        return _unfloored_variance(raw, form)
+    elif form.parameterization == "log_std":
+        return 2.0 * _unfloored_variance(raw, form)
+    else:
+        return 2.0 * _unfloored(raw, form) * _unfloored_slope(raw, form)
+
+
+@triton.jit
 def sigma_slope(raw, form):
     """d sigma / d raw."""
     if form.min_var > 0.0:
@@ -183,8 +195,10 @@ def log_variance_slope(raw, form):
     """d log sigma^2 / d raw."""
     if form.kind == "logarithm":
         return constant_like(raw, 1.0 if form.parameterization == "logvar" else 2.0)
-    elif form.parameterization == "variance" and form.kind == "variance":
-        return 1.0 / variance(raw, form)
+    elif form.kind == "variance":
+        v = variance(raw, form)
+        beyond = 2.0 * sigma_slope(raw, form) / sigma(raw, form)
+        return tl.where(v < float("inf"), _variance_slope(raw, form) / v, beyond)
     else:
         slope = 2.0 * sigma_slope(raw, form) / sigma(raw, form)
         if form.kind == "softplus":
@@ -272,14 +286,33 @@ def variance_ratio(raw, raw_p, form):
 
 
 @triton.jit
-def over_sigma(value, raw, form):
-    """value / sigma."""
+def distance(value, raw, form):
+    """(value / sigma)^2, by no square and no inverse of sigma: they leave the range of a float long before it does."""
     if form.kind == "logarithm":
-        return times_exp(value, -log_sigma(raw, form))
+        quotient = times_exp(value, -log_sigma(raw, form))
     elif form.kind == "softplus":
-        return tl.where(_is_exponential(raw), times_exp(value, -raw), value / sigma(raw, form))
+        quotient = tl.where(_is_exponential(raw), times_exp(value, -raw), value / sigma(raw, form))
     else:
-        return value / sigma(raw, form)
+        quotient = value / sigma(raw, form)
+    square = quotient * quotient
+    if form.kind == "variance":
+        v = variance(raw, form)
+        square = tl.where(v < float("inf"), value * (value / v), square)
+    return square
+
+
+@triton.jit
+def over_variance(value, raw, form):
+    """value / sigma^2."""
+    if form.kind == "logarithm":
+        return times_exp(value, -2.0 * log_sigma(raw, form))
+    quotient = value / sigma(raw, form) / sigma(raw, form)
+    if form.kind == "softplus":
+        quotient = tl.where(_is_exponential(raw), times_exp(value, -2.0 * raw), quotient)
+    elif form.kind == "variance":
+        v = variance(raw, form)
+        quotient = tl.where(v < float("inf"), value / v, quotient)
+    return quotient
 
 
 @triton.jit

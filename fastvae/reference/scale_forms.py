@@ -36,11 +36,11 @@ def scale(raw: Tensor, form: ScaleForm) -> Scale:
     sigma = std(plain)
     if form.min_std:
         return Scale(sigma + form.min_std, None)
-    square = plain.variance if plain.variance is not None else _variance(raw, sigma, form.parameterization)
-    variance = square + form.min_var
     if plain.variance is not None:
+        variance = plain.variance + form.min_var
         return Scale(torch.sqrt(variance), None, variance)
-    return Scale(torch.hypot(sigma, torch.full_like(sigma, math.sqrt(form.min_var))), None, variance)
+    floor = torch.full_like(sigma, math.sqrt(form.min_var))
+    return Scale(torch.hypot(sigma, floor), None, sigma.square() + form.min_var)
 
 
 def _plain(raw: Tensor, parameterization: str) -> Scale:
@@ -57,11 +57,6 @@ def _plain(raw: Tensor, parameterization: str) -> Scale:
     # log(1 + e^raw) exactly: torch.nn.functional.softplus turns linear above 20.
     base = torch.logaddexp(torch.maximum(raw, least), torch.zeros_like(raw))
     return Scale(base, torch.minimum(raw - least, torch.zeros_like(raw)))
-
-
-def _variance(raw: Tensor, sigma: Tensor, parameterization: str) -> Tensor:
-    rate = {"logvar": 1, "log_std": 2}.get(parameterization)
-    return sigma.square() if rate is None else torch.exp(rate * raw)
 
 
 def std(scale: Scale) -> Tensor:
@@ -134,6 +129,11 @@ def _log_quotient(a: Tensor, b: Tensor) -> Tensor:
 def _times_exp(value: Tensor, x: Tensor) -> Tensor:
     """value e^x, also where e^x is beyond the range of the dtype."""
     most = 700 if x.dtype == torch.float64 else 85
-    bounded = x.clamp(-2 * most, 2 * most)
-    near = bounded.clamp(-most, most)
-    return value * torch.exp(near) * torch.exp(bounded - near)
+    x = _bounded(x, 2 * most)
+    beyond = torch.relu(x - most) - torch.relu(-most - x)
+    return value * torch.exp(_bounded(x, most)) * torch.exp(beyond)
+
+
+def _bounded(x: Tensor, most: float) -> Tensor:
+    """x between -most and most; unlike `clamp`, it gives NaN a gradient."""
+    return torch.where(x > most, most, torch.where(x < -most, -most, x))
