@@ -1,11 +1,25 @@
 // Walking a space in blocks, over threads, and summing a loss: the same bits for any number of threads.
 #pragma once
 #include "kernels/views.h"
+#include "scratch.h"
 
 namespace {
 
 constexpr int64_t kGrain = 8;    // blocks that are worth a thread
 constexpr int64_t kChunk = 512;  // elements
+
+// The thread's buffers: some of the size of a block, and behind them as many chunks as there is room for.
+template <class T>
+class Scratch {
+ public:
+  explicit Scratch(int blocks = 0) : blocks_(static_cast<T*>(scratch())), chunks_(blocks_ + blocks * kBlock) {}
+
+  FASTVAE_INLINE T* block(int index) const { return blocks_ + index * kBlock; }
+  FASTVAE_INLINE T* chunk(int index) const { return chunks_ + index * kChunk; }
+
+ private:
+  T *blocks_, *chunks_;
+};
 
 template <class Body>
 void parallel_for(int64_t count, int threads, int64_t grain, const Body& body) {
@@ -153,9 +167,8 @@ void finish_gradient(const Gradient& out, int64_t parts) {
   Space space;
   space.rank = 1;
   for (int64_t begin = 0; begin < out.size; begin += kBlock) {
-    T buffer[kBlock];
     const Range at(space, begin, smaller(kBlock, out.size - begin));
-    const Destination<T> to = destination(gradient, space, at, buffer);
+    const Destination<T> to = destination(gradient, space, at, Scratch<T>().block(0));
     for (int64_t i = 0; i < at.size; ++i) {
       double total = 0;
       for (int64_t part = 0; part < parts; ++part) total += out.sums[part * out.size + begin + i];

@@ -14,8 +14,9 @@ FASTVAE_INLINE T finite_or_zero(T value) {
 template <class T>
 void importance_weighted_bound(const ImportanceWeightedBound& a) {
   for_each_block(a, [&](const Block& block) {
-    T buffer[kBlock], out_buffer[kBlock], largest[kBlock];
-    double total[kBlock];
+    const Scratch<T> scratch(3);
+    T *buffer = scratch.block(0), *out_buffer = scratch.block(1), *largest = scratch.block(2);
+    double* total = Scratch<double>().block(5);  // behind five blocks of T
     const int64_t n = block.size;
     for (int64_t i = 0; i < n; ++i) largest[i] = T(-__builtin_inf()), total[i] = 0;
     for (int64_t k = 0; k < a.num_samples; ++k) {
@@ -39,11 +40,12 @@ void importance_weighted_bound(const ImportanceWeightedBound& a) {
 template <class T>
 void importance_weighted_bound_backward(const ImportanceWeightedBoundBackward& a) {
   for_each_block(a, [&](const Block& block) {
-    T buffer[kBlock], bound_buffer[kBlock], grad_buffer[kBlock], out_buffer[kBlock], shift[kBlock];
-    double total[kBlock];
+    const Scratch<T> scratch(5);
+    T *buffer = scratch.block(0), *out_buffer = scratch.block(1), *shift = scratch.block(2);
+    double* total = Scratch<double>().block(5);  // behind five blocks of T
     const int64_t n = block.size;
-    const T* bound = load(a.bound, a.space, block, bound_buffer);
-    const T* g = load(a.grad_bound, a.space, block, grad_buffer);
+    const T* bound = load(a.bound, a.space, block, scratch.block(3));
+    const T* g = load(a.grad_bound, a.space, block, scratch.block(4));
     for (int64_t i = 0; i < n; ++i) shift[i] = bound[i] == T(-__builtin_inf()) ? T(0) : bound[i], total[i] = 0;
     for (int64_t k = 0; k < a.num_samples; ++k) {
       const T* log_w = load(a.log_w, a.space, block, buffer, k);

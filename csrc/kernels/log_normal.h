@@ -52,12 +52,12 @@ void log_normal(const LogNormal& a) {
   const Floors<T> f = floors<T>(a.options);
   with_density(a.options, !a.scale, [&](auto form) {
     for_each_block(a, [&](const Block& block) {
-      T z_buffer[kBlock], mu_buffer[kBlock], scale_buffer[kBlock], out_buffer[kBlock];
+      const Scratch<T> scratch(4);
       const int64_t n = block.size;
-      const T* z = load(a.z, a.space, block, z_buffer);
-      const T* mu = load(a.mu, a.space, block, mu_buffer);
-      const T* raw = load(a.scale, a.space, block, scale_buffer);
-      const Destination<T> log_prob = destination(a.log_prob.elementwise, a.space, block, out_buffer);
+      const T* z = load(a.z, a.space, block, scratch.block(0));
+      const T* mu = load(a.mu, a.space, block, scratch.block(1));
+      const T* raw = load(a.scale, a.space, block, scratch.block(2));
+      const Destination<T> log_prob = destination(a.log_prob.elementwise, a.space, block, scratch.block(3));
       density(form, n, f, z, mu, raw, log_prob.values);
       put_loss(a.log_prob, a.space, block, log_prob);
     });
@@ -71,13 +71,14 @@ void log_normal_backward(const LogNormalBackward& a) {
   const Gradient* views[3] = {&a.grad_z, &a.grad_mu, &a.grad_scale};
   with_density(a.options, !a.scale, [&](auto form) {
     for_each_block(a, [&](const Block& block) {
-      T z_buffer[kBlock], mu_buffer[kBlock], scale_buffer[kBlock], upstream[kBlock], outputs[3][kBlock];
+      const Scratch<T> scratch(7);
+      T* upstream = scratch.block(6);
       const int64_t n = block.size;
       Destination<T> out[3];
-      for (int i = 0; i < 3; ++i) out[i] = destination(*views[i], a.space, block, outputs[i]);
-      const T* z = load(a.z, a.space, block, z_buffer);
-      const T* mu = load(a.mu, a.space, block, mu_buffer);
-      const T* raw = load(a.scale, a.space, block, scale_buffer);
+      for (int i = 0; i < 3; ++i) out[i] = destination(*views[i], a.space, block, scratch.block(i));
+      const T* z = load(a.z, a.space, block, scratch.block(3));
+      const T* mu = load(a.mu, a.space, block, scratch.block(4));
+      const T* raw = load(a.scale, a.space, block, scratch.block(5));
       const T* g = load(a.grad_log_prob, a.space, block, upstream);
       const T factor = static_cast<T>(a.factor);
       for (int64_t i = 0; i < n; ++i) upstream[i] = g[i] * factor;

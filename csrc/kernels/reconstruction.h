@@ -119,16 +119,16 @@ void reconstruction(const Reconstruction& a) {
   const T constant = a.full ? T(kHalfLogTwoPi) : T(0), factor = static_cast<T>(a.loss.factor);
   with_likelihood(a.likelihood, [&](auto likelihood) {
     for_each_block(a, [&](const Block& block) {
-      T x_buffer[kBlock], t_buffer[kBlock], w_buffer[kBlock], s_buffer[kBlock], loss_buffer[kBlock];
-      T scale_buffer[kBlock];
+      const Scratch<T> scratch(6);
       const int64_t n = block.size;
-      const T* x = load(a.input, a.space, block, x_buffer);
-      const T* w = load(a.weight, a.space, block, w_buffer);
-      const T* s = load(a.log_scale, a.space, block, s_buffer);
-      const Destination<T> loss = destination(a.loss.elementwise, a.space, block, loss_buffer);
-      const Destination<T> grad = destination(a.grad, a.space, block, x_buffer);
-      const Destination<T> grad_scale = destination(a.grad_log_scale, a.space, block, scale_buffer);
-      with_target<T>(a.target, a.space, block, t_buffer, [&](auto t) {
+      const T* x = load(a.input, a.space, block, scratch.block(0));
+      const T* w = load(a.weight, a.space, block, scratch.block(1));
+      const T* s = load(a.log_scale, a.space, block, scratch.block(2));
+      const Destination<T> loss = destination(a.loss.elementwise, a.space, block, scratch.block(3));
+      // Over the input: each element is read before its gradient is written.
+      const Destination<T> grad = destination(a.grad, a.space, block, scratch.block(0));
+      const Destination<T> grad_scale = destination(a.grad_log_scale, a.space, block, scratch.block(4));
+      with_target<T>(a.target, a.space, block, scratch.block(5), [&](auto t) {
         const auto common = [&](double bound) { return bounded(x, n, static_cast<T>(bound)); };
         with_range(likelihood, common, [&](auto ranged) {
           using Loss = decltype(ranged);
@@ -167,16 +167,15 @@ void reconstruction_backward(const ReconstructionBackward& a) {
   const Gradient* views[3] = {&a.grad_input, &a.grad_target, &a.grad_log_scale};
   with_likelihood(a.likelihood, [&](auto likelihood) {
     for_each_block(a, [&](const Block& block) {
-      T x_buffer[kBlock], t_buffer[kBlock], s_buffer[kBlock], g_buffer[kBlock], w_buffer[kBlock];
-      T outputs[3][kBlock];
+      const Scratch<T> scratch(8);
       const int64_t n = block.size;
       Destination<T> out[3];
-      for (int i = 0; i < 3; ++i) out[i] = destination(*views[i], a.space, block, outputs[i]);
-      const T* x = load(a.input, a.space, block, x_buffer);
-      const T* t = load(a.target, a.space, block, t_buffer);
-      const T* s = load(a.log_scale, a.space, block, s_buffer);
-      const T* g = load(a.grad_loss, a.space, block, g_buffer);
-      const T* w = load(a.weight, a.space, block, w_buffer);
+      for (int i = 0; i < 3; ++i) out[i] = destination(*views[i], a.space, block, scratch.block(i));
+      const T* x = load(a.input, a.space, block, scratch.block(3));
+      const T* t = load(a.target, a.space, block, scratch.block(4));
+      const T* s = load(a.log_scale, a.space, block, scratch.block(5));
+      const T* g = load(a.grad_loss, a.space, block, scratch.block(6));
+      const T* w = load(a.weight, a.space, block, scratch.block(7));
       differentiate<T, decltype(likelihood)>(n, x, t, s, g, static_cast<T>(a.factor), out[0], out[1], out[2]);
       for (int i = 0; i < 3; ++i) {
         if (w && *views[i]) multiply(n, out[i].values, w);

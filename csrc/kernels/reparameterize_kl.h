@@ -37,6 +37,8 @@ auto ahead(const Arguments& a) {
 template <class T>
 class Noise {
  public:
+  explicit Noise(T* buffer) : buffer_(buffer) {}
+
   template <class Arguments>
   const T* of(const Arguments& a, const Block& block, const Block& chunk, int64_t k) {
     if (a.eps) return load(a.eps, a.space, chunk, buffer_, k);
@@ -53,7 +55,7 @@ class Noise {
 
  private:
   int64_t begin_ = 0, end_ = 0;
-  T buffer_[kChunk];
+  T* buffer_;
 };
 
 template <class T, class Form, bool Prior>
@@ -80,16 +82,16 @@ void reparameterize_kl(const ReparameterizeKl& a) {
   with_form(a.options, [&](auto form) {
     with_kl(a.kl_wanted, bool(a.prior_mu), [&](auto kl_wanted, auto prior) {
       for_each_block(a, [&](const Block& block) {
-        T kl_buffer[kBlock];
-        Noise<T> noise;
-        const Destination<T> kl = destination(a.kl.elementwise, a.space, block, kl_buffer);
+        const Scratch<T> scratch(1);
+        Noise<T> noise(scratch.chunk(0));
+        const Destination<T> kl = destination(a.kl.elementwise, a.space, block, scratch.block(0));
         for_each_chunk(a.space, block, ahead<T>(a), [&](const Block& chunk) {
-          T mu_buffer[kChunk], scale_buffer[kChunk], prior_buffer[2][kChunk], sigma[kChunk], z_buffer[kChunk];
+          T* sigma = scratch.chunk(1);
           const int64_t n = chunk.size;
-          const T* mu = load(a.mu, a.space, chunk, mu_buffer);
-          const T* raw = load(a.scale, a.space, chunk, scale_buffer);
-          const T* mu_p = load(a.prior_mu, a.space, chunk, prior_buffer[0]);
-          const T* raw_p = load(a.prior_scale, a.space, chunk, prior_buffer[1]);
+          const T* mu = load(a.mu, a.space, chunk, scratch.chunk(2));
+          const T* raw = load(a.scale, a.space, chunk, scratch.chunk(3));
+          const T* mu_p = load(a.prior_mu, a.space, chunk, scratch.chunk(4));
+          const T* raw_p = load(a.prior_scale, a.space, chunk, scratch.chunk(5));
           const auto common = [&](double bound) { return common_scales(f, raw, raw_p, n, bound); };
           with_range(form, common, [&](auto ranged) {
             sigma_and_kl<T, decltype(ranged), kl_wanted.value, prior.value>(n, f, mu, raw, mu_p, raw_p, sigma,
@@ -98,7 +100,7 @@ void reparameterize_kl(const ReparameterizeKl& a) {
           if (!a.z) return;
           for (int64_t k = 0; k < a.num_samples; ++k) {
             const T* eps = noise.of(a, block, chunk, k);
-            const Destination<T> z = destination(a.z, a.space, chunk, z_buffer, k);
+            const Destination<T> z = destination(a.z, a.space, chunk, scratch.chunk(6), k);
             for (int64_t i = 0; i < n; ++i) z[i] = mu[i] + sigma[i] * eps[i];
             store(a.z, a.space, chunk, z, k);
           }
@@ -152,10 +154,9 @@ void posterior_gradients(int64_t n, const Floors<T> f, T factor, const GradientC
 // sum_k dz_k and sum_k dz_k eps_k of one chunk.
 template <class T>
 void sum_samples(const ReparameterizeKlBackward& a, const Block& block, const Block& chunk, Noise<T>& noise, T* sum,
-                 T* weighted) {
+                 T* weighted, T* buffer) {
   for (int64_t i = 0; i < chunk.size; ++i) sum[i] = weighted[i] = T(0);
   for (int64_t k = 0; k < a.num_samples; ++k) {
-    T buffer[kChunk];
     const T* eps = noise.of(a, block, chunk, k);
     const T* dz = load(a.grad_z, a.space, chunk, buffer, k);
     for (int64_t i = 0; i < chunk.size; ++i) {
@@ -173,27 +174,27 @@ void reparameterize_kl_backward(const ReparameterizeKlBackward& a) {
   with_form(a.options, [&](auto form) {
     with_kl(bool(a.grad_kl), bool(a.prior_mu), [&](auto kl, auto prior) {
       for_each_block(a, [&](const Block& block) {
-        Noise<T> noise;
+        const Scratch<T> scratch;
+        Noise<T> noise(scratch.chunk(0));
         for_each_chunk(a.space, block, ahead<T>(a), [&](const Block& chunk) {
-          T mu_buffer[kChunk], scale_buffer[kChunk], prior_buffer[2][kChunk], kl_buffer[kChunk];
-          T sum[kChunk], weighted[kChunk], outputs[4][kChunk];
+          T *sum = scratch.chunk(1), *weighted = scratch.chunk(2);
           const int64_t n = chunk.size;
           Destination<T> out[4];
-          for (int i = 0; i < 4; ++i) out[i] = destination(*views[i], a.space, chunk, outputs[i]);
+          for (int i = 0; i < 4; ++i) out[i] = destination(*views[i], a.space, chunk, scratch.chunk(3 + i));
           const T *dz = sum, *eps = weighted;
           if (a.grad_z && a.num_samples == 1) {
             eps = noise.of(a, block, chunk, 0);
             dz = load(a.grad_z, a.space, chunk, sum);
           } else if (a.grad_z) {
-            sum_samples(a, block, chunk, noise, sum, weighted);
+            sum_samples(a, block, chunk, noise, sum, weighted, scratch.chunk(12));
           }
-          const GradientChunk<T> g = {load(a.mu, a.space, chunk, mu_buffer),
-                                      load(a.scale, a.space, chunk, scale_buffer),
-                                      load(a.prior_mu, a.space, chunk, prior_buffer[0]),
-                                      load(a.prior_scale, a.space, chunk, prior_buffer[1]),
+          const GradientChunk<T> g = {load(a.mu, a.space, chunk, scratch.chunk(7)),
+                                      load(a.scale, a.space, chunk, scratch.chunk(8)),
+                                      load(a.prior_mu, a.space, chunk, scratch.chunk(9)),
+                                      load(a.prior_scale, a.space, chunk, scratch.chunk(10)),
                                       dz,
                                       eps,
-                                      load(a.grad_kl, a.space, chunk, kl_buffer),
+                                      load(a.grad_kl, a.space, chunk, scratch.chunk(11)),
                                       out[0],
                                       out[1],
                                       out[2],
