@@ -124,6 +124,11 @@ def times(term: Tensor, factor: float | Tensor) -> Tensor:
     return term if factor == 1.0 else term * factor
 
 
+def _distance(kl: Tensor, capacity: float | Tensor) -> Tensor:
+    """abs(kl - capacity) in the dtype of `kl`."""
+    return (kl - (capacity.to(kl.dtype) if isinstance(capacity, Tensor) else capacity)).abs()
+
+
 def kl_term(
     preset: Preset,
     kl: Tensor,
@@ -142,7 +147,7 @@ def kl_term(
     if preset.free_bits:
         kl = _free_bits(preset, kl, latent_shape)
     if capacity is not None and preset.capacity_per == "sample":
-        kl = (kl - capacity).abs()
+        kl = _distance(kl, capacity)
     weight = preset.kl_weight
     if preset.kl == "mean":
         weight /= latent_shape.numel()
@@ -151,7 +156,7 @@ def kl_term(
     if not per_sample and kl.dim():
         kl = kl.sum(-1).mean() if preset.kl == "sum" else kl.mean()
     if capacity is not None and preset.capacity_per == "batch":
-        kl = (kl - capacity).abs()
+        kl = _distance(kl, capacity)
     return times(times(kl, weight), beta)
 
 
