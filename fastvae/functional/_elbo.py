@@ -113,6 +113,7 @@ def _learned_laplace(
     if reduction == "mean":
         count = count / features.numel()
     total = {"sample": count, "sum": count.sum()}.get(reduction, count.mean())
+    log_scale = log_scale.reshape(())
     shrink = torch.exp(-log_scale)
     return loss * shrink + log_scale * total, (samples * shrink + log_scale * count).detach()
 

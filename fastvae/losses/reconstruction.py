@@ -23,7 +23,8 @@ class Reconstruction(nn.Module):
         reduction: see `fastvae.presets.Preset.reconstruction`.
 
     Attributes:
-        log_scale: the learned log-scale (0-dim) of the likelihoods that have one, else None.
+        log_scale: the learned log-scale, ``[1]``, of the likelihoods that have one, else None. Not a scalar, which
+            `torch.distributed.fsdp.fully_shard` refuses.
     """
 
     def __init__(self, likelihood: str | CustomLikelihood, factor: float = 1.0, reduction: str = "batchmean") -> None:
@@ -32,7 +33,7 @@ class Reconstruction(nn.Module):
         self.factor = factor
         self.reduction = reduction
         learned = isinstance(likelihood, str) and LIKELIHOODS[likelihood].learned_scale
-        self.log_scale = nn.Parameter(torch.zeros(())) if learned else None
+        self.log_scale = nn.Parameter(torch.zeros(1)) if learned else None
 
     def forward(
         self,
@@ -70,6 +71,13 @@ class Reconstruction(nn.Module):
         if isinstance(self.likelihood, Density):
             return self.likelihood.mean(prediction)
         return LIKELIHOODS[self.likelihood].mean(prediction) if isinstance(self.likelihood, str) else prediction
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Checkpoints from when the log-scale was a scalar load, too."""
+        name = f"{prefix}log_scale"
+        if self.log_scale is not None and name in state_dict and state_dict[name].dim() == 0:
+            state_dict[name] = state_dict[name].reshape(1)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _named(
         self,
