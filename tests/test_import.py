@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,16 @@ def test_sources_that_hide_the_installed_copy_say_what_to_do(code, tmp_path):
         "an installed copy; takes another working directory, or an editable install of the checkout: pip install -e ."
     )
     assert "During handling" not in result.stderr
+
+
+def test_the_version_is_the_one_of_the_project():
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert fastvae.__version__ == project["version"]
+    from fastvae import __version__
+
+    assert __version__ == fastvae.__version__
+    with pytest.raises(AttributeError, match="module 'fastvae' has no attribute 'version'"):
+        _ = fastvae.version
 
 
 def test_public_names():
