@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fastvae._describe import named
 from fastvae._folding import fold
 from fastvae._likelihoods import LIKELIHOODS
 from fastvae.functional._elbo import reconstruction_term
@@ -71,6 +72,16 @@ class Reconstruction(nn.Module):
         if isinstance(self.likelihood, Density):
             return self.likelihood.mean(prediction)
         return LIKELIHOODS[self.likelihood].mean(prediction) if isinstance(self.likelihood, str) else prediction
+
+    def extra_repr(self) -> str:
+        """The module's options, for `repr`; a likelihood that is a module follows it."""
+        likelihood = None if isinstance(self.likelihood, nn.Module) else self.likelihood
+        options = {
+            "likelihood": getattr(likelihood, "__name__", likelihood),
+            "factor": None if self.factor == 1.0 else self.factor,
+            "reduction": None if self.reduction == "batchmean" else self.reduction,
+        }
+        return named(options)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Checkpoints from when the log-scale was a scalar load, too."""

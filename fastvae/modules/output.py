@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from fastvae._describe import describe
+
 
 class VAEOutput(NamedTuple):
     """One forward pass of `VAE`, `BetaVAE` or `CVAE`.
@@ -17,6 +19,8 @@ class VAEOutput(NamedTuple):
         z: the latent, ``[batch, ...]`` or ``[num_samples, batch, ...]``.
         mu, scale: the posterior's mean and raw scale.
         prediction: the decoder's output (logits for ``"bernoulli"``), with the leading dimensions of `z`.
+
+    Printed, it is the loss and the shapes of the rest.
     """
 
     loss: Tensor
@@ -26,3 +30,6 @@ class VAEOutput(NamedTuple):
     mu: Tensor
     scale: Tensor
     prediction: Any
+
+    def __repr__(self) -> str:
+        return describe(self)
