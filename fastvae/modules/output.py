@@ -18,7 +18,8 @@ class VAEOutput(NamedTuple):
         kl: the KL of each sample in nats, before beta, free bits and capacity, detached.
         z: the latent, ``[batch, ...]`` or ``[num_samples, batch, ...]``.
         mu, scale: the posterior's mean and raw scale.
-        prediction: the decoder's output (logits for ``"bernoulli"``), with the leading dimensions of `z`.
+        prediction: the decoder's output (logits for ``"bernoulli"``), with the leading dimensions of `z`. Of several
+            tensors, parameters and those whose first dimension is not the number of latents stay as they are.
 
     Printed, it is the loss and the shapes of the rest.
     """
