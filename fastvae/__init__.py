@@ -1,6 +1,7 @@
 """fastvae: fused kernels for training variational autoencoders, and the modules built on them."""
 
 import importlib
+import importlib.metadata
 from types import ModuleType
 
 from fastvae import functional
@@ -24,7 +25,13 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> ModuleType:
+__version__: str
+
+
+def __getattr__(name: str) -> ModuleType | str:
+    """What an import need not wait for."""
     if name == "reference":
         return importlib.import_module("fastvae.reference")
+    if name == "__version__":
+        return importlib.metadata.version("fastvae")
     raise AttributeError(f"module 'fastvae' has no attribute {name!r}")

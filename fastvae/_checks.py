@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.compiler import is_dynamo_compiling
 
-from fastvae import _C
+from fastvae._extension import _C
 from fastvae._options import REDUCTIONS
 
 FLOATS: Final = (torch.float32, torch.float64, torch.bfloat16, torch.float16)

@@ -1,6 +1,8 @@
-"""Shapes of samples, and views into packed encoder outputs."""
+"""Shapes of samples, views into packed encoder outputs, and images beside flat predictions."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,3 +27,11 @@ def unpack(moments: Tensor, dim: int, interleaved: bool) -> tuple[Tensor, Tensor
         return pairs.select(dim + 1, 0), pairs.select(dim + 1, 1)
     half = moments.shape[dim] // 2
     return moments.narrow(dim, 0, half), moments.narrow(dim, half, half)
+
+
+def flattened_like(x: Any, prediction: Any) -> Any:
+    """`x` as ``[batch, features]`` where `prediction` is that and `x` has as many features in more dimensions."""
+    if not (isinstance(x, Tensor) and isinstance(prediction, Tensor)):
+        return x  # whose mistake is named by the checks of a loss
+    images = prediction.dim() == 2 and x.dim() > 2 and x.shape[1:].numel() == prediction.shape[1]
+    return x.flatten(1) if images else x

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 from torch.compiler import is_dynamo_compiling
 
-from fastvae import _C, _backend, _outputs
+from fastvae import _backend, _outputs
+from fastvae._extension import _C
 from fastvae._layout import unpack
 from fastvae._options import Posterior
 

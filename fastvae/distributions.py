@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fastvae import _checks
 from fastvae import functional as F
+from fastvae._describe import named
 from fastvae._layout import unpack
 from fastvae._options import scale_form
 
@@ -74,7 +75,11 @@ class DiagonalGaussian:
         return posterior
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(shape={list(self.mu.shape)}, {self._options['parameterization']})"
+        mu, form = self.mu, self._form
+        options = {"parameterization": form.parameterization, "clamp": self._options["clamp"]}
+        options |= {"min_std": form.min_std or None, "min_var": form.min_var or None}
+        dtype = str(mu.dtype).removeprefix("torch.")
+        return f"{type(self).__name__}(shape={list(mu.shape)}, dtype={dtype}, device={mu.device}, {named(options)})"
 
     @property
     def mean(self) -> Tensor:

@@ -175,6 +175,48 @@ def test_prediction_from_the_standard_prior() -> None:
     assert torch.equal(unseen.predict(condition), cvae.predict(condition))
 
 
+class Halves(nn.Module):
+    """A recognition network for targets of any size: the latent has the target's."""
+
+    def forward(self, target: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        return target, condition
+
+
+class Mean(nn.Module):
+    def forward(self, z: Tensor, condition: Tensor) -> Tensor:
+        return condition * z.mean(1, keepdim=True)
+
+
+def test_the_standard_prior_has_the_size_of_the_batchs_own_latent() -> None:
+    cvae = CVAE(Halves(), Mean(), objective="hybrid", alpha=0.0, likelihood="gaussian")
+    for size in (4, 6, 2):
+        condition, target, eps = torch.randn(3, BATCH, size, dtype=torch.float64)
+        prediction = condition * eps.mean(1, keepdim=True)
+        loss = cvae(condition, target, eps=eps).loss
+        torch.testing.assert_close(loss, 0.5 * (prediction - target).square().sum(1).mean(), **EXACT)
+
+
+@pytest.mark.parametrize("objective", ["cvae", "hybrid"])
+def test_importance_sampling_needs_no_latent_shape(objective: str) -> None:
+    cvae = CVAE(Halves(), Mean(), objective=objective, alpha=0.5, likelihood="gaussian")
+    for size in (4, 6):
+        condition, target = torch.randn(2, BATCH, size, dtype=torch.float64)
+        given = CVAE(Halves(), Mean(), objective=objective, likelihood="gaussian", latent_shape=size)
+        ours, expected = (one.log_likelihood(condition, target, num_samples=3, seed=1) for one in (cvae, given))
+        assert torch.equal(ours, expected)
+
+
+def test_a_gsnn_without_prior_network_says_what_it_needs() -> None:
+    condition, target = data()
+    cvae = CVAE(Recognition(True), Generation(), objective="gsnn").double()
+    with pytest.raises(RuntimeError, match=r"latent_shape: got None.*CVAE\(\.\.\., latent_shape=\.\.\.\)"):
+        cvae(condition, target)
+    given = CVAE(cvae.recognition, cvae.generation, objective="gsnn", latent_shape=LATENT)
+    assert given(condition, target).z.shape == (BATCH, LATENT)
+    cvae.encode(target, condition)
+    assert cvae(condition, target).z.shape == (BATCH, LATENT)
+
+
 def test_image_conditions_and_label_conditions() -> None:
     class Label(nn.Module):
         def __init__(self, size: int, out: int) -> None:
@@ -311,6 +353,16 @@ def test_compiled_without_graph_breaks(objective: str, prior: bool, num_samples:
             ValueError,
             "num_samples: got a value with sample=False",
         ),
+        (lambda: model().sample(4, data()[0]), TypeError, r"condition, n: got 4 and float64\[6, 4\]; takes"),
+        (lambda: model(prior=False).sample(4, data()[0]), TypeError, "condition, n: got 4 and .* before n"),
+        (lambda: model().predict(4), TypeError, "condition: got int; takes a torch.Tensor"),
+        (lambda: model(prior=False).predict(torch.tensor(4)), TypeError, r"condition: got tensor\(4\); takes"),
+        (lambda: model()(*data()[::-1]), ValueError, r"condition: got float64\[6, 5\]; takes inputs of prior"),
+        (lambda: model(prior=False)(*data()[::-1]), ValueError, r"z, condition: got .* takes inputs of generation"),
+        (lambda: model().encode(data()[1], data()[0].numpy()), TypeError, "condition: got ndarray; takes"),
+        (lambda: model()(data()[0], data()[1][:5]), ValueError, r"target, condition: got .*\[5, 5\] and .*\[6, 4\]"),
+        (lambda: model()(*(part[:0] for part in data())), ValueError, r"target: got float64\[0, 5\]"),
+        (lambda: model(objective="gsnn")(data()[0], data()[1][:5]), ValueError, r"target: got float64\[5, 5\] for"),
         (
             lambda: CVAE(Recognition(True), Generation(), nn.Linear(CONDITION, 8)).double()(*data()),
             ValueError,

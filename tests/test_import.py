@@ -2,8 +2,11 @@
 
 import inspect
 import os
+import shutil
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -65,6 +68,35 @@ print(len(found))
 def test_one_openmp_runtime(first):
     """The extension uses torch's OpenMP: a second one would fight it over the cores."""
     assert python(first + "\n" + USE + OPENMP) == ["1"]
+
+
+# An editable install's own finder, which no working directory hides it from, is left out.
+HIDDEN = "import sys; sys.meta_path = [f for f in sys.meta_path if f.__module__.startswith('_frozen_importlib')]; "
+
+
+@pytest.mark.parametrize("code", ["import fastvae", "import fastvae._C", "from fastvae import functional"])
+def test_sources_that_hide_the_installed_copy_say_what_to_do(code, tmp_path):
+    source = Path(fastvae.__file__).parent
+    shutil.copytree(source, tmp_path / "fastvae", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    command = [sys.executable, "-c", HIDDEN + code]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    *_, line = result.stderr.splitlines()
+    assert line == (
+        f"ImportError: fastvae: got its sources in {tmp_path / 'fastvae'}, which have no compiled extension and hide "
+        "an installed copy; takes another working directory, or an editable install of the checkout: pip install -e ."
+    )
+    assert "During handling" not in result.stderr
+
+
+def test_the_version_is_the_one_of_the_project():
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert fastvae.__version__ == project["version"]
+    from fastvae import __version__
+
+    assert __version__ == fastvae.__version__
+    with pytest.raises(AttributeError, match="module 'fastvae' has no attribute 'version'"):
+        _ = fastvae.version
 
 
 def test_public_names():

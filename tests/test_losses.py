@@ -248,6 +248,13 @@ def test_beta_never_changes_the_dtype_of_the_loss(beta: Any) -> None:
     assert ELBOLoss(beta=beta)(x, x, torch.rand(2)).loss.dtype == torch.float32
 
 
+@pytest.mark.parametrize("per", ["batch", "sample"])
+def test_a_capacity_never_changes_the_dtype_of_the_loss(per: str) -> None:
+    x, capacity = torch.rand(2, 4), torch.tensor(0.5, dtype=torch.float64)
+    loss = ELBOLoss(capacity=capacity, capacity_per=per)
+    assert loss(x, x, torch.rand(2)).loss.dtype == torch.float32
+
+
 BITS = 0.6
 
 

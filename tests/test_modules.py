@@ -203,6 +203,25 @@ def test_a_callable_likelihood_with_a_decoder_that_returns_a_dict() -> None:
     assert vae.log_likelihood(x, num_samples=5).isfinite().all()
 
 
+def test_a_shared_scale_as_long_as_the_folded_batch_stays_a_vector() -> None:
+    class MeanAndScale(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mean, self.log_scale = nn.Linear(LATENT, PIXELS), nn.Parameter(torch.zeros(PIXELS))
+
+        def forward(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            return self.mean(z), self.log_scale, self.log_scale.exp()[None]
+
+    def gaussian(prediction: tuple[Tensor, Tensor, Tensor], x: Tensor) -> Tensor:
+        mean, log_scale, scale = prediction
+        return (0.5 * ((x - mean) / scale).square() + log_scale).sum(1)
+
+    vae = VAE(nn.Linear(PIXELS, 2 * LATENT), MeanAndScale(), likelihood=gaussian)
+    output = vae(data()[: PIXELS // 4].float(), num_samples=4)
+    shapes = [list(part.shape) for part in output.prediction]
+    assert shapes == [[4, PIXELS // 4, PIXELS], [PIXELS], [1, PIXELS]]
+
+
 def test_training_lowers_the_loss() -> None:
     torch.manual_seed(0)
     vae = VAE(TwoHeads(), nn.Linear(LATENT, PIXELS))

@@ -1,6 +1,7 @@
 """Training: it learns, it is a function of its config, and a killed run resumes to the same bits."""
 
 import math
+import os
 from itertools import pairwise
 
 import numpy as np
@@ -40,6 +41,32 @@ def fitted(path, digits, **changes):
 
 def weights(path):
     return (path / "weights.safetensors").read_bytes()
+
+
+def test_the_weights_are_as_readable_as_the_other_files(tmp_path, digits):
+    before = os.umask(0o027)
+    try:
+        fitted(tmp_path / "run", digits, epochs=1)
+    finally:
+        os.umask(before)
+    modes = {file.name: oct(file.stat().st_mode & 0o777) for file in (tmp_path / "run").iterdir()}
+    assert modes["weights.safetensors"] == "0o640"
+    assert len(set(modes.values())) == 1, modes
+
+
+def test_a_run_from_when_the_learned_scale_was_a_scalar_goes_on(tmp_path, digits):
+    options = {"likelihood": "gaussian_learned", "digits": digits}
+    fitted(tmp_path / "new", **options, epochs=2)
+    checkpoint_file = fitted(tmp_path / "old", **options, epochs=1).folder.checkpoint_file
+    state = torch.load(checkpoint_file, weights_only=True)
+    averages = (values for values in state["optimizer"]["state"].values() if values["exp_avg"].shape == (1,))
+    for values in (state["model"], *averages):
+        for name in ("elbo.reconstruction.log_scale", "exp_avg", "exp_avg_sq"):
+            if name in values:
+                values[name] = values[name].reshape(())
+    torch.save(state, checkpoint_file)
+    fitted(tmp_path / "old", **options, epochs=2)
+    assert weights(tmp_path / "old") == weights(tmp_path / "new")
 
 
 @pytest.mark.parametrize("name", networks._MODELS)

@@ -74,6 +74,34 @@ def test_keras_counts_a_flat_input_as_one_channel() -> None:
     torch.testing.assert_close(flat, bce + F.gaussian_kl(mu, logvar), rtol=1e-12, atol=0)
 
 
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+@pytest.mark.parametrize("preset", ["pytorch-examples", "keras", "bolts"])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_images_beside_a_flat_prediction_are_flattened(
+    memory_format: torch.memory_format, preset: str, backend: str
+) -> None:
+    """As ``x.view(-1, 784)`` does in the code that everyone copies."""
+    recon_x, x, mu, logvar = batch()
+    images, flat = x.contiguous(memory_format=memory_format), recon_x.flatten(1)
+    with fastvae.use_backend(backend):
+        ours = F.vae_loss(flat, images, mu, logvar, preset=preset)
+        expected = F.vae_loss(flat, x.flatten(1), mu, logvar, preset=preset)
+    assert torch.equal(ours, expected)
+    (gradient,) = torch.autograd.grad(ours, recon_x)
+    assert torch.equal(gradient, *torch.autograd.grad(expected, recon_x))
+
+
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+def test_nothing_else_is_reshaped(backend: str) -> None:
+    recon_x, x, mu, logvar = batch()
+    with fastvae.use_backend(backend):
+        for prediction, data in ((recon_x, x.flatten(1)), (recon_x.flatten(1), x[:, :2]), (recon_x.flatten(), x)):
+            with pytest.raises(ValueError, match="target: got shape"):
+                F.vae_loss(prediction, data, mu, logvar)
+        with pytest.raises(TypeError, match="target: got list"):
+            F.vae_loss(recon_x, [1.0], mu, logvar)
+
+
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [

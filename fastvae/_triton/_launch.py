@@ -15,7 +15,7 @@ import triton.language as tl
 from torch import Tensor
 from triton.runtime.driver import driver
 
-from fastvae import _C
+from fastvae._extension import _C
 from fastvae._options import ScaleForm
 from fastvae._outputs import compute_dtype
 from fastvae._triton import _layout

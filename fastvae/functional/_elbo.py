@@ -113,6 +113,7 @@ def _learned_laplace(
     if reduction == "mean":
         count = count / features.numel()
     total = {"sample": count, "sum": count.sum()}.get(reduction, count.mean())
+    log_scale = log_scale.reshape(())
     shrink = torch.exp(-log_scale)
     return loss * shrink + log_scale * total, (samples * shrink + log_scale * count).detach()
 
@@ -122,6 +123,11 @@ def times(term: Tensor, factor: float | Tensor) -> Tensor:
     if isinstance(factor, Tensor):
         return term * factor.to(term.dtype)
     return term if factor == 1.0 else term * factor
+
+
+def _distance(kl: Tensor, capacity: float | Tensor) -> Tensor:
+    """abs(kl - capacity) in the dtype of `kl`."""
+    return (kl - (capacity.to(kl.dtype) if isinstance(capacity, Tensor) else capacity)).abs()
 
 
 def kl_term(
@@ -142,7 +148,7 @@ def kl_term(
     if preset.free_bits:
         kl = _free_bits(preset, kl, latent_shape)
     if capacity is not None and preset.capacity_per == "sample":
-        kl = (kl - capacity).abs()
+        kl = _distance(kl, capacity)
     weight = preset.kl_weight
     if preset.kl == "mean":
         weight /= latent_shape.numel()
@@ -151,7 +157,7 @@ def kl_term(
     if not per_sample and kl.dim():
         kl = kl.sum(-1).mean() if preset.kl == "sum" else kl.mean()
     if capacity is not None and preset.capacity_per == "batch":
-        kl = (kl - capacity).abs()
+        kl = _distance(kl, capacity)
     return times(times(kl, weight), beta)
 
 

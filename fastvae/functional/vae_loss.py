@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from fastvae._layout import flattened_like
 from fastvae._likelihoods import LIKELIHOODS
 from fastvae.functional._dispatch import with_reference
 from fastvae.functional._elbo import kl_term, reconstruction_term
@@ -27,7 +28,8 @@ def vae_loss(
     ``binary_cross_entropy(recon_x, x, reduction="sum") + gaussian_kl(mu, logvar, reduction="sum")``.
 
     Args:
-        recon_x, x: prediction and data, ``[batch, ...]``; both None for a preset without a reconstruction term.
+        recon_x, x: prediction and data, ``[batch, ...]`` of one shape, but that images beside a flat prediction count
+            as flat, too. Both None for a preset without a reconstruction term.
         mu, logvar: the posterior, ``[batch, ...]``. `logvar` is the raw scale the preset's project uses: log variance
             in all but ``"oobleck"``, where std = softplus(raw) + 1e-4.
         preset: a row of `fastvae.presets`, with the project's default likelihood and a capacity of 0.
@@ -51,5 +53,6 @@ def vae_loss(
     assert recon_x is not None
     assert x is not None
     name, factor = rule.likelihoods[0]
+    x = flattened_like(x, recon_x)
     reconstruction, _ = reconstruction_term(LIKELIHOODS[name], recon_x, x, factor=factor, reduction=rule.reconstruction)
     return reconstruction + loss

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from fastvae._describe import describe, named
 from fastvae.distributions import DiagonalGaussian, Prior
 from fastvae.functional._elbo import kl_term, times
 from fastvae.losses._options import (
@@ -36,11 +37,16 @@ class ELBOOutput(NamedTuple):
         loss: the negative ELBO, differentiable: a scalar, or ``[batch]`` with ``reduction="sample"``.
         reconstruction: the reconstruction term of each sample as it enters `loss`, detached.
         kl: the KL of each sample in nats, before free bits, capacity and beta, detached.
+
+    Printed, it is the loss and the shapes of the rest.
     """
 
     loss: Tensor
     reconstruction: Tensor
     kl: Tensor
+
+    def __repr__(self) -> str:
+        return describe(self)
 
 
 class ELBOLoss(nn.Module):
@@ -233,6 +239,21 @@ class ELBOLoss(nn.Module):
     def mean(self, prediction: Any) -> Any:
         """The prediction in data space: the sigmoid of logits, a Density's own mean, anything else as it is."""
         return prediction if self.reconstruction is None else self.reconstruction.mean(prediction)
+
+    def extra_repr(self) -> str:
+        """The module's options, for `repr`; those that are modules follow it, with the likelihood."""
+        rule = self.rule
+        options = {
+            "preset": self.preset,
+            "beta": self.beta,
+            "free_bits": rule.free_bits or None,
+            "free_bits_per": rule.free_bits_per if rule.free_bits else None,
+            "capacity": self.capacity,
+            "capacity_per": None if self.capacity is None else rule.capacity_per,
+            "kl_estimator": rule.kl_estimator if self.needs_z else None,
+            "reduction": "sample" if self.per_sample else None,
+        }
+        return named({name: value for name, value in options.items() if not isinstance(value, nn.Module)})
 
     def _check_no_reconstruction(self, prediction: object, target: object) -> None:
         for name, value in (("prediction", prediction), ("target", target)):

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fastvae._describe import named
 from fastvae._folding import fold
 from fastvae._likelihoods import LIKELIHOODS
 from fastvae.functional._elbo import reconstruction_term
@@ -23,7 +24,8 @@ class Reconstruction(nn.Module):
         reduction: see `fastvae.presets.Preset.reconstruction`.
 
     Attributes:
-        log_scale: the learned log-scale (0-dim) of the likelihoods that have one, else None.
+        log_scale: the learned log-scale, ``[1]``, of the likelihoods that have one, else None. Not a scalar, which
+            `torch.distributed.fsdp.fully_shard` refuses.
     """
 
     def __init__(self, likelihood: str | CustomLikelihood, factor: float = 1.0, reduction: str = "batchmean") -> None:
@@ -32,7 +34,7 @@ class Reconstruction(nn.Module):
         self.factor = factor
         self.reduction = reduction
         learned = isinstance(likelihood, str) and LIKELIHOODS[likelihood].learned_scale
-        self.log_scale = nn.Parameter(torch.zeros(())) if learned else None
+        self.log_scale = nn.Parameter(torch.zeros(1)) if learned else None
 
     def forward(
         self,
@@ -70,6 +72,23 @@ class Reconstruction(nn.Module):
         if isinstance(self.likelihood, Density):
             return self.likelihood.mean(prediction)
         return LIKELIHOODS[self.likelihood].mean(prediction) if isinstance(self.likelihood, str) else prediction
+
+    def extra_repr(self) -> str:
+        """The module's options, for `repr`; a likelihood that is a module follows it."""
+        likelihood = None if isinstance(self.likelihood, nn.Module) else self.likelihood
+        options = {
+            "likelihood": getattr(likelihood, "__name__", likelihood),
+            "factor": None if self.factor == 1.0 else self.factor,
+            "reduction": None if self.reduction == "batchmean" else self.reduction,
+        }
+        return named(options)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Checkpoints from when the log-scale was a scalar load, too."""
+        name = f"{prefix}log_scale"
+        if self.log_scale is not None and name in state_dict and state_dict[name].dim() == 0:
+            state_dict[name] = state_dict[name].reshape(1)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _named(
         self,

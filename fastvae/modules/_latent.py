@@ -1,48 +1,27 @@
-"""What the latent-variable models share: posteriors from network outputs, noise, samples folded into the batch."""
+"""What the latent-variable models share: posteriors from network outputs, noise, importance sampling."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypedDict
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fastvae import functional as F
-from fastvae._folding import unfold
+from fastvae._describe import describe, named
 from fastvae._options import scale_form
 from fastvae.distributions import DiagonalGaussian
 from fastvae.losses import ELBOLoss
-from fastvae.losses._options import CustomLikelihood, Weight
-
-
-class ModelOptions(TypedDict, total=False):
-    """The keyword arguments of `LatentVariableModel`, which every model takes."""
-
-    likelihood: str | CustomLikelihood | None
-    beta: Weight
-    free_bits: float
-    free_bits_per: str
-    capacity: Weight | None
-    capacity_per: str | None
-    kl_estimator: str | None
-    preset: str | None
-    parameterization: str | None
-    clamp: tuple[float, float] | None
-    min_std: float | None
-    min_var: float | None
-    packed_dim: int | None
-    interleaved: bool | None
-    latent_shape: int | Sequence[int] | None
+from fastvae.modules._networks import call
 
 
 class LatentVariableModel(nn.Module):
     """A model with Gaussian latents and an `ELBOLoss`. Options left at None are the preset's, or the plain default.
 
     Args:
-        likelihood, beta, free_bits, free_bits_per, capacity, capacity_per, kl_estimator, preset: the objective, see
-            `fastvae.ELBOLoss`.
+        elbo: the objective.
         parameterization, clamp, min_std, min_var: what a raw scale means, see `fastvae.functional.reparameterize`.
         packed_dim, interleaved: how a network's single output packs mu and scale: its halves along dim 1, by default.
         latent_shape: the shape of one sample's latent; None to take that of the latest input.
@@ -50,34 +29,17 @@ class LatentVariableModel(nn.Module):
 
     def __init__(
         self,
+        elbo: ELBOLoss,
         *,
-        likelihood: str | CustomLikelihood | None = None,
-        beta: Weight = 1.0,
-        free_bits: float = 0.0,
-        free_bits_per: str = "sample",
-        capacity: Weight | None = None,
-        capacity_per: str | None = None,
-        kl_estimator: str | None = None,
-        preset: str | None = None,
-        parameterization: str | None = None,
-        clamp: tuple[float, float] | None = None,
-        min_std: float | None = None,
-        min_var: float | None = None,
-        packed_dim: int | None = None,
-        interleaved: bool | None = None,
-        latent_shape: int | Sequence[int] | None = None,
+        parameterization: str | None,
+        clamp: tuple[float, float] | None,
+        min_std: float | None,
+        min_var: float | None,
+        packed_dim: int | None,
+        interleaved: bool | None,
+        latent_shape: int | Sequence[int] | None,
     ) -> None:
         super().__init__()
-        elbo = ELBOLoss(
-            likelihood,
-            beta=beta,
-            free_bits=free_bits,
-            free_bits_per=free_bits_per,
-            capacity=capacity,
-            capacity_per=capacity_per,
-            kl_estimator=kl_estimator,
-            preset=preset,
-        )
         if elbo.rule.kl_estimator == "masked":
             raise ValueError(
                 f"preset: got {elbo.preset!r}, whose KL needs a flow and a mask; takes another. Use "
@@ -99,15 +61,35 @@ class LatentVariableModel(nn.Module):
         self.latent_shape = _latent_shape(latent_shape)
         self._seen_shape: tuple[int, ...] | None = None
 
-    def _gaussian(self, network: str, output: Any) -> DiagonalGaussian:
-        """The distribution a network's output stands for."""
+    def extra_repr(self) -> str:
+        """The options of the latent, for `repr`; the objective's follow it."""
+        scale, packing = self._scale_options, self._packing
+        options = {
+            "parameterization": scale["parameterization"],
+            "clamp": scale["clamp"],
+            "min_std": scale["min_std"] or None,
+            "min_var": scale["min_var"] or None,
+            "packed_dim": None if packing["dim"] == 1 else packing["dim"],
+            "interleaved": packing["interleaved"] or None,
+            "latent_shape": self.latent_shape,
+        }
+        return named(options)
+
+    def _gaussian(self, name: str, network: nn.Module, **inputs: Any) -> DiagonalGaussian:
+        """The distribution that a network's output stands for."""
+        output = call(name, network, **inputs)
         if isinstance(output, Tensor):
+            if output.dim() < 2:
+                got = " and ".join(map(describe, inputs.values()))
+                raise ValueError(
+                    f"{', '.join(inputs)}: got {got}, of which {name} makes {describe(output)}; takes [batch, ...]"
+                )
             gaussian = DiagonalGaussian.from_moments(output, **self._packing, **self._scale_options)
         elif isinstance(output, (tuple, list)) and len(output) == 2:
             gaussian = DiagonalGaussian(*output, **self._scale_options)
         else:
             raise TypeError(
-                f"{network}: returned {type(output).__name__}; takes a network that returns a pair (mu, scale) or one "
+                f"{name}: returned {type(output).__name__}; takes a network that returns a pair (mu, scale) or one "
                 "packed tensor"
             )
         shape = tuple(gaussian.mu.shape[1:])
@@ -116,7 +98,7 @@ class LatentVariableModel(nn.Module):
                 self._seen_shape = shape
         elif shape != self.latent_shape:
             raise ValueError(
-                f"latent_shape: got {list(self.latent_shape)}; {network} returned a latent of shape {list(shape)}"
+                f"latent_shape: got {list(self.latent_shape)}; {name} returned a latent of shape {list(shape)}"
             )
         return gaussian
 
@@ -125,12 +107,28 @@ class LatentVariableModel(nn.Module):
         shape = self._seen_shape if self.latent_shape is None else self.latent_shape
         if shape is None:
             raise RuntimeError(
-                "latent_shape: got None and no input so far; takes the shape of one sample's latent, as "
-                f"{type(self).__name__}(..., latent_shape=...)"
+                "latent_shape: got None and no input so far that an encoder or a recognition or prior network has "
+                f"seen; takes the shape of one sample's latent, as {type(self).__name__}(..., latent_shape=...)"
             )
         like = next((p for p in self.parameters() if p.is_floating_point()), torch.empty(0))
-        zeros = like.new_zeros((batch, *shape))
+        zeros = torch.zeros((batch, *shape), dtype=like.dtype, device=like.device)
         return DiagonalGaussian(zeros, zeros)
+
+    @staticmethod
+    def _standard_like(posterior: DiagonalGaussian) -> DiagonalGaussian:
+        """N(0, I) for latents such as those of `posterior`."""
+        zeros = torch.zeros_like(posterior.mu)
+        return DiagonalGaussian(zeros, zeros)
+
+    @staticmethod
+    def _check_batch(posterior: DiagonalGaussian, name: str, value: Any) -> None:
+        """The latents and what is reconstructed, called `name`, are as many, and some."""
+        batch = posterior.mu.shape[0]
+        if isinstance(value, Tensor) and (value.dim() == 0 or value.shape[0] != batch or batch == 0):
+            raise ValueError(
+                f"{name}: got {describe(value)} for latents {describe(posterior.mu)}; takes [batch, ...], a sample or "
+                "more and a latent for each"
+            )
 
     def _latent(
         self, posterior: DiagonalGaussian, prior: DiagonalGaussian | None, sample: bool, noise: dict[str, Any]
@@ -161,22 +159,6 @@ def _latent_shape(value: int | Sequence[int] | None) -> tuple[int, ...] | None:
     if not all(isinstance(size, int) and size >= 1 for size in shape):
         raise ValueError(f"latent_shape: got {value!r}; takes positive ints, the shape of one sample's latent")
     return shape
-
-
-def folded(network: Callable[..., Any], z: Tensor, *inputs: Tensor, folds: bool) -> Any:
-    """`network(z, *inputs)`; with `folds`, z of ``[num_samples, batch, ...]`` goes through in one batch.
-
-    The inputs are repeated for each sample. Tensors, also in tuples, lists and dicts, come back unfolded.
-    """
-    if not folds:
-        return network(z, *inputs)
-    lead = z.shape[:2]
-    return unfold(network(z.flatten(0, 1), *(repeated(value, lead[0]).flatten(0, 1) for value in inputs)), lead)
-
-
-def repeated(target: Tensor, num_samples: int | None) -> Tensor:
-    """The target seen by each sample: a view."""
-    return target if num_samples is None else target.expand(num_samples, *target.shape)
 
 
 def chunks(num_samples: int, chunk_size: int) -> Iterator[int]:

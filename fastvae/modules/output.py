@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from fastvae._describe import describe
+
 
 class VAEOutput(NamedTuple):
     """One forward pass of `VAE`, `BetaVAE` or `CVAE`.
@@ -16,7 +18,10 @@ class VAEOutput(NamedTuple):
         kl: the KL of each sample in nats, before beta, free bits and capacity, detached.
         z: the latent, ``[batch, ...]`` or ``[num_samples, batch, ...]``.
         mu, scale: the posterior's mean and raw scale.
-        prediction: the decoder's output (logits for ``"bernoulli"``), with the leading dimensions of `z`.
+        prediction: the decoder's output (logits for ``"bernoulli"``), with the leading dimensions of `z`. Of several
+            tensors, parameters and those whose first dimension is not the number of latents stay as they are.
+
+    Printed, it is the loss and the shapes of the rest.
     """
 
     loss: Tensor
@@ -26,3 +31,6 @@ class VAEOutput(NamedTuple):
     mu: Tensor
     scale: Tensor
     prediction: Any
+
+    def __repr__(self) -> str:
+        return describe(self)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Unpack
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fastvae.distributions import DiagonalGaussian
-from fastvae.modules._latent import LatentVariableModel, ModelOptions, chunks, folded, log_mean_exp, repeated, seeded
+from fastvae.losses import ELBOLoss
+from fastvae.losses._options import CustomLikelihood, Weight
+from fastvae.modules._latent import LatentVariableModel, chunks, log_mean_exp, seeded
+from fastvae.modules._networks import call, folded, repeated
 from fastvae.modules.output import VAEOutput
 
 
@@ -29,18 +33,45 @@ class VAE(LatentVariableModel):
     Training and eval mode treat the latent alike: it is the posterior's mean where ``sample=False`` says so.
     """
 
-    def __init__(self, encoder: nn.Module, decoder: nn.Module, **options: Unpack[ModelOptions]) -> None:
-        super().__init__(**options)
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        *,
+        likelihood: str | CustomLikelihood | None = None,
+        beta: Weight = 1.0,
+        free_bits: float = 0.0,
+        free_bits_per: str = "sample",
+        capacity: Weight | None = None,
+        capacity_per: str | None = None,
+        kl_estimator: str | None = None,
+        preset: str | None = None,
+        parameterization: str | None = None,
+        clamp: tuple[float, float] | None = None,
+        min_std: float | None = None,
+        min_var: float | None = None,
+        packed_dim: int | None = None,
+        interleaved: bool | None = None,
+        latent_shape: int | Sequence[int] | None = None,
+    ) -> None:
+        super().__init__(
+            ELBOLoss(
+                likelihood, beta=beta, free_bits=free_bits, free_bits_per=free_bits_per, capacity=capacity,
+                capacity_per=capacity_per, kl_estimator=kl_estimator, preset=preset,
+            ),
+            parameterization=parameterization, clamp=clamp, min_std=min_std, min_var=min_var, packed_dim=packed_dim,
+            interleaved=interleaved, latent_shape=latent_shape,
+        )  # fmt: skip
         self.encoder = encoder
         self.decoder = decoder
 
     def encode(self, x: Tensor) -> DiagonalGaussian:
         """q(z | x)."""
-        return self._gaussian("encoder", self.encoder(x))
+        return self._gaussian("encoder", self.encoder, x=x)
 
     def decode(self, z: Tensor, *, mean: bool = False) -> Any:
         """The decoder's own output, logits for ``"bernoulli"``; or with `mean` the mean of p(x|z), their sigmoid."""
-        output = self.decoder(z)
+        output = call("decoder", self.decoder, z=z)
         return self.elbo.mean(output) if mean else output
 
     def forward(
@@ -65,10 +96,12 @@ class VAE(LatentVariableModel):
             weight: of the elements of the reconstruction, broadcastable to the prediction; a mask is one of 0 and 1.
         """
         posterior = self.encode(x)
+        reconstructs = self.elbo.reconstruction is not None
+        if reconstructs:
+            self._check_batch(posterior, *(("x", x) if target is None else ("target", target)))
         noise = {"num_samples": num_samples, "eps": eps, "seed": seed, "generator": generator}
         z, kl = self._latent(posterior, None, sample, noise)
-        prediction = folded(self.decoder, z, folds=num_samples is not None)
-        reconstructs = self.elbo.reconstruction is not None
+        prediction = folded(self.decode, z, folds=num_samples is not None)
         loss = self.elbo.combine(
             prediction if reconstructs else None,
             repeated(x if target is None else target, num_samples) if reconstructs else None,
@@ -112,7 +145,7 @@ class VAE(LatentVariableModel):
 
     def _log_weights(self, posterior: DiagonalGaussian, target: Tensor, num_samples: int, **noise: Any) -> Tensor:
         z = posterior.rsample(num_samples, **noise)
-        prediction = folded(self.decoder, z, folds=True)
+        prediction = folded(self.decode, z, folds=True)
         return self.elbo.log_prob(prediction, repeated(target, num_samples), batch_dims=2) - posterior.log_ratio(z)
 
     @torch.no_grad()
@@ -154,6 +187,30 @@ class BetaVAE(VAE):
     Arguments and methods are those of `VAE`.
     """
 
-    def __init__(self, encoder: nn.Module, decoder: nn.Module, **options: Unpack[ModelOptions]) -> None:
-        options.setdefault("beta", 4.0)
-        super().__init__(encoder, decoder, **options)
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        *,
+        likelihood: str | CustomLikelihood | None = None,
+        beta: Weight = 4.0,
+        free_bits: float = 0.0,
+        free_bits_per: str = "sample",
+        capacity: Weight | None = None,
+        capacity_per: str | None = None,
+        kl_estimator: str | None = None,
+        preset: str | None = None,
+        parameterization: str | None = None,
+        clamp: tuple[float, float] | None = None,
+        min_std: float | None = None,
+        min_var: float | None = None,
+        packed_dim: int | None = None,
+        interleaved: bool | None = None,
+        latent_shape: int | Sequence[int] | None = None,
+    ) -> None:
+        super().__init__(
+            encoder, decoder, likelihood=likelihood, beta=beta, free_bits=free_bits, free_bits_per=free_bits_per,
+            capacity=capacity, capacity_per=capacity_per, kl_estimator=kl_estimator, preset=preset,
+            parameterization=parameterization, clamp=clamp, min_std=min_std, min_var=min_var, packed_dim=packed_dim,
+            interleaved=interleaved, latent_shape=latent_shape,
+        )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from fastvae._layout import flattened_like
 from fastvae._likelihoods import LIKELIHOODS
 from fastvae.presets import Preset, check_four_arguments
 from fastvae.reference import reconstruction
@@ -27,7 +28,7 @@ def vae_loss(
     loss = beta * rule.kl_weight * _kl(rule, elements)
     if recon_x is None or x is None:
         return loss
-    return _reconstruction(rule, recon_x, x) + loss
+    return _reconstruction(rule, recon_x, flattened_like(x, recon_x)) + loss
 
 
 def _kl(rule: Preset, elements: Tensor) -> Tensor:

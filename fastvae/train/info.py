@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
+from fastvae._extension import _C
 from fastvae.train.run_folder import versions
 
 
@@ -25,10 +25,6 @@ def lines() -> list[str]:
 
 
 def _kernels() -> str:
-    if importlib.util.find_spec("fastvae._C") is None:
-        return "not built: pip install fastvae builds them"
-    from fastvae import _C
-
     cap = os.environ.get("FASTVAE_CPU_CAPABILITY")
     return f"{_C.capability()}{f' (FASTVAE_CPU_CAPABILITY={cap})' if cap else ''}"
 

@@ -1,0 +1,15 @@
+"""The compiled extension, or what to do where Python found none."""
+
+import importlib.util
+from pathlib import Path
+
+# In the root of a checkout Python finds this folder of sources before an installed copy.
+if importlib.util.find_spec("fastvae._C") is None:
+    raise ImportError(
+        f"fastvae: got its sources in {Path(__file__).parent}, which have no compiled extension and hide an installed "
+        "copy; takes another working directory, or an editable install of the checkout: pip install -e ."
+    )
+
+from fastvae import _C
+
+__all__ = ["_C"]
