@@ -117,11 +117,15 @@ class DiagonalGaussian:
     def logvar(self) -> Tensor:
         """log sigma^2, read off the raw scale where the parameterization gives it without a logarithm."""
         form = self._form
-        factor = {"logvar": 1, "log_std": 2}.get(form.parameterization)
+        factor = {"logvar": 1, "log_std": 2, "softplus": 2}.get(form.parameterization)
         if factor is None or form.min_std or form.min_var:
             return 2 * torch.log(self.std)
         raw = self.scale.clamp(form.low, form.high) if form.clamped else self.scale
-        return factor * raw
+        if form.parameterization != "softplus":
+            return factor * raw
+        # There sigma is e^raw to the last place, and vanishes before its logarithm says anything unusual.
+        exponential = raw < -40
+        return factor * torch.where(exponential, raw, torch.log(torch.where(exponential, 1, self.std)))
 
     def rsample(
         self,

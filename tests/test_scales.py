@@ -129,6 +129,16 @@ def test_the_kl_of_a_small_softplus(name: str, raw: float) -> None:
     assert gradient.tolist() == [-1] * 3
 
 
+@pytest.mark.parametrize("raw", [-200.0, -100.0, -45.0, -20.0, 0.5])
+def test_the_log_variance_of_a_softplus(raw: float) -> None:
+    scale = leaf(raw, torch.float32)
+    logvar = fastvae.DiagonalGaussian(torch.zeros(3), scale, parameterization="softplus").logvar
+    (gradient,) = torch.autograd.grad(logvar.sum(), scale)
+    assert logvar.tolist() == pytest.approx([2 * log_sigma("softplus", raw)] * 3, rel=1e-6)
+    sigma = math.exp(log_sigma("softplus", raw))
+    assert gradient.tolist() == pytest.approx([2 * (-math.expm1(-sigma)) / sigma if raw > -40 else 2] * 3, rel=1e-6)
+
+
 @pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)
 @pytest.mark.parametrize("name", BACKENDS)
 def test_a_floor_of_the_variance_under_a_large_sigma(name: str, parameterization: str) -> None:

@@ -82,7 +82,11 @@ def test_probabilities(dtype):
 @pytest.mark.parametrize("probability", [-0.1, 1.1, NAN, INF, -INF])
 @pytest.mark.parametrize("target", [0.0, 0.3, 1.0])
 def test_what_is_no_probability_gives_nan(probability, target):
-    assert F.binary_cross_entropy(torch.tensor([probability]), torch.tensor([target])).isnan()
+    x, t = torch.tensor([probability], requires_grad=True), torch.tensor([target])
+    for reduction in ("none", "sum"):  # the gradient by the backward pass, and by the forward
+        loss = F.binary_cross_entropy(x, t, reduction=reduction)
+        assert loss.isnan().all()
+        assert torch.autograd.grad(loss.sum(), x)[0].isnan()
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

@@ -7,6 +7,7 @@ namespace {
 // grad *= upstream, without touching memory where upstream is 1.
 template <class T>
 void scale_gradient(const ScaleGradient& a) {
+  if (a.space.count == 0) return;
   T upstream_buffer[1];
   const T upstream = *load(a.upstream, a.space, Range(a.space, 0, 1), upstream_buffer);
   if (upstream == T(1)) return;

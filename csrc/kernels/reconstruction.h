@@ -35,13 +35,16 @@ struct Plain {
 };
 
 // -(t log p + (1 - t) log(1 - p)), each logarithm at least -100 and the denominator of the input's gradient at least
-// 1e-12, but the target's gradient unbounded: as torch.
+// 1e-12, but the target's gradient unbounded: as torch. What is no probability has neither loss nor gradient: NaN.
 struct BinaryCrossEntropy : Plain {
   template <class T>
   static FASTVAE_INLINE Point<T> at(T p, T t, T, T) {
     const T log_p = log(p), log_q = log1p_negative(-p);
     const T spread = (T(1) - p) * p, denominator = spread < T(1e-12) ? T(1e-12) : spread;
-    return {(t - T(1)) * bounded(log_q) - t * bounded(log_p), (p - t) / denominator, log_q - log_p, T(0)};
+    const T slope = (p - t) / denominator;
+    const bool outside = (p < T(0)) | (p > T(1));
+    return {(t - T(1)) * bounded(log_q) - t * bounded(log_p), outside ? T(__builtin_nan("")) : slope, log_q - log_p,
+            T(0)};
   }
   template <class T>
   static FASTVAE_INLINE T bounded(T logarithm) {
