@@ -98,10 +98,13 @@ def reconstruction_with_samples(
     """The loss and, at no cost, its per-sample sums without gradient; absent where the loss is they."""
     _checks.fused_device("input", input)
     of_input, of_log_scale = input.requires_grad, log_scale is not None and log_scale.requires_grad
+    transformed = _transformed()
     scalar = reduction not in ("none", "sample")
     if inplace:
         _checks.overwritable("input", input, reduction, scalar, not (target.requires_grad or of_log_scale))
-    early = scalar and torch.is_grad_enabled() and not target.requires_grad and not _transformed()
+        if not transformed:
+            _checks.written_in_place("input", input, target=target, weight=weight)
+    early = scalar and torch.is_grad_enabled() and not target.requires_grad and not transformed
     overwrite = inplace and early and of_input
     # A float16 gradient written before a loss scale reaches it has lost its small values.
     if input.dtype == torch.float16 or (log_scale is not None and log_scale.dtype == torch.float16):
