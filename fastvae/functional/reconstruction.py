@@ -90,7 +90,7 @@ def l1_loss(
     inplace: bool = False,
     batch_dims: int = 1,
 ) -> Tensor:
-    """Absolute error; torch's values and gradients (0 at a tie).
+    """Absolute error; torch's values and gradients (0 at a tie), except that the gradient at NaN is NaN, not 0.
 
     Equivalent to ``torch.nn.functional.l1_loss(input, target)``, without its silent broadcasting. Arguments and
     result as in `binary_cross_entropy_with_logits`.
