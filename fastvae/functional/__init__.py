@@ -10,6 +10,7 @@ Conventions shared by every function:
   dimensions index samples: 2 for ``[num_samples, batch, ...]``.
 - CPU tensors run C++, CUDA and ROCm tensors run Triton, any other device raises; `fastvae.use_backend` chooses
   the plain PyTorch mathematics of `fastvae.reference` instead. A second derivative needs it too.
+- Under `torch.func.vmap` all rows are one call. Noise follows vmap's `randomness`, as that of torch's own functions.
 - Bad arguments raise ``ValueError`` or ``TypeError`` naming the argument, what it got and what it takes.
 """
 

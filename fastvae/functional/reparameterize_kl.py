@@ -43,7 +43,8 @@ def reparameterize(
             gradient at NaN is NaN, not 0.
         min_std: added to sigma. min_var: added to sigma^2. At most one of the two.
         eps: your own noise, in the shape of the result, a constant.
-        seed: an int or a one-element int64 tensor on the device of `mu`: the same eps bit for bit on every device.
+        seed: an int or a one-element int64 tensor on the device of `mu`: the same eps bit for bit on every device, and
+            in every row under `torch.func.vmap`, unless the seeds are batched too.
         generator: a `torch.Generator` to draw the seed from. Without eps, seed and generator, torch's default one.
         num_samples: K samples of each posterior.
 
