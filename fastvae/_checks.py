@@ -132,11 +132,11 @@ def num_samples(value: int | None) -> None:
 
 
 def fused_device(name: str, value: Tensor) -> None:
-    """The fused kernels run on CPU and on CUDA or ROCm; nothing falls back silently."""
-    if not (value.is_cpu or value.is_cuda):
+    """The fused kernels run on CPU and on CUDA or ROCm, shapes alone on meta; nothing falls back silently."""
+    if not (value.is_cpu or value.is_cuda or value.is_meta):
         raise NotImplementedError(
-            f"{name}: got device {value.device}; takes cpu or cuda. Use `with fastvae.use_backend('reference'):` for "
-            "the plain PyTorch mathematics on any device"
+            f"{name}: got device {value.device}; takes cpu, cuda or meta. Use `with fastvae.use_backend('reference'):` "
+            "for the plain PyTorch mathematics on any device"
         )
 
 

@@ -52,7 +52,7 @@ def noise(
         return Noise(None, _seed_tensor(seed, mu))
     if not isinstance(generator, torch.Generator):
         raise TypeError(f"generator: got {type(generator).__name__}; takes None or a torch.Generator")
-    if generator.device.type != mu.device.type:
+    if generator.device.type != mu.device.type and not mu.is_meta:
         raise ValueError(
             f"generator: got device {generator.device}; takes a generator on the device of mu, {mu.device}"
         )

@@ -117,4 +117,6 @@ _draw: Final[Callable[[Tensor, int], Tensor]] = _Normal.apply
 
 def normal_like(seed: Tensor, shape: torch.Size, like: Tensor, dtype: torch.dtype) -> Tensor:
     """The same stream as a tensor of `shape` on the device of `like`."""
+    if like.is_meta:
+        return torch.empty(shape, dtype=dtype, device=like.device)
     return _draw(seed, shape.numel()).reshape(shape).to(device=like.device, dtype=dtype)
