@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.compiler import is_dynamo_compiling
 
+from fastvae import _memory
 from fastvae._extension import _C
 from fastvae._options import REDUCTIONS
 
@@ -132,11 +133,11 @@ def num_samples(value: int | None) -> None:
 
 
 def fused_device(name: str, value: Tensor) -> None:
-    """The fused kernels run on CPU and on CUDA or ROCm; nothing falls back silently."""
-    if not (value.is_cpu or value.is_cuda):
+    """The fused kernels run on CPU and on CUDA or ROCm, shapes alone on meta; nothing falls back silently."""
+    if not (value.is_cpu or value.is_cuda or value.is_meta):
         raise NotImplementedError(
-            f"{name}: got device {value.device}; takes cpu or cuda. Use `with fastvae.use_backend('reference'):` for "
-            "the plain PyTorch mathematics on any device"
+            f"{name}: got device {value.device}; takes cpu, cuda or meta. Use `with fastvae.use_backend('reference'):` "
+            "for the plain PyTorch mathematics on any device"
         )
 
 
@@ -201,5 +202,21 @@ def overwritable(name: str, value: Tensor, reduction_name: str, scalar: bool, al
         raise ValueError(f"inplace: got True with another tensor that requires grad; takes {name} as the only one")
     if value.is_leaf and value.requires_grad and torch.is_grad_enabled():
         raise ValueError(f"inplace: got True with a leaf {name} that requires grad; takes the output of another op")
-    if any(size > 1 and stride == 0 for size, stride in zip(value.shape, value.stride(), strict=True)):
-        raise ValueError(f"inplace: got True with an expanded {name}, whose elements share memory; takes a dense one")
+
+
+def written_in_place(name: str, value: Tensor, **operands: Tensor | None) -> None:
+    """`value` is plain memory that no operand shares, but for a target that is the very same view.
+
+    A kernel reads an element of the input and of the target before it writes there, but may read its weight after.
+    """
+    if value.is_neg():
+        raise ValueError(f"inplace: got True with a negated view as {name}; takes {name}.resolve_neg()")
+    if _memory.shares_elements(value):
+        raise ValueError(f"inplace: got True with an {name} whose elements share memory; takes a dense one")
+    for other, operand in operands.items():
+        if operand is None or not _memory.overlap(value, operand):
+            continue
+        if other != "target" or not _memory.same_view(value, operand):
+            raise ValueError(
+                f"inplace: got True with a {other} in the memory of {name}; takes one of its own (clone it)"
+            )

@@ -34,7 +34,7 @@ def noise(
     """
     _checks.num_samples(num_samples)
     if eps is None and seed is None and generator is None:
-        return Noise(None, _ops.seed(mu) if mu.is_cpu or mu.is_cuda else _ops.draw_seed(mu))
+        return Noise(None, _drawn(mu))
     given = [name for name, value in (("eps", eps), ("seed", seed), ("generator", generator)) if value is not None]
     if len(given) > 1:
         raise ValueError(
@@ -52,11 +52,17 @@ def noise(
         return Noise(None, _seed_tensor(seed, mu))
     if not isinstance(generator, torch.Generator):
         raise TypeError(f"generator: got {type(generator).__name__}; takes None or a torch.Generator")
-    if generator.device.type != mu.device.type:
+    if generator.device.type != mu.device.type and not mu.is_meta:
         raise ValueError(
             f"generator: got device {generator.device}; takes a generator on the device of mu, {mu.device}"
         )
     return Noise(None, _ops.draw_seed(mu, generator))
+
+
+def _drawn(mu: Tensor) -> Tensor:
+    """A seed of torch's default generator. Under functorch torch draws it, and heeds the randomness asked of vmap."""
+    transformed = torch._C._are_functorch_transforms_active()
+    return _ops.draw_seed(mu) if transformed or not (mu.is_cpu or mu.is_cuda) else _ops.seed(mu)
 
 
 def _seed_tensor(seed: int | Tensor, mu: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.compiler import is_dynamo_compiling
 
-from fastvae import _backend, _outputs
+from fastvae import _backend, _outputs, _vmap
 from fastvae._extension import _C
 from fastvae._layout import unpack
 from fastvae._options import Posterior
@@ -52,6 +52,7 @@ def _define(
     masked: bool = False,
     implementation: Callable[..., Any] | None = None,
     tags: Sequence[torch.Tag] = (),
+    vmap: Callable[..., Any] | None = None,
 ) -> Callable[..., Any]:
     """Register op `name`.
 
@@ -59,6 +60,7 @@ def _define(
         like: the number of a tensor argument, which shares its device and dtype with outputs nobody asked for.
         masked: the last argument says which outputs are wanted.
         implementation: serves every device where it is given.
+        vmap: its rule of `_vmap`; none for an op that no transform meets.
 
     Returns:
         A function that calls it. An output nobody asked for is None, or may be empty where the op is not masked. In
@@ -91,6 +93,12 @@ def _define(
     _library.impl(name, dispatched(by_device["cuda"]), "CUDA")
     torch.library.register_fake(f"fastvae::{name}", dispatched(fake), lib=_library)
     overload = getattr(torch.ops.fastvae, name).default
+    if vmap is not None:
+
+        def rule(info: Any, dims: tuple[Any, ...], *args: Any) -> Any:
+            return vmap(overload, info.batch_size, dims, *args)
+
+        torch.library.register_vmap(f"fastvae::{name}", rule, lib=_library)
 
     def call(*args: Any) -> Any:
         device = None if is_dynamo_compiling() else _C.plain_device(args)
@@ -121,6 +129,7 @@ reparameterize_kl = _define(
     f"Tensor mu, Tensor scale, {_POSTERIOR}",
     "(Tensor z, Tensor kl)",
     lambda mu, scale, *options: _outputs.reparameterize_kl(mu, Posterior(*options)),
+    vmap=_vmap.reparameterize_kl,
 )
 reparameterize_kl_backward = _define(
     "reparameterize_kl_backward",
@@ -129,6 +138,7 @@ reparameterize_kl_backward = _define(
     lambda grad_z, grad_kl, *args: _outputs.gradients(args[-1], *args[:4]),
     like=2,
     masked=True,
+    vmap=_vmap.reparameterize_kl_backward,
 )
 reparameterize_kl_packed = _define(
     "reparameterize_kl_packed",
@@ -137,6 +147,7 @@ reparameterize_kl_packed = _define(
     lambda moments, dim, interleaved, *options: _outputs.reparameterize_kl(
         unpack(moments, dim, interleaved)[0], Posterior(*options)
     ),
+    vmap=_vmap.reparameterize_kl_packed,
 )
 reparameterize_kl_packed_backward = _define(
     "reparameterize_kl_packed_backward",
@@ -145,6 +156,7 @@ reparameterize_kl_packed_backward = _define(
     lambda grad_z, grad_kl, moments, dim, interleaved, *args: _outputs.gradients(args[-1], moments, *args[:2]),
     like=2,
     masked=True,
+    vmap=_vmap.reparameterize_kl_packed_backward,
 )
 
 reconstruction = _define(
@@ -153,6 +165,7 @@ reconstruction = _define(
     "(Tensor loss, Tensor per_sample, Tensor grad, Tensor grad_log_scale)",
     lambda name, input, target, weight, log_scale, full, *options: _outputs.reconstruction(input, log_scale, *options),
     like=1,
+    vmap=_vmap.reconstruction,
 )
 reconstruction_inplace = _define(
     "reconstruction_inplace",
@@ -172,6 +185,7 @@ reconstruction_backward = _define(
     ),
     like=1,
     masked=True,
+    vmap=_vmap.reconstruction_backward,
 )
 scale_gradient = _define("scale_gradient", "Tensor(a!) grad, Tensor upstream", "()", lambda grad, upstream: None)
 
@@ -182,6 +196,7 @@ log_normal = _define(
     lambda z, mu, scale, parameterization, low, high, min_std, min_var, reduction, batch_dims: _outputs.loss(
         z, reduction, batch_dims
     ),
+    vmap=_vmap.log_normal,
 )
 log_normal_backward = _define(
     "log_normal_backward",
@@ -189,14 +204,20 @@ log_normal_backward = _define(
     "(Tensor z, Tensor mu, Tensor scale)",
     lambda grad_log_prob, z, mu, scale, *args: _outputs.gradients(args[-1], z, mu, scale),
     masked=True,
+    vmap=_vmap.log_normal_backward,
 )
 
 importance_weighted_bound = _define(
-    "importance_weighted_bound", "Tensor log_w, int dim", "Tensor", _outputs.importance_weighted_bound
+    "importance_weighted_bound",
+    "Tensor log_w, int dim",
+    "Tensor",
+    _outputs.importance_weighted_bound,
+    vmap=_vmap.importance_weighted_bound,
 )
 importance_weighted_bound_backward = _define(
     "importance_weighted_bound_backward",
     "Tensor grad_bound, Tensor log_w, Tensor bound, int dim",
     "Tensor",
     lambda grad_bound, log_w, bound, dim: torch.empty_like(log_w),
+    vmap=_vmap.importance_weighted_bound_backward,
 )

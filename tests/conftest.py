@@ -10,6 +10,7 @@ import pytest
 os.environ.setdefault("TRITON_INTERPRET", "1")
 
 from compiling import Compiling
+from skipped import pytest_terminal_summary as pytest_terminal_summary
 
 _COMPILING: Final = Compiling()
 

@@ -214,7 +214,6 @@ def test_func_grad(name):
 
 
 @pytest.mark.parametrize("name", ["gaussian_kl", "log_normal", *LOSSES])
-@pytest.mark.filterwarnings("ignore:There is a performance drop")
 def test_per_sample_gradients(name):
     """vmap(grad): the gradient of each sample's own loss."""
     op = OPS[name]

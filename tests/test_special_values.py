@@ -231,6 +231,10 @@ def test_a_clamp_may_lie_anywhere(clamp, rate):
 
 
 def test_clamped_scales_pass_nan():
+    """In the gradient too, where torch.clamp's is 0."""
+    raw = torch.tensor([NAN, 9.0], requires_grad=True)
+    F.gaussian_kl(torch.zeros(2), raw, clamp=(-1.0, 1.0)).backward()
+    assert raw.grad.isnan().tolist() == [True, False]
     z, kl = F.reparameterize_kl(torch.zeros(2), torch.tensor([NAN, 9.0]), clamp=(-1.0, 1.0), seed=1, reduction="none")
     assert z.isnan().tolist() == kl.isnan().tolist() == [True, False]
 

@@ -68,8 +68,9 @@ HOT = [
 
 @pytest.fixture(scope="session")
 def listings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Function]]:
-    assert request.config.cache is not None
-    return units(tmp_path_factory.mktemp("build"), request.config.cache.mkdir("assembly"))
+    cache = getattr(request.config, "cache", None)  # kept from run to run, but with -p no:cacheprovider
+    kept = cache.mkdir("assembly") if cache else tmp_path_factory.mktemp("assembly")
+    return units(tmp_path_factory.mktemp("build"), kept)
 
 
 def matching(functions: list[Function], pattern: str) -> list[Function]:

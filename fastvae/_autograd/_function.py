@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
+from torch.autograd import Function, forward_ad
 from torch.compiler import is_dynamo_compiling
 
 # Gives the saved tensors, at most once.
 Saved = Callable[[], tuple[Tensor, ...]]
 
 
+def _refuse(name: str, derivative: str) -> NoReturn:
+    raise NotImplementedError(
+        f"{name}: got a {derivative}, which the fused kernels do not have; takes the forward pass inside `with "
+        "fastvae.use_backend('reference'):`"
+    )
+
+
 class _NoSecondDerivative(Function):
-    """The identity on a gradient; differentiating it raises."""
+    """The identity on a gradient; differentiating what it came from, in either direction, raises."""
 
     generate_vmap_rule = True
 
@@ -29,10 +36,11 @@ class _NoSecondDerivative(Function):
 
     @staticmethod
     def backward(ctx: Any, *_: Tensor) -> Any:
-        raise RuntimeError(
-            f"{ctx.name}: the fused kernels have no second derivative; to differentiate twice, run the forward pass "
-            "inside `with fastvae.use_backend('reference'):`"
-        )
+        _refuse(ctx.name, "second derivative")
+
+    @staticmethod
+    def jvp(ctx: Any, *_: Tensor | None) -> Any:
+        _refuse(ctx.name, "second derivative")
 
 
 def differentiable(
@@ -50,28 +58,32 @@ def differentiable(
         backward: ``backward(ctx, saved, *grad_outputs) -> grad_inputs``, one an argument; ``saved()``, called at most
             once, gives the saved tensors.
 
-    Two autograd.Functions come of it: the fast one, and the one functorch transforms need (`setup_context` style,
-    10 us slower). Differentiating the gradient raises, naming the reference backend.
+    Three autograd.Functions come of it: the fast one, the one functorch transforms need (`setup_context` style, 10 us
+    slower), and the one Dynamo traces, which knows no `jvp`. Differentiating forward, or the gradient, raises, naming
+    the reference backend.
     """
 
     def backward_once(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
-        if is_dynamo_compiling() or not torch.is_grad_enabled():
+        if is_dynamo_compiling() or not (torch.is_grad_enabled() or forward_ad._current_level >= 0):
             return backward(ctx, lambda: ctx.saved_tensors, *grad_outputs)
         saved = ctx.saved_tensors  # once: checkpointing recomputes them for a single reading
         with torch.no_grad():
             gradients = backward(ctx, lambda: saved, *grad_outputs)
-        sources = [tensor for tensor in (*grad_outputs, *saved) if tensor is not None and tensor.requires_grad]
-        if not sources:
-            return gradients
+        # All of them: only torch knows which has a gradient or a tangent, and under which transform.
+        sources = [tensor for tensor in (*grad_outputs, *saved) if tensor is not None]
         once: Callable[..., Tensor] = _NoSecondDerivative.apply
         return tuple(None if gradient is None else once(name, gradient, *sources) for gradient in gradients)
+
+    def jvp(ctx: Any, *_: Tensor | None) -> Any:
+        _refuse(name, "forward-mode derivative")
 
     def forward(ctx: Any, *args: Any) -> Any:
         outputs = run(*args)
         save(ctx, args, outputs)
         return outputs
 
-    eager: Any = type(name, (Function,), {"forward": staticmethod(forward), "backward": staticmethod(backward_once)})
+    compiled: Any = type(name, (Function,), {"forward": staticmethod(forward), "backward": staticmethod(backward_once)})
+    eager: Any = type(name, (compiled,), {"jvp": staticmethod(jvp)})
     functorch: Any = type(
         name,
         (Function,),
@@ -79,6 +91,7 @@ def differentiable(
             "forward": staticmethod(run),
             "setup_context": staticmethod(save),
             "backward": staticmethod(backward_once),
+            "jvp": staticmethod(jvp),
             "generate_vmap_rule": True,
         },
     )
@@ -86,8 +99,16 @@ def differentiable(
     fast: Callable[..., Any] = super(Function, eager).apply
 
     def apply(*args: Any) -> Any:
+        transformed = torch._C._are_functorch_transforms_active()
         if is_dynamo_compiling():
-            return eager.apply(*args)
-        return (functorch.apply if torch._C._are_functorch_transforms_active() else fast)(*args)
+            if transformed:
+                # Dynamo differentiates through the forward pass there, where it finds no gradient: 0. Having raised, it
+                # leaves the transform uncompiled.
+                raise NotImplementedError(
+                    f"{name}: got torch.func inside torch.compile(fullgraph=True); takes fullgraph=False, or the "
+                    "forward pass inside `with fastvae.use_backend('reference'):`"
+                )
+            return compiled.apply(*args)
+        return (functorch.apply if transformed else fast)(*args)
 
     return apply

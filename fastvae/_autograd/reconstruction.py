@@ -46,6 +46,9 @@ def _backward(ctx: Any, saved: Saved, grad_loss: Tensor | None, *_: Tensor | Non
     if grad_loss is None:
         return (None,) * 7
     if to_input is not None or to_log_scale is not None:
+        if _batched(grad_loss):  # several products of the one gradient that was written
+            to_input, to_log_scale = (None if g is None else g * grad_loss for g in (to_input, to_log_scale))
+            return (None, to_input, None, None, to_log_scale, None, None)
         if to_input is not None:
             _ops.scale_gradient(to_input, grad_loss)
         if to_log_scale is not None:
@@ -60,6 +63,11 @@ def _backward(ctx: Any, saved: Saved, grad_loss: Tensor | None, *_: Tensor | Non
     gradients = _ops.reconstruction_backward(ctx.name, grad_loss, *saved(), *ctx.options, wanted)
     grad_input, grad_target, grad_log_scale = gradients
     return (None, grad_input, grad_target, None, grad_log_scale, None, None)
+
+
+def _batched(upstream: Tensor) -> bool:
+    """Is it a batch of upstream gradients: vmap's, or that of torch.autograd.grad(is_grads_batched=True)?"""
+    return torch._C._are_functorch_transforms_active() or torch._C._functorch.is_legacy_batchedtensor(upstream)
 
 
 _apply = differentiable("reconstruction", _run, _save, _backward)
@@ -98,10 +106,13 @@ def reconstruction_with_samples(
     """The loss and, at no cost, its per-sample sums without gradient; absent where the loss is they."""
     _checks.fused_device("input", input)
     of_input, of_log_scale = input.requires_grad, log_scale is not None and log_scale.requires_grad
+    transformed = _transformed()
     scalar = reduction not in ("none", "sample")
     if inplace:
         _checks.overwritable("input", input, reduction, scalar, not (target.requires_grad or of_log_scale))
-    early = scalar and torch.is_grad_enabled() and not target.requires_grad and not _transformed()
+        if not transformed:
+            _checks.written_in_place("input", input, target=target, weight=weight)
+    early = scalar and torch.is_grad_enabled() and not target.requires_grad and not transformed
     overwrite = inplace and early and of_input
     # A float16 gradient written before a loss scale reaches it has lost its small values.
     if input.dtype == torch.float16 or (log_scale is not None and log_scale.dtype == torch.float16):

@@ -30,7 +30,8 @@ def binary_cross_entropy_with_logits(
         weight: floating point or bool, of a shape that broadcasts to that of `input`; a mask is a weight of 0 and 1.
             A constant: no gradient flows to it.
         inplace: write the gradient over `input`'s storage. Only where nothing else needs the values of `input`:
-            its version counter is bumped, so that autograd raises otherwise. Needs a scalar reduction. A permission:
+            its version counter is bumped, so that autograd raises otherwise. Needs a scalar reduction, and memory
+            that neither `weight` nor `target` shares, but for a target that is the very same view. A permission:
             under `torch.compile` and functorch it is not used. In float16 small gradients are lost before a loss
             scale reaches them.
         reduction, batch_dims: see `fastvae.functional`.
@@ -89,7 +90,7 @@ def l1_loss(
     inplace: bool = False,
     batch_dims: int = 1,
 ) -> Tensor:
-    """Absolute error; torch's values and gradients (0 at a tie).
+    """Absolute error; torch's values and gradients (0 at a tie), except that the gradient at NaN is NaN, not 0.
 
     Equivalent to ``torch.nn.functional.l1_loss(input, target)``, without its silent broadcasting. Arguments and
     result as in `binary_cross_entropy_with_logits`.

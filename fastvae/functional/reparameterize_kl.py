@@ -39,10 +39,12 @@ def reparameterize(
         scale: raw scales, the shape and dtype of `mu`; what they mean is said by `parameterization`.
         parameterization: ``"logvar"``, ``"log_std"``, ``"std"`` (any sign), ``"softplus"`` (sigma = softplus(scale))
             or ``"variance"``.
-        clamp: ``(low, high)`` applied to the raw scale as `torch.clamp` does, gradients included.
+        clamp: ``(low, high)`` applied to the raw scale as `torch.clamp` does, gradients included, except that the
+            gradient at NaN is NaN, not 0.
         min_std: added to sigma. min_var: added to sigma^2. At most one of the two.
         eps: your own noise, in the shape of the result, a constant.
-        seed: an int or a one-element int64 tensor on the device of `mu`: the same eps bit for bit on every device.
+        seed: an int or a one-element int64 tensor on the device of `mu`: the same eps bit for bit on every device, and
+            in every row under `torch.func.vmap`, unless the seeds are batched too.
         generator: a `torch.Generator` to draw the seed from. Without eps, seed and generator, torch's default one.
         num_samples: K samples of each posterior.
 

@@ -7,12 +7,14 @@ Philox: Salmon et al. 2011. Polynomials: Cephes, single precision.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.autograd import Function
 
 Words = npt.NDArray[np.uint32]
 Floats = npt.NDArray[np.float32]
@@ -94,7 +96,27 @@ def normal(seed: int, count: int, start: int = 0) -> Floats:
     return elements
 
 
+class _Normal(Function):
+    """The stream of a seed, read on the host; under vmap that of each seed, in its row."""
+
+    @staticmethod
+    def forward(seed: Tensor, count: int) -> Tensor:
+        return torch.from_numpy(normal(int(seed.item()), count))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, int], output: Tensor) -> None:
+        ctx.mark_non_differentiable(output)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int, None], seed: Tensor, count: int) -> tuple[Tensor, int]:
+        return torch.stack([_draw(each, count) for each in seed.unbind(in_dims[0])]), 0
+
+
+_draw: Final[Callable[[Tensor, int], Tensor]] = _Normal.apply
+
+
 def normal_like(seed: Tensor, shape: torch.Size, like: Tensor, dtype: torch.dtype) -> Tensor:
-    """The same stream as a tensor of `shape` on the device of `like`. Reads the seed on the host."""
-    eps = normal(int(seed.item()), shape.numel())
-    return torch.from_numpy(eps).reshape(shape).to(device=like.device, dtype=dtype)
+    """The same stream as a tensor of `shape` on the device of `like`."""
+    if like.is_meta:
+        return torch.empty(shape, dtype=dtype, device=like.device)
+    return _draw(seed, shape.numel()).reshape(shape).to(device=like.device, dtype=dtype)
