@@ -161,8 +161,9 @@ def measure(points: int = POINTS) -> Errors:
 
 def backend(implementation: str) -> AbstractContextManager[None]:
     """The backend of an implementation."""
-    name = {"reference": "reference", "interpreter": "triton"}.get(implementation)
-    return nullcontext() if name is None else fastvae.use_backend(name)
+    if implementation == "reference":
+        return fastvae.use_backend("reference")
+    return fastvae.use_backend("triton") if implementation == "interpreter" else nullcontext()
 
 
 def measured(implementation: str, points: int = POINTS) -> Errors:

@@ -52,7 +52,9 @@ def test_no_implementation_loses_more_than_the_reference(parameterization: str, 
 
 
 def backend(name: str):
-    return {"triton": interpreted(), "reference": fastvae.use_backend("reference")}.get(name, fastvae.use_backend("auto"))
+    return {"triton": interpreted(), "reference": fastvae.use_backend("reference")}.get(
+        name, fastvae.use_backend("auto")
+    )
 
 
 SMALL = {"logvar": -100.0, "log_std": -50.0, "std": 2e-22, "softplus": -50.0, "variance": 4e-38}
@@ -161,7 +163,11 @@ def test_a_floor_of_the_variance_under_a_large_sigma(name: str, parameterization
 def test_a_prior_far_away() -> None:
     """The quotient of the two sigmas vanishes in float32; its logarithm is -176."""
     zero = torch.zeros(1)
-    for parameterization, least, most in (("std", 1.2e-38, 3e38), ("variance", 1.2e-38, 3e38), ("softplus", -87.0, 3e38)):
+    for parameterization, least, most in (
+        ("std", 1.2e-38, 3e38),
+        ("variance", 1.2e-38, 3e38),
+        ("softplus", -87.0, 3e38),
+    ):
         gap = log_sigma(parameterization, most) - log_sigma(parameterization, least)
         for name in BACKENDS:
             with backend(name):
@@ -220,7 +226,8 @@ def test_float64_at_both_ends() -> None:
 def test_the_reference_differentiates_twice_at_every_scale() -> None:
     for parameterization, raw in [*SMALL.items(), *LARGE.items()]:
         scale = leaf(raw, torch.float64)
-        density = reference.log_normal(torch.zeros(3).double(), leaf(0.0, torch.float64), scale, parameterization=parameterization)
+        zero = torch.zeros(3, dtype=torch.float64)
+        density = reference.log_normal(zero, zero, scale, parameterization=parameterization)
         (first,) = torch.autograd.grad(density.sum(), scale, create_graph=True)
         (second,) = torch.autograd.grad(first.sum(), scale, allow_unused=True) if first.requires_grad else (None,)
         assert first.isfinite().all()
