@@ -81,7 +81,7 @@ def sigma_of(parameterization: str, raw: Tensor) -> Tensor:
 
 
 def operands(parameterization: str, points: int) -> dict[str, Tensor]:
-    """mu some sigmas of a prior away from 0, raw scales at every size, and a prior's within a factor of 1000 of them."""
+    """Raw scales at every size, a prior's within a factor of 1000 of them, and mu some of its sigmas away from 0."""
     generator = torch.Generator().manual_seed(0)
     sigma = sigmas(parameterization, points)
     factor = 10 ** (6 * torch.rand(points, generator=generator, dtype=torch.float64) - 3)

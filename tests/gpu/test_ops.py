@@ -20,7 +20,8 @@ from triton_support import LAYOUTS, check, laid_out
 
 import fastvae
 import fastvae.functional as F
-from fastvae._options import REDUCTIONS
+from bench import accuracy
+from fastvae._options import PARAMETERIZATIONS, REDUCTIONS
 
 from .conftest import DRY_RUN, thinned
 
@@ -187,6 +188,20 @@ def test_special_scales_are_those_of_the_reference(device: str) -> None:
         expected = evaluate(call, operands, ("mu", "scale"))
     for key, value in expected.items():
         torch.testing.assert_close(found[key], value, rtol=1e-6, atol=2e-38, equal_nan=True)
+
+
+@pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)
+def test_every_scale(device: str, parameterization: str) -> None:
+    """From the smallest normal sigma to the largest; twice torch's error and a unit, as everywhere among so many."""
+    tensors = accuracy.operands(parameterization, 512)
+    exact = accuracy.sums(parameterization, tensors)
+    with fastvae.use_backend("reference"):
+        own = {name: accuracy.worst(value, exact[name]) for name, value in accuracy.results(parameterization, tensors)}
+    moved = {name: value.to(device) for name, value in tensors.items()}
+    found = {
+        name: accuracy.worst(value.cpu(), exact[name]) for name, value in accuracy.results(parameterization, moved)
+    }
+    assert {name: error for name, error in found.items() if not error <= 2 * own[name] + 1} == {}
 
 
 @pytest.mark.parametrize("offset", [1e-4, 1e-2])
