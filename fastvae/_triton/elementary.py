@@ -123,6 +123,22 @@ def times_exp(value, x):
 
 
 @triton.jit
+def square_times_exp(value, x):
+    """value^2 e^x, also where neither factor is in the range of the dtype; rounded less than `times_exp` squared."""
+    if x.dtype == tl.float64:
+        root = times_exp(value, 0.5 * x)
+        return root * root
+    else:
+        y, k = _split_exp(tl.where(x > 176.0, 176.0, tl.where(x < -178.0, -178.0, x)))
+        # Half of the least powers is beyond those that float32 has in full.
+        far = k < -250
+        value = tl.where(far, 0.25 * value, value)
+        k = tl.where(far, k + 4, k)
+        half = k >> 1
+        return ((value * _power_of_two(half)) * (value * _power_of_two(k - half))) * y
+
+
+@triton.jit
 def exp_remainder(x):
     """e^x - 1 - x for |x| <= 1/2, by its series: the relative error stays that of one rounding."""
     terms: tl.constexpr = 15 if x.dtype == tl.float64 else 9

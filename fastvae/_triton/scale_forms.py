@@ -22,6 +22,7 @@ from fastvae._triton.elementary import (
     sigmoid,
     softplus,
     sqrt,
+    square_times_exp,
     times_exp,
 )
 
@@ -289,11 +290,10 @@ def variance_ratio(raw, raw_p, form):
 def distance(value, raw, form):
     """(value / sigma)^2, by no square and no inverse of sigma: they leave the range of a float long before it does."""
     if form.kind == "logarithm":
-        quotient = times_exp(value, -log_sigma(raw, form))
-    elif form.kind == "softplus":
-        quotient = tl.where(_is_exponential(raw), times_exp(value, -raw), value / sigma(raw, form))
-    else:
-        quotient = value / sigma(raw, form)
+        return square_times_exp(value, -2.0 * log_sigma(raw, form))
+    quotient = value / sigma(raw, form)
+    if form.kind == "softplus":
+        quotient = tl.where(_is_exponential(raw), times_exp(value, -raw), quotient)
     square = quotient * quotient
     if form.kind == "variance":
         v = variance(raw, form)
