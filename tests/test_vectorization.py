@@ -60,7 +60,7 @@ HOT = [
     Hot("reparameterize_kl_backward<float>", "<SoftplusForm>.*<Has<true>, Has<f", loops=2, floor=31),
     Hot("log_normal<float>", "<LogForm<1, false> >", loops=1, floor=21),
     Hot("log_normal<float>", "<LinearForm<VarianceBase, false> >", loops=1, floor=20),
-    Hot("log_normal_backward<float>", "<LogForm<1, false> >", loops=1, floor=17),
+    Hot("(?:log_normal_backward<float>|density_gradients<float)", "LogForm<1, false> >", loops=1, floor=17),
     Hot("importance_weighted_bound<float>", "", loops=2, floor=12),  # exponentials, logarithms
     Hot("importance_weighted_bound_backward<float>", "", loops=2, floor=12),  # exponentials, twice
 ]
