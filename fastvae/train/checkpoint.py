@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from typing import Any
 
@@ -18,14 +19,21 @@ from fastvae.train.run_folder import RunFolder
 def save(
     folder: RunFolder, model: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device, history: list[Epoch]
 ) -> None:
-    """Write the state after the last epoch of `history`."""
+    """Write the state after the last epoch of `history`.
+
+    Raises:
+        OSError: the file, which is named, cannot be written.
+    """
     state = {
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
         "random": random.state(device),
         "history": [tuple(row) for row in history],
     }
-    atomic.write(folder.checkpoint_file, lambda path: torch.save(state, path))
+    # By way of memory: torch's own writer hides which file could not be written, and why.
+    content = io.BytesIO()
+    torch.save(state, content)
+    atomic.write_bytes(folder.checkpoint_file, content.getbuffer())
 
 
 def load(folder: RunFolder, model: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device) -> list[Epoch]:

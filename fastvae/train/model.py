@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from fastvae import CVAE, VAE, CyclicalWarmup, LinearWarmup
@@ -78,7 +78,8 @@ def save_weights(model: nn.Module, path: Path) -> None:
     """Write a file of weights."""
     tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
     path.parent.mkdir(exist_ok=True)
-    atomic.write(path, lambda partial: save_file(tensors, partial))
+    # Not save_file: it makes a file that only its owner may read, and its errors do not say what they are about.
+    atomic.write_bytes(path, save(tensors))
 
 
 def load_weights(model: nn.Module, folder: RunFolder, epoch: int | None = None) -> None:
