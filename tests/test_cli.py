@@ -448,12 +448,16 @@ def test_damaged_checkpoint_cannot_be_resumed(run):
 
 
 DAMAGED_METRICS = {
-    "empty": (lambda text: b"", "should have at least 1 item"),
-    "columns missing": (lambda text: b"epoch\n1\n", "train_loss: got nothing; field required"),
-    "columns more": (lambda text: text.replace(b"\n", b",more\n", 1), "more: got None; extra inputs"),
-    "not a number": (lambda text: text + b"3,x\n", "train_loss: got 'x'; input should be a valid number"),
-    "binary": (lambda text: b"\xff\xfe\0", "can't decode byte 0xff"),
-    "endless field": (lambda text: text + 200_000 * b"1", "field larger than field limit"),
+    "empty": (lambda text: b"", "line 1: got no column epoch; takes epoch, train_loss, "),
+    "no epochs": (lambda text: text.splitlines()[0], "got no epochs; takes a row for each"),
+    "columns missing": (lambda text: b"epoch\n1\n", "line 1: got no column train_loss; takes epoch, train_loss, "),
+    "columns more": (lambda text: text.replace(b"\n", b",more\n", 1), "line 1: got a column 'more'"),
+    "short": (lambda text: text + b"3,x\n", "line 4: got 2 values; takes "),
+    "not a number": (lambda text: text.replace(b"\n1,", b"\n1,x"), "line 2: train_loss: got 'x"),
+    "not an epoch": (lambda text: text.replace(b"\n2,", b"\n2.5,"), "line 3: epoch: got '2.5'; takes a whole number"),
+    "garbage": (lambda text: b"\x01\x02garbage", "line 1: got no column epoch"),
+    "binary": (lambda text: b"\xff\xfe\0", "damaged, no table of metrics ('utf-8' codec can't decode byte 0xff"),
+    "endless field": (lambda text: text + 200_000 * b"1", "damaged, no table of metrics (field larger than"),
 }
 
 
