@@ -212,6 +212,11 @@ def info() -> None:
 
 @cli.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def bench(arguments: tuple[str, ...]) -> Any:
-    """Measure the kernels beside PyTorch's, from a checkout."""
+@click.pass_context
+def bench(ctx: click.Context, arguments: tuple[str, ...]) -> Any:
+    """Measure the kernels beside PyTorch's, from a checkout of the repository, where it takes more options."""
+    # In a checkout the benchmarks' own help says what they take; elsewhere this one says where to find them.
+    if checkout.root() is None and {"-h", "--help"} & set(arguments):
+        click.echo(ctx.get_help())
+        return None
     return checkout.benchmarks().main(list(arguments), prog_name="fastvae bench", standalone_mode=False)
