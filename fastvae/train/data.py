@@ -16,6 +16,8 @@ from fastvae.train.errors import UserError
 
 # Height and width of the images.
 SIZES: Final = {"digits": (8, 8), "mnist": (28, 28)}
+# How many there are: 0 to 9 in every data set.
+LABELS: Final = 10
 
 _DIGITS: Final = Path(__file__).parent / "assets" / "digits.npz"
 _DIGITS_MAX: Final = 16

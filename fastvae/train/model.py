@@ -57,7 +57,9 @@ def _beta(config: Config) -> float | Schedule:
 
 def condition(config: Config) -> Condition:
     """What of an image a conditional run is given."""
-    return conditions.create(config.condition, SIZES[config.data], config.quadrants)
+    return conditions.create(
+        config.condition, SIZES[config.data], label_encoding=config.label_encoding, quadrants=config.quadrants
+    )
 
 
 def objective(config: Config, model: Model) -> Objective:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from fastvae.train.config import GOES_WITH
+
 COMMON: Final[dict[str, Any]] = {
     "preset": None,
     "data": "digits",
     "data_dir": None,
     "binarize": "none",
     "condition": "none",
+    "label_encoding": "one_hot",
     "quadrants": 1,
     "objective": "elbo",
     "model": "mlp",
@@ -79,6 +82,8 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
     "s2": _MNIST
     | {
         "condition": "label",
+        # As published, for the figure; with one_hot, the digits drawn for a label are those asked for.
+        "label_encoding": "number",
         "model": "mlp",
         "hidden": (512, 256, 64),
         "dropout": 0.2,
@@ -159,7 +164,15 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
 
 
 def resolve(given: dict[str, Any]) -> dict[str, Any]:
-    """Settings from `given` (the explicit ones), then its preset, then the defaults of its data set."""
+    """Settings from `given` (the explicit ones), then its preset, then the defaults of its data set.
+
+    What is not given and would change nothing beside the others, such as the dropout of a model that has none, is left
+    out.
+    """
     preset = {} if given.get("preset") is None else PRESETS[given["preset"]]
-    chosen = {**COMMON, **preset, **given}
-    return {**BY_DATA[chosen["data"]], **chosen}
+    data = {**COMMON, **preset, **given}["data"]
+    chosen = {**COMMON, **BY_DATA[data], **preset, **given}
+    for field, (plain, needs) in GOES_WITH.items():
+        if field not in given and any(chosen[other] not in values for other, values in needs.items()):
+            chosen[field] = plain
+    return chosen
