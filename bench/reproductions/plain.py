@@ -159,7 +159,7 @@ def main(out: str | None, resume: str | None, **values: Any) -> None:
         trainer.save()
     except UserError as error:
         raise click.ClickException(str(error)) from error
-    click.echo(f"test {trainer.history[-1].test}")
+    click.echo(f"test {trainer.legend.line(trainer.history[-1].test)}")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from fastvae.train import info as machine
 from fastvae.train import quadrants as study
 from fastvae.train.config import Config
 from fastvae.train.errors import InterruptedRunError, UserError
+from fastvae.train.legend import Legend
 from fastvae.train.objectives import Model
 from fastvae.train.run_folder import RunFolder
 from fastvae.train.sampling import save_samples
@@ -67,6 +68,7 @@ def train(out: str | None, resume: str | None, **values: Any) -> None:
     done = len(trainer.history)
     folder.write_config(config)
     click.echo(_headline(config, dataset, trainer, done))
+    click.echo(trainer.legend.text)
     try:
         trainer.fit()
         trainer.save()
@@ -75,7 +77,7 @@ def train(out: str | None, resume: str | None, **values: Any) -> None:
         raise InterruptedRunError(
             f"interrupted after epoch {len(trainer.history)}; continue with: fastvae train --resume {folder.path}"
         ) from None
-    click.echo(f"test {trainer.history[-1].test}")
+    click.echo(f"test {trainer.legend.line(trainer.history[-1].test)}")
     files = (folder.config_file, folder.metrics_file, folder.weights_file, folder.checkpoint_file)
     click.echo(f"{folder.path}: {', '.join([*(file.name for file in files), *names])}")
 
@@ -118,8 +120,11 @@ def evaluate(run: Path, num_samples: int | None, data_dir: str | None, device: s
     folder, config, found = _open(run, device)
     test = _test_part(config, data_dir, found)
     objective = model.objective(config, found).to(test.images.device)
-    means = evaluation.elbo(objective, test, config.seed, model.log_normalizer(config))
-    click.echo(f"test {means}")
+    log_normalizer = model.log_normalizer(config)
+    legend = Legend(config, log_normalizer)
+    click.echo(legend.text)
+    means = evaluation.elbo(objective, test, config.seed, log_normalizer)
+    click.echo(f"test {legend.line(means)}")
     result = {"images": len(test.labels), **means._asdict()}
     use = evaluation.latent_use(found, config, test)
     if use is not None:

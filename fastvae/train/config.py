@@ -148,7 +148,7 @@ class Config(BaseModel):
             and info.data.get("capacity") is None
         ):
             _refuse(f"{_WARMUP_STEPS} without a beta schedule or a capacity")
-        if steps < info.data.get("cycles", 1):
+        if info.data.get("beta_schedule") == "cyclical" and steps < info.data.get("cycles", 1):
             _refuse(f"at least one for each of {info.data['cycles']} cycles")
         return steps
 

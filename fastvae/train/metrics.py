@@ -23,10 +23,6 @@ class Means(NamedTuple):
     reconstruction: float
     kl: float
 
-    def __str__(self) -> str:
-        parts = f"reconstruction {self.reconstruction:.2f}, KL {self.kl:.2f}"
-        return f"ELBO {self.elbo:.2f} nats/image ({parts}), loss {self.loss:.2f}"
-
 
 class Epoch(NamedTuple):
     """A row of metrics.csv: nats per image, and the seconds that training took since the run began."""

@@ -17,6 +17,7 @@ from fastvae.train.data import Data
 from fastvae.train.errors import UserError
 from fastvae.train.evaluation import elbo
 from fastvae.train.graph import CudaGraph, GraphedStep
+from fastvae.train.legend import Legend
 from fastvae.train.metrics import Epoch, Means, Sums
 from fastvae.train.progress import Progress
 from fastvae.train.run_folder import RunFolder
@@ -37,6 +38,7 @@ class Trainer:
         self.device = torch.device(config.device)
         self.data = Data(data.train.to(self.device), data.test.to(self.device))
         self.log_normalizer = model.log_normalizer(config)
+        self.legend = Legend(config, self.log_normalizer)
         self.model = model.create(config).to(self.device)
         self.objective = self.create_objective().to(self.device)
         on_gpu = self.device.type == "cuda"
@@ -67,7 +69,11 @@ class Trainer:
         count, done = len(self.data.train.labels), len(self.history)
         steps = -(-count // self.config.batch_size)
         events = Events(self.folder, done) if self.config.tensorboard else None
-        with Progress(self.config.epochs, steps, done) as progress, events or nullcontext(), _reproducible():
+        with (
+            Progress(self.config.epochs, steps, done, self.legend) as progress,
+            events or nullcontext(),
+            _reproducible(),
+        ):
             for epoch in range(done + 1, self.config.epochs + 1):
                 start = time.perf_counter()
                 progress.begin(epoch)
