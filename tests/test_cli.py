@@ -58,12 +58,14 @@ def run(trained, tmp_path) -> Path:
 def test_train_says_what_it_did(trained):
     folder, result = trained
     lines = result.out.splitlines()
-    assert lines[0].startswith("digits, 1500 training and 297 test images; mlp, ")
+    assert lines[0].startswith("digits, 1350 training, 150 validation and 297 test images; mlp, ")
     assert lines[1].startswith("in nats per image: ")
     assert [line.split("  ")[0] for line in lines[2:4]] == ["epoch 1/2", "epoch 2/2"]
     assert all(re.search(r"  \d+\.\d s  [\d,]+ images/s$", line) for line in lines[2:4])
-    assert lines[4].startswith("test ELBO ")
-    assert str(folder) in lines[5]
+    assert re.fullmatch(r"weights of epoch [12] of 2, the best on the validation images", lines[4])
+    assert lines[5].startswith("test ELBO ")
+    assert lines[6].startswith("latent: ")
+    assert lines[-1].startswith(f"{folder}: config.json, ")
     assert result.err == ""
 
 
@@ -112,7 +114,7 @@ def test_evaluate_repeats_the_elbo_of_training(run, trained):
     result = fastvae("evaluate", run, "--num-samples", 20)
     assert result.code == 0, result
     meaning, test = result.out.splitlines()[:2]
-    assert [meaning, test] == [trained[1].out.splitlines()[index] for index in (1, 4)]
+    assert [meaning, test] == [trained[1].out.splitlines()[index] for index in (1, 5)]
     found = json.loads((run / "evaluation.json").read_text())
     assert found["images"] == 297
     assert found["num_samples"] == 20

@@ -19,6 +19,7 @@ from fastvae.train import (
     likelihood,
     model,
     options,
+    report,
     run_folder,
     settings,
 )
@@ -67,29 +68,20 @@ def train(out: str | None, resume: str | None, **values: Any) -> None:
     trainer = Trainer(config, dataset, folder)
     done = len(trainer.history)
     folder.write_config(config)
-    click.echo(_headline(config, dataset, trainer, done))
+    click.echo(report.headline(trainer, done))
     click.echo(trainer.legend.text)
     try:
         trainer.fit()
         trainer.save()
-        names = drawing.draw(folder, config, trainer.model, trainer.data.test, trainer.history)
+        names = drawing.draw(folder, config, trainer.trained, trainer.data.test, trainer.history)
     except KeyboardInterrupt:
         raise InterruptedRunError(
             f"interrupted after epoch {len(trainer.history)}; continue with: fastvae train --resume {folder.path}"
         ) from None
-    click.echo(f"test {trainer.legend.line(trainer.history[-1].test)}")
+    for line in report.results(trainer):
+        click.echo(line)
     files = (folder.config_file, folder.metrics_file, folder.weights_file, folder.checkpoint_file)
     click.echo(f"{folder.path}: {', '.join([*(file.name for file in files), *names])}")
-
-
-def _headline(config: Config, dataset: data.Data, trainer: Trainer, done: int) -> str:
-    parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
-    beginning = f"resuming after epoch {done}: " if done else ""
-    return (
-        f"{beginning}{config.data}, {len(dataset.train.labels)} training and {len(dataset.test.labels)} test images; "
-        f"{config.model}, {parameters} parameters, latent dimension {config.latent_dim}, {config.likelihood}; "
-        f"{config.device}, {config.threads} thread{'s' * (config.threads > 1)}"
-    )
 
 
 def _open(run: Path, device: str | None) -> tuple[RunFolder, Config, Model]:

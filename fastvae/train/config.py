@@ -88,6 +88,12 @@ class Config(BaseModel):
     warmup_steps: int = Field(ge=1, description="Optimizer steps of the warm-up of beta and capacity.")
     free_bits: float = Field(ge=0, description="Nats of KL that cost nothing.")
     free_bits_per: Literal["sample", "dimension", "batch_dimension"] = Field(description="What those are counted for.")
+    validation: float = Field(
+        ge=0,
+        lt=1,
+        description="Share of the training images, the last ones, held out to choose the epoch whose weights are kept; "
+        "without any it is the last.",
+    )
     batch_size: int = Field(ge=1, description="Images per step.")
     epochs: int = Field(ge=1, description="Passes over the training images.")
     lr: float = Field(gt=0, description="Learning rate of Adam.")

@@ -5,16 +5,20 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from fastvae.train import atomic
 from fastvae.train.errors import UserError
 from fastvae.train.metrics import Epoch
 
+# The last column, which only runs that hold images out have.
+_OPTIONAL: Final = "validation_loss"
+
 
 def write(file: Path, history: Sequence[Epoch]) -> None:
     """Write `file`: the whole of it, so that no row is there twice after a resume."""
-    atomic.write_csv(file, Epoch._fields, history)
+    columns = Epoch._fields if history[0].validation_loss is not None else Epoch._fields[:-1]
+    atomic.write_csv(file, columns, (row[: len(columns)] for row in history))
 
 
 def read(file: Path) -> list[Epoch]:
@@ -40,7 +44,7 @@ def read(file: Path) -> list[Epoch]:
 
 def _check_columns(header: Sequence[str]) -> None:
     for name in Epoch._fields:
-        if name not in header:
+        if name not in header and name != _OPTIONAL:
             raise ValueError(f"line 1: got no column {name}; takes {', '.join(Epoch._fields)}")
     for name in header:
         if name not in Epoch._fields:
@@ -51,7 +55,7 @@ def _epoch(line: int, header: Sequence[str], row: Sequence[str]) -> Epoch:
     if len(row) != len(header):
         raise ValueError(f"line {line}: got {len(row)} values; takes {len(header)}")
     found = dict(zip(header, row, strict=True))
-    values: dict[str, Any] = {name: _number(line, name, found[name]) for name in Epoch._fields}
+    values: dict[str, Any] = {name: _number(line, name, text) for name, text in found.items()}
     return Epoch(**values)
 
 

@@ -34,6 +34,7 @@ COMMON: Final[dict[str, Any]] = {
     "warmup_steps": 1000,
     "free_bits": 0.0,
     "free_bits_per": "sample",
+    "validation": 0.1,
     "lr": 1e-3,
     "keep_weights": False,
     "tensorboard": False,
@@ -62,8 +63,8 @@ BY_DATA: Final[dict[str, dict[str, Any]]] = {
     },
 }
 
-_MNIST: Final[dict[str, Any]] = {"data": "mnist", "beta": 1.0}
-# Published VAEs.
+# Published VAEs: trained on all training images, to the last epoch.
+_MNIST: Final[dict[str, Any]] = {"data": "mnist", "beta": 1.0, "validation": 0.0}
 PRESETS: Final[dict[str, dict[str, Any]]] = {
     # beta-VAE, convolutional (Higgins et al. 2017), on grey pixels; for beta in 0.1, 1 and 3.
     "s1": _MNIST

@@ -136,7 +136,7 @@ def _evaluated(trainer: Trainer, num_samples: int) -> dict[str, Any]:
         kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         if wanted.items() <= kept.items():
             return kept
-    found = wanted | likelihood.estimates(trainer.model, trainer.config, trainer.data.test, num_samples)
+    found = wanted | likelihood.estimates(trainer.trained, trainer.config, trainer.data.test, num_samples)
     atomic.write_json(file, found)
     return found
 
@@ -150,7 +150,7 @@ def _draw(count: int, trained: dict[str, Trainer], out: Path) -> None:
     groups = conditional_drawing.given(condition, images)
     with torch.no_grad():
         for name, trainer in trained.items():
-            model = trainer.model.eval()
+            model = trainer.trained.eval()
             assert not isinstance(model, VAE)
             drawn = conditional_drawing.completions(model, condition, images, trainer.config.seed, _SAMPLES)
             groups.append((_MODELS[name][0], drawn))
