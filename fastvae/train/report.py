@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fastvae.train import evaluation
+from fastvae.train import advice, evaluation
 from fastvae.train.metrics import best
 from fastvae.train.trainer import Trainer
 
@@ -25,7 +25,7 @@ def headline(trainer: Trainer, done: int) -> str:
 
 
 def results(trainer: Trainer) -> Iterator[str]:
-    """What a finished run has reached, of which weights, and how it uses its latent."""
+    """What a finished run has reached, of which weights, and what to try if its latent is not used."""
     chosen, config = best(trainer.history), trainer.config
     if chosen.validation_loss is not None:
         yield f"weights of epoch {chosen.epoch} of {len(trainer.history)}, the best on the validation images"
@@ -33,3 +33,6 @@ def results(trainer: Trainer) -> Iterator[str]:
     use = evaluation.latent_use(trainer.trained, config, trainer.data.test)
     if use is not None:
         yield f"latent: {use}"
+        hint = advice.hint(use, config, chosen.epoch)
+        if hint is not None:
+            yield hint

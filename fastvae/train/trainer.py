@@ -12,7 +12,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from fastvae.train import checkpoint, model, random
+from fastvae.train import checkpoint, model, random, start
 from fastvae.train.config import Config
 from fastvae.train.data import Data, hold_out
 from fastvae.train.errors import UserError
@@ -55,8 +55,8 @@ class Trainer:
             raise UserError(
                 f"--epochs: got {config.epochs}; takes at least the {len(self.history)} that {folder.path} has trained"
             )
-        if config.first_guess is not None and not self.history:
-            model.load_first_guess(self.model, config)
+        if not self.history:
+            start.begin(self.model, config, self.data.train)
         self._sums = Sums(self.device, self.log_normalizer)
         trained = _compiled(self.objective, self.device) if config.compile else self.objective
         step = Step(trained, self.optimizer, self.data.train, self._sums, bf16=config.amp == "bf16")
