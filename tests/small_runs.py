@@ -6,4 +6,4 @@ from fastvae.train.presets import resolve
 
 def config(**changes) -> Config:
     small = {"threads": 1, "device": "cpu", "hidden": (16,), "latent_dim": 2, "epochs": 2, "likelihood": "bernoulli"}
-    return Config(**resolve(small | changes))
+    return Config(**resolve(small | {"dropout": 0.0} | changes))

@@ -153,6 +153,10 @@ class TestCommand:
     def test_an_installed_copy_says_that_a_checkout_is_needed(self, monkeypatch, tmp_path):
         monkeypatch.setattr(package, "__file__", str(tmp_path / "site-packages" / "fastvae" / "__init__.py"))
         assert "takes a checkout" in fails("bench")
+        for option in ("-h", "--help"):
+            result = fastvae("bench", option)
+            assert result.code == 0, result
+            assert "from a checkout of the repository" in result.out
 
     def test_only_the_pictures_need_matplotlib(self):
         check = "import sys, bench.run, bench.worker; sys.exit('matplotlib' in sys.modules)"

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from fastvae.train import comparison, comparison_picture, data, model
 from fastvae.train.config import Config
-from fastvae.train.metrics import Epoch
+from fastvae.train.metrics import Epoch, best
 from fastvae.train.presets import resolve
 from fastvae.train.run_folder import RunFolder
 
@@ -239,7 +239,10 @@ def test_losses_are_those_of_the_history(columns):
     half, two, other = columns
     for row, name in zip(grid([half, two])[3:], ("loss", "reconstruction", "kl"), strict=True):
         for axes, column in zip(row, (half, two), strict=True):
-            for line, part in zip(axes.get_lines(), ("train", "test"), strict=True):
+            *lines, kept = axes.get_lines()
+            assert set(kept.get_xdata()) == {best(column.history).epoch}
+            parts = ("train", "test", "validation") if name == "loss" else ("train", "test")
+            for line, part in zip(lines, parts, strict=True):
                 values = [getattr(epoch, f"{part}_{name}") for epoch in column.history]
                 np.testing.assert_allclose(line.get_ydata(), values)
                 low, high = axes.get_ylim()

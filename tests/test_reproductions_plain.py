@@ -12,6 +12,8 @@ from fastvae.train.run_folder import RunFolder
 from fastvae.train.trainer import Trainer
 
 RUNS = {run.name: run for write_up in runs.WRITE_UPS for run in write_up.runs if run.plain}
+# Trained in fastvae alone, and written in plain PyTorch all the same.
+RUNS[runs.S2_ONE_HOT.name] = runs.S2_ONE_HOT
 
 
 @pytest.fixture(scope="module")

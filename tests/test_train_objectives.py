@@ -210,7 +210,8 @@ def test_tensorboard_has_the_rows_of_the_metrics(tmp_path):
     rows = list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
     found = scalars(run)
     assert set(found) == {
-        f"{name}/{part}" for name in ("loss", "elbo", "reconstruction", "kl") for part in ("train", "test")
+        "loss/validation",
+        *(f"{name}/{part}" for name in ("loss", "elbo", "reconstruction", "kl") for part in ("train", "test")),
     }
     for tag, values in found.items():
         name, part = tag.split("/")

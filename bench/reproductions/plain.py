@@ -69,6 +69,11 @@ _KLS: Final[dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]]] = {
     "monte_carlo": _monte_carlo,
 }
 
+_CODES: Final[dict[str, Callable[[Tensor], Tensor]]] = {
+    "one_hot": lambda labels: T.one_hot(labels, 10).to(torch.float32),
+    "number": lambda labels: labels.to(torch.float32)[:, None],
+}
+
 _TAKES: Final[dict[str, tuple[Any, ...]]] = {
     "binarize": ("none", "threshold"),
     "condition": ("none", "label"),
@@ -111,7 +116,7 @@ class Plain(nn.Module):
     def forward(self, images: Tensor, labels: Tensor) -> Loss:
         """Images: uint8 ``[batch, 1, height, width]``; labels: int64 ``[batch]``."""
         config = self.config
-        given = (labels.to(torch.float32)[:, None],) if config.condition == "label" else ()
+        given = (_CODES[config.label_encoding](labels),) if config.condition == "label" else ()
         mu, raw = self.encoder(images, *given).chunk(2, dim=1)
         std, logvar = _SCALES[config.parameterization](raw, config.min_std)
         z = mu + std * torch.randn_like(std)
@@ -154,7 +159,7 @@ def main(out: str | None, resume: str | None, **values: Any) -> None:
         trainer.save()
     except UserError as error:
         raise click.ClickException(str(error)) from error
-    click.echo(f"test {trainer.history[-1].test}")
+    click.echo(f"test {trainer.legend.line(trainer.history[-1].test)}")
 
 
 if __name__ == "__main__":

@@ -65,7 +65,36 @@ _RUN_FILES: Final = ("config.json", "metrics.csv")
 _PLAIN: Final = ("python", "-m", "bench.reproductions.plain")
 _SEGMENTATION: Final = ("python", "examples/s2_segmentation.py", "--out", "{folder}")
 
+
+def plain_name(run: Run) -> str:
+    """The step of a run in plain PyTorch."""
+    return f"{run.name}-plain"
+
+
+def _steps_of(run: Run, write_up: str) -> list[Step]:
+    train = _training(("fastvae", "train"), run)
+    if run.evaluation:
+        words = ("fastvae", "evaluate", "{folder}", *run.evaluation, "--data-dir", "{data}")
+        commands, files = (train, Command(words, "evaluation.json")), (*_RUN_FILES, "evaluation.json")
+        steps = [Step(run.name, write_up, commands, files, run.pictures, run)]
+    else:
+        steps = [Step(run.name, write_up, (train,), _RUN_FILES, run.pictures, run)]
+    if run.plain:
+        steps.append(Step(plain_name(run), write_up, (_training(_PLAIN, run),), _RUN_FILES, run=run))
+    return steps
+
+
+def _training(program: tuple[str, ...], run: Run) -> Command:
+    return Command(
+        (*program, *run.options, *_FOLDERS, "--threads", "{threads}"),
+        "metrics.csv",
+        # Everything else is in the run's own config.
+        (*program, "--resume", "{folder}", "--data-dir", "{data}"),
+    )
+
+
 STUDIES: Final = (
+    *_steps_of(runs.S2_ONE_HOT, "S2"),
     Step(
         "s1",
         "S1",
@@ -106,30 +135,3 @@ def all_steps() -> list[Step]:
     """Every step: runs first, because others look at them."""
     trained = [step for write_up in runs.WRITE_UPS for run in write_up.runs for step in _steps_of(run, write_up.name)]
     return [*trained, *STUDIES]
-
-
-def plain_name(run: Run) -> str:
-    """The step of a run in plain PyTorch."""
-    return f"{run.name}-plain"
-
-
-def _steps_of(run: Run, write_up: str) -> list[Step]:
-    train = _training(("fastvae", "train"), run)
-    if run.evaluation:
-        words = ("fastvae", "evaluate", "{folder}", *run.evaluation, "--data-dir", "{data}")
-        commands, files = (train, Command(words, "evaluation.json")), (*_RUN_FILES, "evaluation.json")
-        steps = [Step(run.name, write_up, commands, files, run.pictures, run)]
-    else:
-        steps = [Step(run.name, write_up, (train,), _RUN_FILES, run.pictures, run)]
-    if run.plain:
-        steps.append(Step(plain_name(run), write_up, (_training(_PLAIN, run),), _RUN_FILES, run=run))
-    return steps
-
-
-def _training(program: tuple[str, ...], run: Run) -> Command:
-    return Command(
-        (*program, *run.options, *_FOLDERS, "--threads", "{threads}"),
-        "metrics.csv",
-        # Everything else is in the run's own config.
-        (*program, "--resume", "{folder}", "--data-dir", "{data}"),
-    )

@@ -13,11 +13,22 @@ _PREFIX: Final = ".partial-"
 
 
 def write(path: Path, writer: Callable[[Path], object]) -> None:
-    """Have `writer` fill a file beside `path`, then put it in the place of `path` in one step."""
+    """Have `writer` fill a file beside `path`, then put it in the place of `path` in one step.
+
+    Raises:
+        OSError: it cannot be written, as on a full disk. `path`, which is named, is then as it was.
+    """
     # The suffix stays last: some writers choose the format by it.
     temporary = path.with_name(_PREFIX + path.name)
-    writer(temporary)
-    temporary.replace(path)
+    try:
+        writer(temporary)
+        temporary.replace(path)
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
+        # A write that fails knows no name, and one that cannot begin knows that of the temporary file.
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def is_partial(path: Path) -> bool:
@@ -25,9 +36,14 @@ def is_partial(path: Path) -> bool:
     return path.name.startswith(_PREFIX)
 
 
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """`content` as it is."""
+    write(path, lambda temporary: temporary.write_bytes(content))
+
+
 def write_text(path: Path, text: str) -> None:
     """`text` in UTF-8."""
-    write(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_bytes(path, text.encode())
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -19,6 +19,7 @@ from fastvae.train import (
     likelihood,
     model,
     options,
+    report,
     run_folder,
     settings,
 )
@@ -26,6 +27,7 @@ from fastvae.train import info as machine
 from fastvae.train import quadrants as study
 from fastvae.train.config import Config
 from fastvae.train.errors import InterruptedRunError, UserError
+from fastvae.train.legend import Legend
 from fastvae.train.objectives import Model
 from fastvae.train.run_folder import RunFolder
 from fastvae.train.sampling import save_samples
@@ -66,28 +68,20 @@ def train(out: str | None, resume: str | None, **values: Any) -> None:
     trainer = Trainer(config, dataset, folder)
     done = len(trainer.history)
     folder.write_config(config)
-    click.echo(_headline(config, dataset, trainer, done))
+    click.echo(report.headline(trainer, done))
+    click.echo(trainer.legend.text)
     try:
         trainer.fit()
         trainer.save()
-        names = drawing.draw(folder, config, trainer.model, trainer.data.test, trainer.history)
+        names = drawing.draw(folder, config, trainer.trained, trainer.data.test, trainer.history)
     except KeyboardInterrupt:
         raise InterruptedRunError(
             f"interrupted after epoch {len(trainer.history)}; continue with: fastvae train --resume {folder.path}"
         ) from None
-    click.echo(f"test {trainer.history[-1].test}")
+    for line in report.results(trainer):
+        click.echo(line)
     files = (folder.config_file, folder.metrics_file, folder.weights_file, folder.checkpoint_file)
     click.echo(f"{folder.path}: {', '.join([*(file.name for file in files), *names])}")
-
-
-def _headline(config: Config, dataset: data.Data, trainer: Trainer, done: int) -> str:
-    parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
-    beginning = f"resuming after epoch {done}: " if done else ""
-    return (
-        f"{beginning}{config.data}, {len(dataset.train.labels)} training and {len(dataset.test.labels)} test images; "
-        f"{config.model}, {parameters} parameters, latent dimension {config.latent_dim}, {config.likelihood}; "
-        f"{config.device}, {config.threads} thread{'s' * (config.threads > 1)}"
-    )
 
 
 def _open(run: Path, device: str | None) -> tuple[RunFolder, Config, Model]:
@@ -118,8 +112,11 @@ def evaluate(run: Path, num_samples: int | None, data_dir: str | None, device: s
     folder, config, found = _open(run, device)
     test = _test_part(config, data_dir, found)
     objective = model.objective(config, found).to(test.images.device)
-    means = evaluation.elbo(objective, test, config.seed, model.log_normalizer(config))
-    click.echo(f"test {means}")
+    log_normalizer = model.log_normalizer(config)
+    legend = Legend(config, log_normalizer)
+    click.echo(legend.text)
+    means = evaluation.elbo(objective, test, config.seed, log_normalizer)
+    click.echo(f"test {legend.line(means)}")
     result = {"images": len(test.labels), **means._asdict()}
     use = evaluation.latent_use(found, config, test)
     if use is not None:
@@ -141,7 +138,9 @@ def evaluate(run: Path, num_samples: int | None, data_dir: str | None, device: s
 @click.option(
     "--seed", type=click.IntRange(min=0, max=2**63 - 1), default=0, show_default=True, help="Seed of the latents."
 )
-@click.option("--label", type=click.IntRange(0, 9), help="Of a label-conditioned run. [default: 0 to 9 in turn]")
+@click.option(
+    "--label", type=click.IntRange(0, data.LABELS - 1), help="Of a label-conditioned run. [default: 0 to 9 in turn]"
+)
 @click.option("--out", type=click.Path(path_type=Path), help="A .png, .npy or .npz file. [default: RUN/generated.png]")
 @_device_option
 def sample(run: Path, number: int, seed: int, label: int | None, out: Path | None, device: str | None) -> None:
@@ -212,6 +211,11 @@ def info() -> None:
 
 @cli.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def bench(arguments: tuple[str, ...]) -> Any:
-    """Measure the kernels beside PyTorch's, from a checkout."""
+@click.pass_context
+def bench(ctx: click.Context, arguments: tuple[str, ...]) -> Any:
+    """Measure the kernels beside PyTorch's, from a checkout of the repository, where it takes more options."""
+    # In a checkout the benchmarks' own help says what they take; elsewhere this one says where to find them.
+    if checkout.root() is None and {"-h", "--help"} & set(arguments):
+        click.echo(ctx.get_help())
+        return None
     return checkout.benchmarks().main(list(arguments), prog_name="fastvae bench", standalone_mode=False)

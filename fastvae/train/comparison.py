@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import torch
 
 from fastvae import VAE
-from fastvae.train import atomic, comparison_picture, pictures
+from fastvae.train import atomic, comparison_picture, metrics, pictures
 from fastvae.train.config import Config
 from fastvae.train.data import Split
 from fastvae.train.errors import UserError
@@ -128,14 +128,14 @@ def _names(runs: Sequence[Run], fields: Sequence[str]) -> list[str]:
 
 def _rows(runs: Sequence[Run], names: Sequence[str], fields: Sequence[str]) -> Iterator[tuple[Any, ...]]:
     for name, run in zip(names, runs, strict=True):
-        test = run.history[-1].test
+        test = metrics.best(run.history).test
         settings = (_shown(getattr(run.config, field)) for field in fields)
         yield name, test.reconstruction, test.kl, test.elbo, *settings, run.folder.path
 
 
 def _lines(runs: Sequence[Run], names: Sequence[str]) -> list[str]:
     header = ("run", "reconstruction", "KL", "ELBO")
-    tests = [run.history[-1].test for run in runs]
+    tests = [metrics.best(run.history).test for run in runs]
     values = [[f"{value:.2f}" for value in (test.reconstruction, test.kl, test.elbo)] for test in tests]
     rows = [header, *((name, *row) for name, row in zip(names, values, strict=True))]
     first, *others = (max(map(len, column)) for column in zip(*rows, strict=True))

@@ -85,7 +85,8 @@ def figure(columns: Sequence[Column], title: str) -> Figure:
     latents, reconstructions, decoded, *losses = grid
     _latents(latents, columns)
     for axes, one in zip(reconstructions, columns, strict=True):
-        panels.reconstructions(axes, one.originals, one.reconstructed, len(one.originals))
+        originals, reconstructed = panels.smoothed(one.originals), panels.smoothed(one.reconstructed)
+        panels.reconstructions(axes, originals, reconstructed, len(originals))
         # At the left edge, however high the row: the layout leaves room for the names there.
         axes.set_anchor("W")
     for axes, one in zip(decoded, columns, strict=True):
@@ -130,9 +131,10 @@ def _losses(row: Sequence[Axes], columns: Sequence[Column], curve: panels.Curve)
 
 
 def _decoded(axes: Axes, one: Column) -> None:
+    decoded = panels.smoothed(one.decoded)
     if one.coordinates is None:
-        panels.show(axes, panels.tile(one.decoded, _SAMPLES_SIDE))
+        panels.show(axes, panels.tile(decoded, _SAMPLES_SIDE))
         axes.set_title("samples from the prior", fontsize="medium")
     else:
-        panels.manifold(axes, one.decoded, one.coordinates)
+        panels.manifold(axes, decoded, one.coordinates)
         axes.set_title("decoded latent at normal quantiles", fontsize="medium")

@@ -16,14 +16,13 @@ from fastvae.train import pictures, views
 from fastvae.train.conditional import Baseline
 from fastvae.train.conditions import Condition, Label, Quadrants
 from fastvae.train.config import Config
-from fastvae.train.data import Split
+from fastvae.train.data import LABELS, Split
 from fastvae.train.evaluation import posteriors
 from fastvae.train.metrics import Epoch
 from fastvae.train.pixels import fractions
 
 _RECONSTRUCTIONS: Final = 20
 _PER_LABEL: Final = 10
-_LABELS: Final = 10
 _COMPLETED: Final = 12
 _SAMPLES: Final = 6
 _AVERAGED: Final = 100
@@ -38,8 +37,9 @@ def figures(config: Config, model: CVAE | Baseline, test: Split, history: list[E
     run = f"{config.data}, {config.objective}, latent dimension {config.latent_dim}"
     condition = models.condition(config).to(test.images.device)
     if isinstance(condition, Label):
-        names = [str(label) for label in range(_LABELS)]
-        yield "labels.png", pictures.grid([_per_label(model, config.seed)], names, f"Images for each label\n{run}")
+        names = [str(label) for label in range(LABELS)]
+        columns = _per_label(model, condition, config.seed)
+        yield "labels.png", pictures.grid([columns], names, f"Images for each label\n{run}")
     else:
         images = test.images[:_COMPLETED]
         title = f"Completions from {config.quadrants} of 4 quadrants\n{run}"
@@ -69,13 +69,13 @@ def _posterior(
         yield "latent.png", pictures.latent(points, test.labels.cpu().numpy(), title, axis_names)
 
 
-def _per_label(model: CVAE | Baseline, seed: int) -> Columns:
+def _per_label(model: CVAE | Baseline, condition: Label, seed: int) -> Columns:
     """A row for each label; a column is the same latent for all of them."""
-    labels = torch.arange(_LABELS, dtype=torch.float32, device=next(model.parameters()).device)[:, None]
+    codes = condition.encode(torch.arange(LABELS, device=next(model.parameters()).device))
     if isinstance(model, Baseline):
-        return "prediction", _columns(model.predict(labels)[None])
+        return "prediction", _columns(model.predict(codes)[None])
     # One draw for all labels: the same seed and shape of a label's own.
-    drawn = [model.sample(label[None], _PER_LABEL, seed=seed) for label in labels]
+    drawn = [model.sample(code[None], _PER_LABEL, seed=seed) for code in codes]
     return "each column the same latent", _columns(torch.cat(drawn, 1))
 
 

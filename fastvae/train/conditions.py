@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from fastvae.train.data import LABELS
 from fastvae.train.pixels import fractions
 
 
@@ -23,16 +24,29 @@ class Given(NamedTuple):
 
 
 class Label(nn.Module):
-    """The label as one number; the target is the whole image."""
+    """The label; the target is the whole image.
 
-    def __init__(self, size: tuple[int, int]) -> None:
+    Args:
+        size: height and width of the images.
+        encoding: ``"one_hot"``, as many numbers as there are labels, of which the label's own is 1 and the others 0; or
+            ``"number"``, the label itself. A network can hardly tell 4 from 5 by their size: given a number, it leaves
+            most of the label to the latent, and what it draws for a label is often another digit.
+    """
+
+    def __init__(self, size: tuple[int, int], encoding: str) -> None:
         super().__init__()
-        self.condition_width = 1
+        self.one_hot = encoding == "one_hot"
+        self.condition_width = LABELS if self.one_hot else 1
         self.target_shape = (1, *size)
 
     def forward(self, images: Tensor, labels: Tensor) -> Given:
         """Images ``[batch, 1, height, width]`` and labels ``[batch]``."""
-        return Given(labels.to(torch.float32)[:, None], images)
+        return Given(self.encode(labels), images)
+
+    def encode(self, labels: Tensor) -> Tensor:
+        """The condition of int64 labels, ``[batch]``: ``[batch, condition_width]`` float32."""
+        codes = nn.functional.one_hot(labels, LABELS) if self.one_hot else labels[:, None]
+        return codes.to(torch.float32)
 
     def whole(self, condition: Tensor, target: Tensor) -> Tensor:
         """The target, which is an image already."""
@@ -85,6 +99,6 @@ class Quadrants(nn.Module):
 Condition = Label | Quadrants
 
 
-def create(name: str, size: tuple[int, int], quadrants: int) -> Condition:
-    """The condition called `name`."""
-    return Label(size) if name == "label" else Quadrants(size, quadrants)
+def create(name: str, size: tuple[int, int], *, label_encoding: str, quadrants: int) -> Condition:
+    """The condition called `name`, with the setting that it has."""
+    return Label(size, label_encoding) if name == "label" else Quadrants(size, quadrants)

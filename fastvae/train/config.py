@@ -15,7 +15,8 @@ _Widths = tuple[Annotated[int, Field(ge=1)], ...]
 # Settings that only some runs have: the value that asks for nothing, and what any other value goes with.
 _WEIGHTED: Final[dict[str, tuple[str, ...]]] = {"objective": ("elbo", "hybrid")}
 _LATENT: Final[dict[str, tuple[str, ...]]] = {"objective": ("elbo", "iwae", "gsnn", "hybrid")}
-_GOES_WITH: Final[dict[str, tuple[Any, dict[str, tuple[str, ...]]]]] = {
+GOES_WITH: Final[dict[str, tuple[Any, dict[str, tuple[str, ...]]]]] = {
+    "label_encoding": ("one_hot", {"condition": ("label",)}),
     "quadrants": (1, {"condition": ("quadrants",)}),
     "model": ("mlp", {"condition": ("none",)}),
     "dropout": (0.0, {"model": ("mlp",)}),
@@ -56,6 +57,9 @@ class Config(BaseModel):
     condition: Literal["none", "label", "quadrants"] = Field(
         description="What is given beside the latent: the label, or some quadrants, the others being the target."
     )
+    label_encoding: Literal["one_hot", "number"] = Field(
+        description="The label as ten numbers, one of them 1, or as one number, of which networks make little."
+    )
     quadrants: int = Field(ge=1, le=3, description="How many are given, clockwise from the lower left.")
     objective: Literal["elbo", "iwae", "gsnn", "hybrid", "baseline"] = Field(
         description="What is maximized; baseline predicts the target from the condition, without a latent."
@@ -84,6 +88,12 @@ class Config(BaseModel):
     warmup_steps: int = Field(ge=1, description="Optimizer steps of the warm-up of beta and capacity.")
     free_bits: float = Field(ge=0, description="Nats of KL that cost nothing.")
     free_bits_per: Literal["sample", "dimension", "batch_dimension"] = Field(description="What those are counted for.")
+    validation: float = Field(
+        ge=0,
+        lt=1,
+        description="Share of the training images, the last ones, held out to choose the epoch whose weights are kept; "
+        "without any it is the last.",
+    )
     batch_size: int = Field(ge=1, description="Images per step.")
     epochs: int = Field(ge=1, description="Passes over the training images.")
     lr: float = Field(gt=0, description="Learning rate of Adam.")
@@ -114,12 +124,12 @@ class Config(BaseModel):
             raise PydanticCustomError("no_folder", "takes none with data 'digits', which are bundled")
         return data_dir
 
-    @field_validator(*_GOES_WITH)
+    @field_validator(*GOES_WITH)
     @classmethod
     def _not_ignored(cls, value: Any, info: ValidationInfo) -> Any:
         """A setting that would change nothing is a mistake."""
         assert info.field_name is not None
-        plain, needs = _GOES_WITH[info.field_name]
+        plain, needs = GOES_WITH[info.field_name]
         for other, values in needs.items():
             if value != plain and other in info.data and info.data[other] not in values:
                 _refuse(f"{plain!r} with {other} {info.data[other]!r}")
@@ -144,7 +154,7 @@ class Config(BaseModel):
             and info.data.get("capacity") is None
         ):
             _refuse(f"{_WARMUP_STEPS} without a beta schedule or a capacity")
-        if steps < info.data.get("cycles", 1):
+        if info.data.get("beta_schedule") == "cyclical" and steps < info.data.get("cycles", 1):
             _refuse(f"at least one for each of {info.data['cycles']} cycles")
         return steps
 

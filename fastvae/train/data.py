@@ -16,6 +16,8 @@ from fastvae.train.errors import UserError
 
 # Height and width of the images.
 SIZES: Final = {"digits": (8, 8), "mnist": (28, 28)}
+# How many there are: 0 to 9 in every data set.
+LABELS: Final = 10
 
 _DIGITS: Final = Path(__file__).parent / "assets" / "digits.npz"
 _DIGITS_MAX: Final = 16
@@ -69,6 +71,28 @@ def _mnist(folder: Path, part: str) -> Split:
     if (height, width) != SIZES["mnist"]:
         raise UserError(f"{folder}: {prefix} images of {height} x {width} pixels; takes 28 x 28")
     return _split(images, labels)
+
+
+def hold_out(train: Split, share: float, *, binarize: str = "none") -> tuple[Split, Split]:
+    """The training images without the last ones, and those, which validate: always the same ones.
+
+    The digits come in the order of their writers, so that those who validate are none of those who train.
+
+    Args:
+        train: all of them.
+        share: of them, to the nearest whole number of images, one at least; 0 holds none out.
+        binarize: as in `load_part`: what is drawn anew in training is one draw in validation, as in the test.
+
+    Raises:
+        UserError: none would be left to train on.
+    """
+    count = len(train.labels)
+    kept = count - (max(1, round(share * count)) if share else 0)
+    if not kept:
+        raise UserError(f"--validation: got {share:g} of {count} training images; takes a share that leaves some")
+    images = train.images[kept:]
+    held_out = Split(_draw(images) if binarize == "dynamic" else images, train.labels[kept:])
+    return Split(train.images[:kept], train.labels[:kept]), held_out
 
 
 _LOADERS: Final[dict[str, Callable[..., Split]]] = {"digits": _digits, "mnist": _mnist}

@@ -54,7 +54,8 @@ def _grids_of_epochs(folder: RunFolder, config: Config, epochs: int) -> list[NDA
     assert isinstance(vae, VAE)
     for epoch in range(1, epochs + 1):
         load_weights(vae, folder, epoch)
-        grids.append(panels.tile(views.images(vae.sample(_FRAME_SAMPLES, seed=config.seed)), _FRAME_COLUMNS))
+        drawn = panels.smoothed(views.images(vae.sample(_FRAME_SAMPLES, seed=config.seed)))
+        grids.append(panels.tile(drawn, _FRAME_COLUMNS))
     return grids
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 
 from fastvae import CVAE, VAE, DiagonalGaussian
 from fastvae.distributions import Prior
+from fastvae.losses import Schedule
 from fastvae.train import model as models
 from fastvae.train import random
 from fastvae.train.conditional import Baseline
@@ -33,6 +35,23 @@ def elbo(objective: nn.Module, split: Split, seed: int, log_normalizer: float) -
             output = objective(images, labels)
             sums.add(output.loss, output.reconstruction_loss, output.kl)
     return sums.means()
+
+
+def validation_loss(objective: nn.Module, split: Split, seed: int) -> float:
+    """What a run minimizes once its warm-ups are over, of images that it does not train on."""
+    with _warmed_up(objective):
+        return elbo(objective, split, seed, 0.0).loss
+
+
+@contextmanager
+def _warmed_up(module: nn.Module) -> Iterator[None]:
+    """Schedules at their ends inside the block."""
+    counts = {schedule: schedule.count.clone() for schedule in module.modules() if isinstance(schedule, Schedule)}
+    for schedule in counts:
+        schedule.count.fill_(schedule.steps)
+    yield
+    for schedule, count in counts.items():
+        schedule.count.copy_(count)
 
 
 @torch.no_grad()

@@ -68,7 +68,7 @@ class LatentUse(NamedTuple):
         count, collapsed = len(self.kl_per_dimension), self.collapsed
         which = (
             f"{len(collapsed)} collapsed (dimension{'s' * (len(collapsed) > 1)} {', '.join(map(str, collapsed))}, with "
-            f"{100 * self.collapsed_share:.2g} % of the KL)"
+            f"{_percent(self.collapsed_share)} of the KL)"
             if collapsed
             else "none collapsed"
         )
@@ -76,6 +76,11 @@ class LatentUse(NamedTuple):
             f"{self.active_units} of {count} unit{'s' * (count > 1)} active; {which}; KL per dimension "
             f"{min(self.kl_per_dimension):.2f} to {max(self.kl_per_dimension):.2f} nats"
         )
+
+
+def _percent(share: float) -> str:
+    """With two decimals at most."""
+    return f"{f'{100 * share:.2f}'.rstrip('0').rstrip('.')} %"
 
 
 @torch.no_grad()

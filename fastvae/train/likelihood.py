@@ -101,7 +101,7 @@ def lines(result: dict[str, Any]) -> Iterator[str]:
         if name in result:
             how = f"{result['num_samples']} {method} samples" if result["num_samples"] else "exact"
             error = result[f"{name}_standard_error"]
-            yield f"test log-likelihood {result[name]:.2f} nats/image (standard error over images {error:.2f}, {how})"
+            yield f"test log-likelihood {result[name]:.2f} (standard error over images {error:.2f}, {how})"
     predictions = {"prediction_error": "prediction", "prediction_error_averaged": "prediction averaged over latents"}
     for name, words in predictions.items():
         if name in result:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -23,13 +25,14 @@ class Means(NamedTuple):
     reconstruction: float
     kl: float
 
-    def __str__(self) -> str:
-        parts = f"reconstruction {self.reconstruction:.2f}, KL {self.kl:.2f}"
-        return f"ELBO {self.elbo:.2f} nats/image ({parts}), loss {self.loss:.2f}"
-
 
 class Epoch(NamedTuple):
-    """A row of metrics.csv: nats per image, and the seconds that training took since the run began."""
+    """A row of metrics.csv: nats per image, and the seconds that training took since the run began.
+
+    Attributes:
+        validation_loss: of the images held out of training, by the weights that beta and capacity have after their
+            warm-up, so that epochs compare; None where a run holds none out.
+    """
 
     epoch: int
     train_loss: float
@@ -41,11 +44,24 @@ class Epoch(NamedTuple):
     test_reconstruction: float
     test_kl: float
     seconds: float
+    validation_loss: float | None = None
 
     @property
     def test(self) -> Means:
         """The averages over the test images."""
         return Means(self.test_loss, self.test_elbo, self.test_reconstruction, self.test_kl)
+
+
+def best(history: Sequence[Epoch]) -> Epoch:
+    """The epoch whose weights a run keeps: the first of the least validation loss, or the last without any."""
+    if history[-1].validation_loss is None:
+        return history[-1]
+    return min(history, key=_comparable)
+
+
+def _comparable(row: Epoch) -> float:
+    loss = row.validation_loss
+    return math.inf if loss is None or math.isnan(loss) else loss
 
 
 class Sums:

@@ -57,7 +57,9 @@ def _beta(config: Config) -> float | Schedule:
 
 def condition(config: Config) -> Condition:
     """What of an image a conditional run is given."""
-    return conditions.create(config.condition, SIZES[config.data], config.quadrants)
+    return conditions.create(
+        config.condition, SIZES[config.data], label_encoding=config.label_encoding, quadrants=config.quadrants
+    )
 
 
 def objective(config: Config, model: Model) -> Objective:
@@ -69,7 +71,12 @@ def objective(config: Config, model: Model) -> Objective:
 
 
 def log_normalizer(config: Config) -> float:
-    """The nats per image that make the training objective's reconstruction term -log p(x|z)."""
+    """The nats per image that make the training objective's reconstruction term -log p(x|z).
+
+    An importance weight is a ratio of densities, which leaves nothing out.
+    """
+    if config.objective == "iwae":
+        return 0.0
     values = math.prod(SIZES[config.data] if config.condition == "none" else condition(config).target_shape)
     return LIKELIHOODS[config.likelihood].log_normalizer * values
 
@@ -78,8 +85,8 @@ def save_weights(model: nn.Module, path: Path) -> None:
     """Write a file of weights."""
     tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
     path.parent.mkdir(exist_ok=True)
-    # Not save_file, which makes a file that only its owner may read.
-    atomic.write(path, lambda partial: partial.write_bytes(save(tensors)))
+    # Not save_file: it makes a file that only its owner may read, and its errors do not say what they are about.
+    atomic.write_bytes(path, save(tensors))
 
 
 def load_weights(model: nn.Module, folder: RunFolder, epoch: int | None = None) -> None:

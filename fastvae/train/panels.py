@@ -14,13 +14,32 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import Formatter, MaxNLocator
 from numpy.typing import NDArray
+from PIL import Image
 
-from fastvae.train.metrics import Epoch
+from fastvae.train.metrics import Epoch, best
 from fastvae.train.views import UNIT
 
 Array = NDArray[Any]
 
 _GAP: Final = 1  # white between the images of a grid, in pixels of theirs
+_LEGIBLE: Final = 28  # pixels of a side from which on a digit is drawn as it is
+
+
+def smoothed(images: Array) -> Array:
+    """Images ``[..., height, width]`` enlarged by a whole factor to be looked at, where they are smaller than MNIST's.
+
+    By cubic convolution (Keys 1981), each image by itself, on a black page of a pixel more at every side: strokes of
+    eight squares a side that reach to the next image are hard to see.
+    """
+    *lead, height, width = images.shape
+    factor = -(-_LEGIBLE // min(height, width))
+    if factor <= 1:
+        return images
+    pages = np.pad(images.reshape(-1, height, width).astype(np.float32), ((0, 0), (1, 1), (1, 1)))
+    size = (factor * (width + 2), factor * (height + 2))
+    enlarged = [np.asarray(Image.fromarray(page).resize(size, Image.Resampling.BICUBIC)) for page in pages]
+    # Cubic convolution overshoots at edges.
+    return np.stack(enlarged).clip(0, 1).reshape(*lead, size[1], size[0])
 
 
 def tile(images: Array, columns: int) -> Array:
@@ -100,11 +119,14 @@ CURVES: Final = (
 
 
 def losses(axes: Axes, history: Sequence[Epoch], curve: Curve) -> None:
-    """One quantity per epoch, train and test."""
+    """One quantity per epoch, train and test, and validation where it is measured; with the epoch that is kept."""
     epochs = [row.epoch for row in history]
-    for part in ("train", "test"):
+    validated = history[-1].validation_loss is not None
+    for part in ("train", "test", *(("validation",) if validated and curve.name == "loss" else ())):
         values = [getattr(row, f"{part}_{curve.name}") for row in history]
         axes.plot(epochs, values, label=part, marker="o" if len(epochs) < 25 else None, markersize=3.5)
+    if validated:
+        axes.axvline(best(history).epoch, color="0.5", linestyle=":", label="weights kept", zorder=0)
     axes.set(xlabel="epoch", xlim=(0.5, len(epochs) + 0.5))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     axes.grid(alpha=0.25)

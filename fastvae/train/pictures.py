@@ -1,6 +1,6 @@
 """The figures of a run from arrays, and their files.
 
-Images are ``[count, height, width]`` in [0, 1].
+Images are ``[count, height, width]`` in [0, 1]; small ones are drawn smoothed.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ def _page(frame: Array) -> Image.Image:
 
 def sample_grid(images: Array, title: str) -> Figure:
     """Images in a grid that is about square."""
+    images = panels.smoothed(images)
     columns = max(1, round(len(images) ** 0.5))
     picture = panels.tile(images, columns)
     scale = 6.0 / max(picture.shape)
@@ -63,6 +64,7 @@ def sample_grid(images: Array, title: str) -> Figure:
 
 def reconstructions(originals: Array, reconstructed: Array, title: str, columns: int = 10) -> Figure:
     """Rows of `columns` originals, their reconstructions under them."""
+    originals, reconstructed = panels.smoothed(originals), panels.smoothed(reconstructed)
     blocks = range(0, len(originals), columns)
     figure = Figure(figsize=(8.0, 1.5 * len(blocks) + 0.6), layout="constrained")
     figure.suptitle(title, fontsize="large")
@@ -92,6 +94,7 @@ def latent(points: Array, labels: Array, title: str, axis_names: tuple[str, str]
 
 def manifold(images: Array, coordinates: Array, title: str) -> Figure:
     """Decoded grid of a 2-D latent; `images` by row from the top, `coordinates` the values of z along each axis."""
+    images = panels.smoothed(images)
     _, height, width = images.shape
     figure = Figure(figsize=(7.0, 7.0 * height / width), layout="constrained")
     axes = figure.subplots()
@@ -108,6 +111,7 @@ def interpolation(originals: Array, decoded: Array, labels: Array, title: str) -
         decoded: ``[rows, columns, height, width]``, from the first to the second in equal steps.
         labels: of the originals, ``[rows, 2]``.
     """
+    originals, decoded = panels.smoothed(originals), panels.smoothed(decoded)
     rows, columns, height, width = decoded.shape
     margin = width // 2
     space = np.full((rows * height + (rows - 1), margin), np.nan)
@@ -129,6 +133,7 @@ def interpolation(originals: Array, decoded: Array, labels: Array, title: str) -
 
 def traversal(decoded: Array, values: Array, names: Sequence[str], title: str) -> Figure:
     """Rows of one coordinate changed: `decoded` is ``[rows, columns, height, width]``, at the coordinate's `values`."""
+    decoded = panels.smoothed(decoded)
     rows, columns, height, width = decoded.shape
     picture = panels.tile(decoded.reshape(-1, height, width), columns)
     figure = Figure(figsize=(8.0, 7.0 * picture.shape[0] / picture.shape[1] + 1.1), layout="constrained")
@@ -160,8 +165,9 @@ def grid(groups: Sequence[tuple[str, Array]], row_names: Sequence[str], title: s
         row_names: one for each row, or none.
         title: of the figure.
     """
-    rows, _, height, width = groups[0][1].shape
-    tiles = [panels.tile(images.reshape(-1, height, width), images.shape[1]) for _, images in groups]
+    smoothed = [panels.smoothed(images) for _, images in groups]
+    rows, _, height, width = smoothed[0].shape
+    tiles = [panels.tile(images.reshape(-1, height, width), images.shape[1]) for images in smoothed]
     margin = np.full((len(tiles[0]), width // 3), np.nan)
     picture = np.hstack([part for one in tiles for part in (one, margin)][:-1])
     begins = np.cumsum([0, *(one.shape[1] + margin.shape[1] for one in tiles[:-1])])

@@ -10,6 +10,7 @@ from typing import Final, Self
 import click
 from tqdm import tqdm
 
+from fastvae.train.legend import Legend
 from fastvae.train.metrics import Epoch, Sums
 
 # Reading the sums waits for the device, so the bar reads them this often only.
@@ -17,10 +18,17 @@ _REFRESH_SECONDS: Final = 0.5
 
 
 class Progress:
-    """Told of every step and epoch; decides what is shown."""
+    """Told of every step and epoch; decides what is shown.
 
-    def __init__(self, epochs: int, steps: int, done: int) -> None:
+    Args:
+        epochs, steps: of the run, and of each of its epochs.
+        done: epochs that it has.
+        legend: how its averages are printed.
+    """
+
+    def __init__(self, epochs: int, steps: int, done: int, legend: Legend) -> None:
         self._epochs = epochs
+        self._legend = legend
         self._epoch = done
         self._images = 0
         self._begun = self._shown = time.perf_counter()
@@ -56,17 +64,18 @@ class Progress:
             self._shown = time.perf_counter()
             rate = _rate(self._images / (self._shown - self._begun))
             self._bar.set_description(f"epoch {self._epoch}/{self._epochs}", refresh=False)
-            self._bar.set_postfix_str(f"{means}, {rate}")
+            self._bar.set_postfix_str(f"{self._legend.line(means)}, {rate}")
 
     def epoch(self, row: Epoch, images_per_second: float) -> None:
         """One epoch is done and saved, its training at such a speed."""
         if self._bar is not None:
             self._bar.set_description(f"epoch {row.epoch}/{self._epochs}", refresh=False)
-            self._bar.set_postfix_str(f"test {row.test}, {_rate(images_per_second)}", refresh=False)
+            self._bar.set_postfix_str(f"test {self._legend.line(row.test)}, {_rate(images_per_second)}", refresh=False)
             return
         width = len(str(self._epochs))
         click.echo(
-            f"epoch {row.epoch:{width}}/{self._epochs}  train ELBO {row.train_elbo:.2f}  test {row.test}"
+            f"epoch {row.epoch:{width}}/{self._epochs}  train ELBO {row.train_elbo:.2f}  "
+            f"test {self._legend.line(row.test)}"
             f"  {row.seconds:.1f} s  {_rate(images_per_second)}"
         )
 

@@ -23,6 +23,7 @@ from fastvae.train.run_folder import RunFolder
 from fastvae.train.trainer import Trainer
 
 COUNTS: Final = (1, 2, 3)
+_PRESET: Final = "quadrants"
 _BASELINE: Final = "baseline"
 _LATENT: Final[dict[str, Any]] = {"prior": "learned"}
 # By name: what it is called in the table, and its settings. The baseline comes first, the others need it.
@@ -79,7 +80,9 @@ def study(given: dict[str, Any], out: Path, num_samples: int) -> list[Row]:
     Raises:
         UserError: a setting out of its range, or `out` has runs of other settings.
     """
-    dataset = data.load("mnist", given["data_dir"])
+    # Before anything is read or written: a mistake among them is one whatever the model.
+    plain = settings.new({"preset": _PRESET, **given})
+    dataset = data.load(plain.data, plain.data_dir)
     rows: list[Row] = []
     for count in COUNTS:
         trained = dict(_trained(given | {"quadrants": count}, out, dataset))
@@ -95,7 +98,7 @@ def _trained(given: dict[str, Any], out: Path, dataset: Data) -> Iterator[tuple[
     for name, (_, own) in _MODELS.items():
         folder = RunFolder(out / f"quadrants-{given['quadrants']}-{name}")
         guess = {} if name == _BASELINE else {"first_guess": str(baseline.resolve())}
-        chosen = {"preset": "quadrants", **given, **own, **guess}
+        chosen = {"preset": _PRESET, **given, **own, **guess}
         begun = folder.config_file.exists()
         config = settings.resumed(folder, chosen) if begun else settings.new(chosen)
         torch.set_num_threads(config.threads)
@@ -133,7 +136,7 @@ def _evaluated(trainer: Trainer, num_samples: int) -> dict[str, Any]:
         kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         if wanted.items() <= kept.items():
             return kept
-    found = wanted | likelihood.estimates(trainer.model, trainer.config, trainer.data.test, num_samples)
+    found = wanted | likelihood.estimates(trainer.trained, trainer.config, trainer.data.test, num_samples)
     atomic.write_json(file, found)
     return found
 
@@ -147,7 +150,7 @@ def _draw(count: int, trained: dict[str, Trainer], out: Path) -> None:
     groups = conditional_drawing.given(condition, images)
     with torch.no_grad():
         for name, trainer in trained.items():
-            model = trainer.model.eval()
+            model = trainer.trained.eval()
             assert not isinstance(model, VAE)
             drawn = conditional_drawing.completions(model, condition, images, trainer.config.seed, _SAMPLES)
             groups.append((_MODELS[name][0], drawn))

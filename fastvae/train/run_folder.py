@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import platform
 from collections.abc import Sequence
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Final
 
 import numpy as np
 import torch
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
-from fastvae.train import atomic
+from fastvae.train import atomic, metrics_table
 from fastvae.train.config import Config
 from fastvae.train.errors import UserError, first_problem
 from fastvae.train.metrics import Epoch
@@ -37,9 +35,6 @@ def versions() -> dict[str, str]:
 class _ConfigFile(BaseModel):
     config: Config
     versions: dict[str, str]
-
-
-_METRICS: Final = TypeAdapter(Annotated[list[Epoch], Field(min_length=1)])
 
 
 class RunFolder:
@@ -88,22 +83,17 @@ class RunFolder:
             raise UserError(f"{self.config_file}: {first_problem(error)}") from error
 
     def write_metrics(self, history: Sequence[Epoch]) -> None:
-        """Write `metrics.csv`: the whole of it, so that no row is there twice after a resume."""
-        atomic.write_csv(self.metrics_file, Epoch._fields, history)
+        """Write `metrics.csv`."""
+        metrics_table.write(self.metrics_file, history)
 
     def read_metrics(self) -> list[Epoch]:
         """The rows of `metrics.csv`.
 
         Raises:
-            UserError: the file is missing or damaged.
+            UserError: the file is damaged.
+            OSError: it cannot be read.
         """
-        try:
-            with self.metrics_file.open(encoding="utf-8", newline="") as file:
-                return _METRICS.validate_python(list(csv.DictReader(file)))
-        except ValidationError as error:
-            raise UserError(f"{self.metrics_file}: {first_problem(error)}") from error
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise UserError(f"{self.metrics_file}: {error}") from error
+        return metrics_table.read(self.metrics_file)
 
 
 def create(out: str | None, data: str) -> RunFolder:

@@ -13,8 +13,11 @@ from torch import Tensor
 
 from fastvae import VAE
 from fastvae.train import atomic, pictures
+from fastvae.train import model as models
 from fastvae.train.conditional import Baseline
+from fastvae.train.conditions import Label
 from fastvae.train.config import Config
+from fastvae.train.data import LABELS
 from fastvae.train.errors import UserError
 from fastvae.train.objectives import Model
 from fastvae.train.views import images
@@ -32,7 +35,6 @@ def _npz(path: Path, samples: NDArray[Any]) -> None:
     atomic.write(path, lambda temporary: np.savez_compressed(temporary, images=samples))
 
 
-_LABELS: Final = 10
 _WRITERS: Final[dict[str, Callable[[Path, NDArray[Any]], None]]] = {".png": _png, ".npy": _npy, ".npz": _npz}
 
 
@@ -62,11 +64,11 @@ def _samples(model: Model, config: Config, number: int, label: int | None, seed:
     if isinstance(model, VAE):
         drawn: Tensor = model.sample(number, seed=seed)
         return drawn
-    if isinstance(model, Baseline) or config.condition != "label":
+    condition = models.condition(config)
+    if isinstance(model, Baseline) or not isinstance(condition, Label):
         raise UserError(
             f"sample: got a run with condition {config.condition!r} and objective {config.objective!r}; "
             "takes one that draws an image from a latent (fastvae plot draws completions)"
         )
-    labels = torch.arange(number) % _LABELS if label is None else torch.full((number,), label)
-    condition = labels.to(next(model.parameters()))[:, None]
-    return model.sample(condition, 1, seed=seed)[0]
+    labels = torch.arange(number) % LABELS if label is None else torch.full((number,), label)
+    return model.sample(condition.encode(labels).to(next(model.parameters())), 1, seed=seed)[0]

@@ -35,6 +35,6 @@ class Events:
         """Log an epoch, at once."""
         for name, value in row._asdict().items():
             part, _, quantity = name.partition("_")
-            if quantity:
+            if quantity and value is not None:
                 self._writer.add_scalar(f"{quantity}/{part}", value, row.epoch)
         self._writer.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Iterator
@@ -11,13 +12,15 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from fastvae.train import checkpoint, model, random
+from fastvae.train import checkpoint, model, random, start
 from fastvae.train.config import Config
-from fastvae.train.data import Data
+from fastvae.train.data import Data, hold_out
 from fastvae.train.errors import UserError
-from fastvae.train.evaluation import elbo
+from fastvae.train.evaluation import elbo, validation_loss
 from fastvae.train.graph import CudaGraph, GraphedStep
-from fastvae.train.metrics import Epoch, Means, Sums
+from fastvae.train.legend import Legend
+from fastvae.train.metrics import Epoch, Means, Sums, best
+from fastvae.train.objectives import Model
 from fastvae.train.progress import Progress
 from fastvae.train.run_folder import RunFolder
 from fastvae.train.step import Step
@@ -35,24 +38,34 @@ class Trainer:
         self.config = config
         self.folder = folder
         self.device = torch.device(config.device)
-        self.data = Data(data.train.to(self.device), data.test.to(self.device))
+        train, validation = hold_out(data.train, config.validation, binarize=config.binarize)
+        self.data = Data(train.to(self.device), data.test.to(self.device))
+        self.validation = validation.to(self.device)
         self.log_normalizer = model.log_normalizer(config)
+        self.legend = Legend(config, self.log_normalizer)
         self.model = model.create(config).to(self.device)
         self.objective = self.create_objective().to(self.device)
         on_gpu = self.device.type == "cuda"
         learned = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.Adam(learned, lr=config.lr, fused=True, capturable=on_gpu)
-        self.history = checkpoint.load(folder, self.model, self.optimizer, self.device)
+        at_best = copy.deepcopy(self.model) if len(validation.labels) else None
+        self._state = checkpoint.State(self.model, at_best, self.optimizer)
+        self.history = checkpoint.load(folder, self._state, self.device)
         if config.epochs < len(self.history):
             raise UserError(
                 f"--epochs: got {config.epochs}; takes at least the {len(self.history)} that {folder.path} has trained"
             )
-        if config.first_guess is not None and not self.history:
-            model.load_first_guess(self.model, config)
+        if not self.history:
+            start.begin(self.model, config, self.data.train)
         self._sums = Sums(self.device, self.log_normalizer)
         trained = _compiled(self.objective, self.device) if config.compile else self.objective
         step = Step(trained, self.optimizer, self.data.train, self._sums, bf16=config.amp == "bf16")
         self._step: Step | GraphedStep = GraphedStep(step, config.batch_size, CudaGraph()) if on_gpu else step
+
+    @property
+    def trained(self) -> Model:
+        """The model with the weights that the run keeps: of its best epoch, see `fastvae.train.metrics.best`."""
+        return self.model if self._state.best is None else cast(Model, self._state.best)
 
     def create_objective(self) -> nn.Module:
         """What is minimized."""
@@ -67,17 +80,23 @@ class Trainer:
         count, done = len(self.data.train.labels), len(self.history)
         steps = -(-count // self.config.batch_size)
         events = Events(self.folder, done) if self.config.tensorboard else None
-        with Progress(self.config.epochs, steps, done) as progress, events or nullcontext(), _reproducible():
+        with (
+            Progress(self.config.epochs, steps, done, self.legend) as progress,
+            events or nullcontext(),
+            _reproducible(),
+        ):
             for epoch in range(done + 1, self.config.epochs + 1):
-                start = time.perf_counter()
+                begun = time.perf_counter()
                 progress.begin(epoch)
                 train = self._epoch(epoch, progress)
                 if not math.isfinite(train.loss):
                     raise UserError(f"training diverged: the loss of epoch {epoch} is {train.loss}; try a smaller --lr")
-                seconds = time.perf_counter() - start
+                seconds = time.perf_counter() - begun
                 total = seconds + (self.history[-1].seconds if self.history else 0.0)
                 test = elbo(self.objective, self.data.test, self.config.seed, self.log_normalizer)
-                self.history.append(Epoch(epoch, *train, *test, round(total, 3)))
+                self.history.append(Epoch(epoch, *train, *test, round(total, 3), self._validation_loss()))
+                if self._state.best is not None and best(self.history) is self.history[-1]:
+                    self._state.best.load_state_dict(self.model.state_dict())
                 self.save()
                 progress.epoch(self.history[-1], count / seconds)
                 if events is not None:
@@ -92,10 +111,15 @@ class Trainer:
             progress.step(len(batch), self._sums)
         return self._sums.means()
 
+    def _validation_loss(self) -> float | None:
+        if self._state.best is None:
+            return None
+        return validation_loss(self.objective, self.validation, self.config.seed)
+
     def save(self) -> None:
         """Write the checkpoint first: the other files follow from it when the run is killed between them."""
-        checkpoint.save(self.folder, self.model, self.optimizer, self.device, self.history)
-        model.save_weights(self.model, self.folder.weights_file)
+        checkpoint.save(self.folder, self._state, self.device, self.history)
+        model.save_weights(self.trained, self.folder.weights_file)
         if self.config.keep_weights:
             model.save_weights(self.model, self.folder.epoch_weights_file(len(self.history)))
         self.folder.write_metrics(self.history)

@@ -63,13 +63,16 @@ def plane(batches: Sequence[DiagonalGaussian]) -> tuple[Array, tuple[str, str]]:
     if means.shape[1] == 2:
         return means, (f"$z_0$ {UNIT}", f"$z_1$ {UNIT}")
     centred = means - means.mean(0)
-    _, singular, directions = np.linalg.svd(centred, full_matrices=False)
+    # Of the covariance, which has a direction for each dimension however few the images are; the largest come last.
+    variances, directions = np.linalg.eigh(centred.T @ centred)
+    directions = directions[:, :-3:-1]
     # A component's sign is arbitrary: the largest weight positive makes the picture the same everywhere.
-    largest = np.abs(directions).argmax(1)
-    directions *= np.sign(directions[np.arange(len(directions)), largest])[:, None]
-    share = 100 * singular**2 / max(float((singular**2).sum()), 1e-30)
-    first, second = (f"principal component {index + 1}, {share[index]:.0f} % of variance\n{UNIT}" for index in range(2))
-    return centred @ directions[:2].T, (first, second)
+    directions *= np.sign(directions[np.abs(directions).argmax(0), np.arange(2)])
+    shares = 100 * variances[:-3:-1].clip(0) / max(float(variances.sum()), 1e-30)
+    first, second = (
+        f"principal component {number}, {share:.0f} % of variance\n{UNIT}" for number, share in enumerate(shares, 1)
+    )
+    return centred @ directions, (first, second)
 
 
 def decoded(model: VAE, z: Tensor) -> Array:
