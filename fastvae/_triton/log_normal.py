@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fastvae import _outputs
 from fastvae._options import Density
-from fastvae._triton import _operands, _tile, reduce, scale_forms
+from fastvae._triton import _operands, _tile, reduce, scale_forms, scale_ratios
 from fastvae._triton._launch import Kernel
 from fastvae._triton.elementary import constant_like
 
@@ -25,7 +25,7 @@ def _forward(z, mu, scale, log_prob, partials, tiling, form, dtype: tl.constexpr
     else:
         raw = scale_forms.clamp(_tile.load(scale, tiling, at, dtype), form)
         delta = delta - _tile.load(mu, tiling, at, dtype)
-        value = value - scale_forms.log_abs_sigma(raw, form) - 0.5 * scale_forms.distance(delta, raw, form)
+        value = value - scale_ratios.log_abs_sigma(raw, form) - 0.5 * scale_ratios.distance(delta, raw, form)
     if log_prob is not None:
         _tile.store(log_prob, tiling, at, value)
     else:
@@ -42,11 +42,11 @@ def _backward(z, mu, scale, upstream, grad_z, grad_mu, grad_scale, tiling, facto
         unclamped = _tile.load(scale, tiling, at, dtype)
         raw = scale_forms.clamp(unclamped, form)
         delta = delta - _tile.load(mu, tiling, at, dtype)
-        along_z = -gradient * scale_forms.over_variance(delta, raw, form)
+        along_z = -gradient * scale_ratios.over_variance(delta, raw, form)
         if grad_mu is not None:
             _tile.store(grad_mu, tiling, at, -along_z)
         if grad_scale is not None:
-            excess = scale_forms.distance(delta, raw, form) - 1.0
+            excess = scale_ratios.distance(delta, raw, form) - 1.0
             along_scale = gradient * (0.5 * excess) * scale_forms.log_variance_slope(raw, form)
             _tile.store(grad_scale, tiling, at, scale_forms.through_clamp(along_scale, unclamped, form))
     if grad_z is not None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fastvae import _outputs
 from fastvae._options import Posterior
-from fastvae._triton import _operands, _tile, noise, reduce, scale_forms
+from fastvae._triton import _operands, _tile, noise, reduce, scale_forms, scale_ratios
 from fastvae._triton._launch import Kernel
 from fastvae._triton.elementary import constant_like
 
@@ -52,8 +52,8 @@ def _forward(
         if scale_p is not None:
             raw_p = scale_forms.clamp(_tile.load(scale_p, tiling, at, dtype), form)
         delta = _offset(mean, mu_p, tiling, at, dtype)
-        distance = delta * delta if raw_p is None else scale_forms.distance(delta, raw_p, form)
-        _, deficit = scale_forms.variance_ratio(raw, raw_p, form)
+        distance = delta * delta if raw_p is None else scale_ratios.distance(delta, raw_p, form)
+        _, deficit = scale_ratios.variance_ratio(raw, raw_p, form)
         value = 0.5 * (distance + deficit)
         if kl is not None:
             _tile.store(kl, tiling, at, value)
@@ -89,16 +89,16 @@ def _backward(
             unclamped_p = _tile.load(scale_p, tiling, at, dtype)
             raw_p = scale_forms.clamp(unclamped_p, form)
         delta = _offset(mean, mu_p, tiling, at, dtype)
-        excess, _ = scale_forms.variance_ratio(raw, raw_p, form)
+        excess, _ = scale_ratios.variance_ratio(raw, raw_p, form)
         along_mu = gradient * delta
         if scale_p is not None:
-            along_mu = gradient * scale_forms.over_variance(delta, raw_p, form)
+            along_mu = gradient * scale_ratios.over_variance(delta, raw_p, form)
         to_mu += along_mu
         to_scale += gradient * (0.5 * excess) * scale_forms.log_variance_slope(raw, form)
         if grad_mu_p is not None:
             _tile.store(grad_mu_p, tiling, at, -along_mu)
         if grad_scale_p is not None:
-            distance = scale_forms.distance(delta, raw_p, form)
+            distance = scale_ratios.distance(delta, raw_p, form)
             along_p = -0.5 * (distance + excess) * scale_forms.log_variance_slope(raw_p, form)
             along_p = gradient * along_p
             _tile.store(grad_scale_p, tiling, at, scale_forms.through_clamp(along_p, unclamped_p, form))
