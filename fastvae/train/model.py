@@ -85,8 +85,8 @@ def save_weights(model: nn.Module, path: Path) -> None:
     """Write a file of weights."""
     tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
     path.parent.mkdir(exist_ok=True)
-    # Not save_file: it makes a file that only its owner may read, and its errors do not say what they are about.
-    atomic.write_bytes(path, save(tensors))
+    # Not save_file, which makes a file that only its owner may read.
+    atomic.write(path, lambda partial: partial.write_bytes(save(tensors)))
 
 
 def load_weights(model: nn.Module, folder: RunFolder, epoch: int | None = None) -> None:
