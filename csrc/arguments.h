@@ -81,7 +81,7 @@ struct LogNormalBackward : Launch {
   Gradient grad_z, grad_mu, grad_scale;
 };
 
-// The K samples lie along `lead`.
+// The K samples are `outer_stride` apart.
 struct ImportanceWeightedBound : Launch {
   View log_w, bound;
   int64_t num_samples = 1;

@@ -266,7 +266,7 @@ void normal(const Tensor& seed, int64_t start, const Tensor& out, int threads) {
 }  // namespace fastvae
 
 PYBIND11_MODULE(_C, m) {
-  fastvae::usable_threads(1);  // from here on it knows of forks
+  fastvae::usable_threads(1);  // registers its atfork handler before anything can fork
   m.doc() = "CPU kernels of fastvae, on PyTorch's tensors but not built against PyTorch.";
   m.def("reparameterize_kl", fastvae::flat(fastvae::reparameterize_kl));
   m.def("reparameterize_kl_backward", fastvae::flat(fastvae::reparameterize_kl_backward));
@@ -282,7 +282,7 @@ PYBIND11_MODULE(_C, m) {
   m.def("scale_gradient", fastvae::flat(fastvae::scale_gradient));
   m.def("normal", fastvae::normal);
   m.def("alike", fastvae::alike);
-  m.def("plain_device", fastvae::plain_device);
-  m.def("layouts", fastvae::layouts);
+  m.def("direct_call_device", fastvae::direct_call_device);
+  m.def("layout_key", fastvae::layout_key);
   m.def("capability", [] { return fastvae::kernels().name; });
 }

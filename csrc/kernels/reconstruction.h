@@ -2,7 +2,8 @@
 // are shared.
 #pragma once
 #include "kernels/blocks.h"
-#include "kernels/math.h"
+#include "kernels/elementary.h"
+#include "kernels/fast_range.h"
 
 namespace {
 
@@ -12,26 +13,26 @@ struct Point {
   T loss, dinput, dtarget, dlog_scale;
 };
 
-// (1 - t) x - log sigmoid(x), as torch writes it: the other common form is NaN at x = inf, t = 0.
-// Common: for logits whose exponentials are ordinary numbers, in fewer steps.
-template <bool Common = false>
+// (1 - t) x - log sigmoid(x), as torch writes it: the other usual form is NaN at x = inf, t = 0.
+// InRange: for logits whose exponentials neither underflow nor overflow.
+template <bool InRange = false>
 struct BinaryCrossEntropyWithLogits {
   static constexpr bool kScaled = false;
-  static constexpr double kCommon = 87;
-  using CommonForm = BinaryCrossEntropyWithLogits<true>;
+  static constexpr double kFastRange = 87;
+  using FastForm = BinaryCrossEntropyWithLogits<true>;
 
   template <class T>
   static FASTVAE_INLINE Point<T> at(T x, T t, T, T) {
-    const Logistic<T> l = logistic<Common>(x);
+    const Logistic<T> l = logistic<InRange>(x);
     const T minus_log_sigmoid = l.softplus_negative_magnitude - (x < T(0) ? x : T(0));
     return {fma(T(1) - t, x, minus_log_sigmoid), l.sigmoid - t, -x, T(0)};
   }
 };
 
-// A likelihood without log_scale and without a shorter twin.
+// A likelihood without log_scale and without a fast form.
 struct Plain {
   static constexpr bool kScaled = false;
-  static constexpr double kCommon = 0;
+  static constexpr double kFastRange = 0;
 };
 
 // -(t log p + (1 - t) log(1 - p)), each logarithm at least -100 and the denominator of the input's gradient at least
@@ -43,11 +44,11 @@ struct BinaryCrossEntropy : Plain {
     const T spread = (T(1) - p) * p, denominator = spread < T(1e-12) ? T(1e-12) : spread;
     const T slope = (p - t) / denominator;
     const bool outside = (p < T(0)) | (p > T(1));
-    return {(t - T(1)) * bounded(log_q) - t * bounded(log_p), outside ? T(__builtin_nan("")) : slope, log_q - log_p,
+    return {(t - T(1)) * clamped(log_q) - t * clamped(log_p), outside ? T(__builtin_nan("")) : slope, log_q - log_p,
             T(0)};
   }
   template <class T>
-  static FASTVAE_INLINE T bounded(T logarithm) {
+  static FASTVAE_INLINE T clamped(T logarithm) {
     return logarithm < T(-100) ? T(-100) : logarithm;
   }
 };
@@ -108,32 +109,37 @@ void evaluate(int64_t n, const T* x, const Target* t, const T* log_scale, T cons
   }
 }
 
-// Calls visit with a block of the target: pixels as they lie, all else as T.
+// Calls visit with a block of the target: contiguous bytes in place, all else as contiguous T.
 template <class T, class Visit>
 FASTVAE_INLINE void with_target(const View& target, const Space& space, const Block& block, T* buffer,
                                 const Visit& visit) {
-  if (target.dtype == DType::u8 && target.layout == Layout::dense)
+  if (target.dtype == DType::u8 && target.layout == Layout::contiguous)
     return visit(static_cast<const Byte*>(target.data) + block.begin);
   visit(load(target, space, block, buffer));
 }
+
+template <class T>
+struct ReconstructionBuffers {
+  BlockOf<T> input, target, weight, log_scale, loss, grad_log_scale;
+};
 
 template <class T>
 void reconstruction(const Reconstruction& a) {
   const T constant = a.full ? T(kHalfLogTwoPi) : T(0), factor = static_cast<T>(a.loss.factor);
   with_likelihood(a.likelihood, [&](auto likelihood) {
     for_each_block(a, [&](const Block& block) {
-      const Scratch<T> scratch(6);
+      ReconstructionBuffers<T>& buffers = scratch_as<ReconstructionBuffers<T>>();
       const int64_t n = block.size;
-      const T* x = load(a.input, a.space, block, scratch.block(0));
-      const T* w = load(a.weight, a.space, block, scratch.block(1));
-      const T* s = load(a.log_scale, a.space, block, scratch.block(2));
-      const Destination<T> loss = destination(a.loss.elementwise, a.space, block, scratch.block(3));
+      const T* x = load<T>(a.input, a.space, block, buffers.input);
+      const T* w = load<T>(a.weight, a.space, block, buffers.weight);
+      const T* s = load<T>(a.log_scale, a.space, block, buffers.log_scale);
+      const Destination<T> loss = destination<T>(a.loss.elementwise, a.space, block, buffers.loss);
       // Over the input: each element is read before its gradient is written.
-      const Destination<T> grad = destination(a.grad, a.space, block, scratch.block(0));
-      const Destination<T> grad_scale = destination(a.grad_log_scale, a.space, block, scratch.block(4));
-      with_target<T>(a.target, a.space, block, scratch.block(5), [&](auto t) {
-        const auto common = [&](double bound) { return bounded(x, n, static_cast<T>(bound)); };
-        with_range(likelihood, common, [&](auto ranged) {
+      const Destination<T> grad = destination<T>(a.grad, a.space, block, buffers.input);
+      const Destination<T> grad_scale = destination<T>(a.grad_log_scale, a.space, block, buffers.grad_log_scale);
+      with_target<T>(a.target, a.space, block, buffers.target, [&](auto t) {
+        const auto within = [&](double bound) { return all_within(x, n, static_cast<T>(bound)); };
+        with_fastest(likelihood, within, [&](auto ranged) {
           using Loss = decltype(ranged);
           if (a.grad || a.grad_log_scale)
             return evaluate<T, Loss, true>(n, x, t, s, constant, factor, loss, grad, grad_scale);
@@ -166,19 +172,24 @@ void differentiate(int64_t n, const T* x, const T* t, const T* log_scale, const 
 }
 
 template <class T>
+struct ReconstructionGradientBuffers {
+  BlockOf<T> gradients[3], input, target, weight, log_scale, upstream;
+};
+
+template <class T>
 void reconstruction_backward(const ReconstructionBackward& a) {
   const Gradient* views[3] = {&a.grad_input, &a.grad_target, &a.grad_log_scale};
   with_likelihood(a.likelihood, [&](auto likelihood) {
     for_each_block(a, [&](const Block& block) {
-      const Scratch<T> scratch(8);
+      ReconstructionGradientBuffers<T>& buffers = scratch_as<ReconstructionGradientBuffers<T>>();
       const int64_t n = block.size;
       Destination<T> out[3];
-      for (int i = 0; i < 3; ++i) out[i] = destination(*views[i], a.space, block, scratch.block(i));
-      const T* x = load(a.input, a.space, block, scratch.block(3));
-      const T* t = load(a.target, a.space, block, scratch.block(4));
-      const T* s = load(a.log_scale, a.space, block, scratch.block(5));
-      const T* g = load(a.grad_loss, a.space, block, scratch.block(6));
-      const T* w = load(a.weight, a.space, block, scratch.block(7));
+      for (int i = 0; i < 3; ++i) out[i] = destination<T>(*views[i], a.space, block, buffers.gradients[i]);
+      const T* x = load<T>(a.input, a.space, block, buffers.input);
+      const T* t = load<T>(a.target, a.space, block, buffers.target);
+      const T* s = load<T>(a.log_scale, a.space, block, buffers.log_scale);
+      const T* g = load<T>(a.grad_loss, a.space, block, buffers.upstream);
+      const T* w = load<T>(a.weight, a.space, block, buffers.weight);
       differentiate<T, decltype(likelihood)>(n, x, t, s, g, static_cast<T>(a.factor), out[0], out[1], out[2]);
       for (int i = 0; i < 3; ++i) {
         if (w && *views[i]) multiply(n, out[i].values, w);

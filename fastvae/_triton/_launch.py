@@ -192,7 +192,7 @@ class Kernel:
         """
         if INTERPRETED:
             return self._planned(operands, row_dims, arguments, widest, paired)
-        key = (_C.layouts((*operands, *beside)), row_dims, arguments, widest, paired)
+        key = (_C.layout_key((*operands, *beside)), row_dims, arguments, widest, paired)
         planned = self._launches.get(key)
         if planned is None:
             if len(self._launches) == _MAX_LAUNCHES:
