@@ -28,6 +28,10 @@ struct Largest {
   static constexpr T value = sizeof(T) == 4 ? T(3.40282346638528860e+38) : T(1.79769313486231571e+308);
 };
 
+// A power of two: a value of any size times this may be squared.
+template <class T>
+constexpr T kShrink = sizeof(T) == 4 ? T(0x1p-64) : T(0x1p-512);
+
 constexpr double kHalfLogTwoPi = 0.91893853320467274178;
 
 // (e^r - 1 - r) / r^2 for |r| <= ln(2) / 2.

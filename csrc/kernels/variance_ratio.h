@@ -66,7 +66,7 @@ FASTVAE_INLINE T ratio_penalty(T d, T log_r) {
   const T w = d / (T(2) + d), square = w * w;
   T p = T(1) / T(25);
   if (sizeof(T) == 4) {
-    p = T(1) / T(13);
+    p = T(0.0875);  // 1/13, and what the terms behind it add where w is largest
   } else {
     p = p * square + T(1) / T(23);
     p = p * square + T(1) / T(21);
@@ -81,18 +81,17 @@ FASTVAE_INLINE T ratio_penalty(T d, T log_r) {
   p = p * square + T(1) / T(5);
   p = p * square + T(1) / T(3);
   const T near = w * d - T(2) * (w * square) * p;
-  const bool close = sizeof(T) == 4 ? (d >= T(-0.5)) & (d <= T(1)) : magnitude(d) <= T(0.4);
+  const bool close = sizeof(T) == 4 ? (d >= T(-0.5625)) & (d <= T(1)) : magnitude(d) <= T(0.4);
   return close ? near : d - log_r;
 }
 
 // log(a / b) of positive numbers, also where the quotient underflows.
 template <class T>
 FASTVAE_INLINE T log_quotient(T a, T b) {
-  constexpr T kShift = sizeof(T) == 4 ? T(0x1p-64) : T(0x1p-512);
-  constexpr T kLogShift = sizeof(T) == 4 ? T(44.3614195558364998) : T(354.891356446691999);
-  const bool small = a < b * kShift;
-  const T quotient = log((small ? a / kShift : a) / (small ? b * kShift : b));
-  return small ? quotient - T(2) * kLogShift : quotient;
+  constexpr T kLogShrink = sizeof(T) == 4 ? T(-44.3614195558364998) : T(-354.891356446691999);
+  const bool small = a < b * kShrink<T>;
+  const T quotient = log((small ? a / kShrink<T> : a) / (small ? b * kShrink<T> : b));
+  return small ? quotient + T(2) * kLogShrink : quotient;
 }
 
 }  // namespace
