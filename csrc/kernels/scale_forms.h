@@ -4,6 +4,7 @@
 #include "kernels/fast_range.h"
 #include "kernels/scale_bases.h"
 #include "kernels/variance_ratio.h"
+#include "kernels/variants.h"
 
 namespace {
 
@@ -92,10 +93,10 @@ struct LogForm {
 // sigma under a floor of the variance, also where the variance overflows.
 template <class T>
 FASTVAE_INLINE T root_of_floored(T sigma, T floored, T min_var) {
-  constexpr T kShift = sizeof(T) == 4 ? T(0x1p-64) : T(0x1p-512);
-  const T shrunk = sigma * kShift;
-  return magnitude(floored) <= Largest<T>::value ? sqrt(floored)
-                                                 : sqrt(shrunk * shrunk + min_var * kShift * kShift) / kShift;
+  const T shrunk = sigma * kShrink<T>;
+  return magnitude(floored) <= Largest<T>::value
+             ? sqrt(floored)
+             : sqrt(shrunk * shrunk + min_var * kShrink<T> * kShrink<T>) / kShrink<T>;
 }
 
 // The forms that reach sigma, or the variance, before its logarithm; see scale_bases.h. Floored: with min_std or
@@ -206,18 +207,43 @@ struct SoftplusForm {
   }
 };
 
+// The parameterizations, and their forms without and with a floor.
+struct Logvar {
+  static constexpr const char* kName = "logvar";
+  using Unfloored = LogForm<1>;
+  using Floored = LinearForm<ExponentialBase<1>, true>;
+};
+struct LogStd {
+  static constexpr const char* kName = "log_std";
+  using Unfloored = LogForm<2>;
+  using Floored = LinearForm<ExponentialBase<2>, true>;
+};
+struct Std {
+  static constexpr const char* kName = "std";
+  using Unfloored = LinearForm<StdBase, false>;
+  using Floored = LinearForm<StdBase, true>;
+};
+struct Softplus {
+  static constexpr const char* kName = "softplus";
+  using Unfloored = SoftplusForm;
+  using Floored = LinearForm<SoftplusBase, true>;
+};
+struct Variance {
+  static constexpr const char* kName = "variance";
+  using Unfloored = LinearForm<VarianceBase, false>;
+  using Floored = LinearForm<VarianceBase, true>;
+};
+using Parameterizations = VariantTable<Logvar, LogStd, Std, Softplus, Variance>;
+
 // Calls visit(form) with the form the options name.
 template <class Visit>
 void with_form(const ScaleOptions& options, const Visit& visit) {
   const bool floored = options.min_std > 0 || options.min_var > 0;
-  switch (options.form) {
-    case Form::logvar: return floored ? visit(LinearForm<ExponentialBase<1>, true>{}) : visit(LogForm<1>{});
-    case Form::log_std: return floored ? visit(LinearForm<ExponentialBase<2>, true>{}) : visit(LogForm<2>{});
-    case Form::std: return floored ? visit(LinearForm<StdBase, true>{}) : visit(LinearForm<StdBase, false>{});
-    case Form::softplus: return floored ? visit(LinearForm<SoftplusBase, true>{}) : visit(SoftplusForm{});
-    case Form::variance:
-      return floored ? visit(LinearForm<VarianceBase, true>{}) : visit(LinearForm<VarianceBase, false>{});
-  }
+  Parameterizations::visit(options.parameterization, [&](auto parameterization) {
+    using Named = decltype(parameterization);
+    if (floored) return visit(typename Named::Floored{});
+    visit(typename Named::Unfloored{});
+  });
 }
 
 // Are all scales of a posterior, and of its prior where there is one, at most `bound` in magnitude, clamped and not?

@@ -11,7 +11,10 @@ struct BFloat16 {
 struct Half {
   uint16_t bits;
 };
-struct Byte {  // a pixel: value / 255
+struct Pixel {  // a byte, read as value / 255
+  uint8_t value;
+};
+struct Count {  // a byte, read as value
   uint8_t value;
 };
 struct Boolean {
@@ -41,9 +44,13 @@ FASTVAE_INLINE T decode(Half value) {
 }
 // 1 / 255 in two parts: the first product is exact, and for each byte the sum is the quotient, rounded, at no division.
 template <class T>
-FASTVAE_INLINE T decode(Byte value) {
+FASTVAE_INLINE T decode(Pixel value) {
   const T pixel = static_cast<T>(static_cast<int32_t>(value.value));
   return sizeof(T) == 4 ? pixel * T(0x1.01p-8) + pixel * T(0x1.010102p-24) : pixel / T(255);
+}
+template <class T>
+FASTVAE_INLINE T decode(Count value) {
+  return static_cast<T>(static_cast<int32_t>(value.value));
 }
 template <class T>
 FASTVAE_INLINE T decode(Boolean value) {
@@ -172,7 +179,7 @@ __attribute__((noinline)) void prefetch(const View& view, const Space& space, co
 }
 
 // The range as contiguous T: in place, else copied to `buffer`. Null if absent. `outer` is the index of the sample.
-template <class T>
+template <class T, class Byte = Pixel>
 const T* load(const View& view, const Space& space, const Range& at, T* buffer, int64_t outer = 0) {
   if (!view) return nullptr;
   if (const T* values = in_place<T>(view, space, at, outer)) return values;

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fastvae import _backend, _checks
 from fastvae._autograd import reconstruction as fused
-from fastvae._likelihoods import Likelihood
+from fastvae._likelihoods import LOSSES, Likelihood
 from fastvae._outputs import compute_dtype
 from fastvae.functional import reconstruction
 from fastvae.presets import Preset
@@ -24,6 +24,7 @@ def with_samples(
     log_scale: Tensor | None,
     reduction: str,
     batch_dims: int,
+    full: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """The reconstruction loss `name`, and its per-sample sums without gradient.
 
@@ -32,6 +33,8 @@ def with_samples(
     scale = () if log_scale is None else (log_scale,)
     loss_of = getattr(reconstruction, name)
     options: dict[str, Any] = {"weight": weight, "batch_dims": batch_dims}
+    if full:
+        options["full"] = True
     if reduction == "sample":
         loss = loss_of(input, target, *scale, **options, reduction="sample")
         return loss, loss.detach()
@@ -42,9 +45,7 @@ def with_samples(
     if log_scale is not None:
         _checks.log_scale(log_scale, input)
     _checks.reconstruction(input, target, weight, reduction, batch_dims)
-    return fused.reconstruction_with_samples(
-        name, input, target, weight, log_scale, False, reduction, batch_dims, False
-    )
+    return fused.reconstruction_with_samples(name, input, target, weight, log_scale, full, reduction, batch_dims, False)
 
 
 def _scaled_weight(weight: Tensor | None, factor: float, like: Tensor) -> Tensor | None:
@@ -84,9 +85,11 @@ def reconstruction_term(
     elif reduction == "mean" and per_sample:
         factor /= features.numel()
     final = "sample" if per_sample else reduction
-    fused_scale = log_scale if likelihood.loss == "gaussian_nll" else None
+    fused_scale = log_scale if LOSSES[likelihood.loss].scaled else None
     scaled = _scaled_weight(weight, factor, prediction)
-    loss, samples = with_samples(likelihood.loss, prediction, target, scaled, fused_scale, final, batch_dims)
+    loss, samples = with_samples(
+        likelihood.loss, prediction, target, scaled, fused_scale, final, batch_dims, likelihood.full
+    )
     if final == "mean":
         samples = samples / features.numel()
     if likelihood.learned_scale and fused_scale is None:
