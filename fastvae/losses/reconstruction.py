@@ -21,7 +21,7 @@ class Reconstruction(nn.Module):
     Args:
         likelihood: a name, ``(prediction, target) -> negative log-likelihood [batch]``, or a `Density`.
         factor: multiplies a named likelihood in the loss, not in `log_prob`.
-        reduction: see `fastvae.presets.Preset.reconstruction`.
+        reduction: see `fastvae.presets.Convention.reconstruction`.
 
     Attributes:
         log_scale: the learned log-scale, ``[1]``, of the likelihoods that have one, else None. Not a scalar, which
