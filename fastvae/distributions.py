@@ -150,7 +150,7 @@ class DiagonalGaussian:
             prior: None for N(0, I); a pair ``(mu_p, scale_p)`` under this distribution's parameterization; or a
                 DiagonalGaussian, whose own parameterization counts.
         """
-        scale, pair, options = self._against(prior)
+        scale, pair, options = self._under_common_options(prior)
         return F.gaussian_kl(self.mu, scale, pair, **options, reduction=reduction)
 
     def rsample_kl(
@@ -164,7 +164,7 @@ class DiagonalGaussian:
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor]:
         """``(rsample(), kl())`` in one pass over the parameters."""
-        scale, pair, options = self._against(prior)
+        scale, pair, options = self._under_common_options(prior)
         draw: DrawKeywords = {"num_samples": num_samples, "eps": eps, "seed": seed, "generator": generator}
         if scale is not self.scale:
             return self.rsample(**draw), F.gaussian_kl(self.mu, scale, pair, **options, reduction=reduction)
@@ -175,7 +175,7 @@ class DiagonalGaussian:
             moments, pair, dim=dim, interleaved=interleaved, **options, **draw, reduction=reduction
         )
 
-    def _against(self, prior: Prior) -> tuple[Tensor, tuple[Tensor, Tensor] | None, ScaleKeywords]:
+    def _under_common_options(self, prior: Prior) -> tuple[Tensor, tuple[Tensor, Tensor] | None, ScaleKeywords]:
         """This scale and the prior's pair under the same options; both as log variances where their options differ."""
         if not isinstance(prior, DiagonalGaussian):
             return self.scale, prior, self._options

@@ -47,7 +47,7 @@ class LatentVariableModel(nn.Module):
         """The options of the latent, for `repr`; the objective's follow it."""
         return named(self._gaussian_options.described() | {"latent_shape": self.latent_shape})
 
-    def _gaussian(self, name: str, network: nn.Module, **inputs: Any) -> DiagonalGaussian:
+    def _gaussian(self, name: str, network: nn.Module, **inputs: object) -> DiagonalGaussian:
         """The distribution that a network's output stands for."""
         output, options = call(name, network, **inputs), self._gaussian_options
         if isinstance(output, Tensor):
@@ -95,7 +95,7 @@ class LatentVariableModel(nn.Module):
         return DiagonalGaussian(zeros, zeros)
 
     @staticmethod
-    def _check_batch(posterior: DiagonalGaussian, name: str, value: Any) -> None:
+    def _check_batch(posterior: DiagonalGaussian, name: str, value: object) -> None:
         """What is reconstructed, the argument `name`, has as many samples as there are latents, one or more."""
         batch = posterior.mu.shape[0]
         if isinstance(value, Tensor) and (value.dim() == 0 or value.shape[0] != batch or batch == 0):
