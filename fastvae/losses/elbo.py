@@ -80,13 +80,9 @@ class ELBOLoss(nn.Module):
         self.preset = preset
         self.per_sample = reduction == "sample"
         self.convention = choose_convention(
-            preset,
-            free_bits=free_bits,
-            free_bits_per=free_bits_per,
-            capacity=capacity,
-            capacity_per=capacity_per,
+            preset, free_bits=free_bits, free_bits_per=free_bits_per, capacity=capacity, capacity_per=capacity_per,
             kl_estimator=kl_estimator,
-        )
+        )  # fmt: skip
         chosen, factor = choose_likelihood(likelihood, preset, self.convention)
         self.reconstruction = None if chosen is None else Reconstruction(chosen, factor, self.convention.reconstruction)
         if self.per_sample:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 from fastvae._gaussian_options import GaussianKeywords
@@ -27,15 +27,13 @@ def told_apart(model: str, options: ObjectiveAndGaussian) -> tuple[ObjectiveKeyw
     Raises:
         TypeError: another option, in Python's words for the constructor of `model`.
     """
-    objective, gaussian = ObjectiveKeywords.__optional_keys__, GaussianKeywords.__optional_keys__
-    for name in options:
-        if name not in objective | gaussian:
-            raise TypeError(f"{model}.__init__() got an unexpected keyword argument {name!r}")
-    return cast(ObjectiveKeywords, _only(objective, options)), cast(GaussianKeywords, _only(gaussian, options))
-
-
-def _only(names: Collection[str], options: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in options.items() if name in names}
+    objective, gaussian = (
+        {name: value for name, value in options.items() if name in keywords.__optional_keys__}
+        for keywords in (ObjectiveKeywords, GaussianKeywords)
+    )
+    for name in options.keys() - objective.keys() - gaussian.keys():
+        raise TypeError(f"{model}.__init__() got an unexpected keyword argument {name!r}")
+    return cast(ObjectiveKeywords, objective), cast(GaussianKeywords, gaussian)
 
 
 def objective(loss: ELBOLoss | None, options: ObjectiveKeywords) -> ELBOLoss:
