@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Self, Unpack
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from fastvae import CVAE
 from fastvae.losses import Reconstruction
 from fastvae.modules import VAEOutput
-from fastvae.modules._options import ModelKeywords
 from fastvae.train import networks
 from fastvae.train.conditions import Condition
 from fastvae.train.config import Config
@@ -85,7 +84,7 @@ class FirstGuess(nn.Module):
         return self.network(condition, guess)
 
 
-def create(config: Config, layers: Layers, condition: Condition, **options: Unpack[ModelKeywords]) -> CVAE | Baseline:
+def create(config: Config, layers: Layers, condition: Condition, **options: Any) -> CVAE | Baseline:
     """The networks that a config describes, in a `fastvae.CVAE` or a `Baseline`.
 
     Args:

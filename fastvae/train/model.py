@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -13,7 +14,6 @@ from torch import nn
 from fastvae import CVAE, VAE, CyclicalWarmup, LinearWarmup
 from fastvae._likelihoods import LIKELIHOODS
 from fastvae.losses import Schedule
-from fastvae.modules._options import ModelKeywords
 from fastvae.train import atomic, conditional, conditions, networks
 from fastvae.train.conditional import FirstGuess
 from fastvae.train.conditions import Condition
@@ -30,7 +30,7 @@ def create(config: Config) -> Model:
     size = SIZES[config.data]
     decoder_hidden = config.hidden[::-1] if config.decoder_hidden is None else config.decoder_hidden
     layers = networks.Layers(config.hidden, decoder_hidden, config.activation, config.dropout)
-    options: ModelKeywords = {
+    options: dict[str, Any] = {
         "likelihood": config.likelihood,
         "beta": _beta(config),
         "capacity": None if config.capacity is None else LinearWarmup(0.0, config.capacity, config.warmup_steps),
