@@ -4,8 +4,8 @@ import pytest
 from command_line import TINY, fastvae
 from small_runs import config
 
-from fastvae.train import advice
-from fastvae.train.latent_use import LatentUse
+from fastvae.train.evaluation import advice
+from fastvae.train.evaluation.latent_use import LatentUse
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 from command_line import TINY, fails, fastvae
 
-from fastvae.train import atomic
+from fastvae.train.runs import atomic
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

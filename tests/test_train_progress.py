@@ -8,10 +8,10 @@ import pytest
 import torch
 from small_runs import config
 
-from fastvae.train import progress
-from fastvae.train.legend import Legend
-from fastvae.train.metrics import Epoch, Sums
-from fastvae.train.progress import Progress
+from fastvae.train.evaluation.legend import Legend
+from fastvae.train.loop import progress
+from fastvae.train.loop.progress import Progress
+from fastvae.train.runs.metrics import Epoch, Sums
 
 LEGEND = Legend(config(), 0.0)
 ROW = Epoch(1, 14.0, -12.0, 10.0, 2.0, 15.0, -13.0, 11.0, 2.0, 3.21)

@@ -14,11 +14,10 @@ import torch.nn.functional as T
 from torch import Tensor, nn
 
 from bench.gpu.device import Device
-from fastvae import VAE
-from fastvae.train import networks
-from fastvae.train.graph import CudaGraph, Graph, GraphedStep
-from fastvae.train.metrics import Means, Sums
-from fastvae.train.step import Step
+from fastvae import VAE, networks
+from fastvae.train.loop.graph import CudaGraph, Graph, GraphedStep
+from fastvae.train.loop.step import Step
+from fastvae.train.runs.metrics import Means, Sums
 
 MODEL: Final = "conv"
 LATENT: Final = 20

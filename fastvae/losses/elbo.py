@@ -24,9 +24,9 @@ from fastvae.losses._options import (
 from fastvae.losses.reconstruction import Reconstruction
 from fastvae.presets import Preset
 
-_FREE_BITS_PER: Final = ("sample", "dimension", "batch_dimension")
+FREE_BITS_PER: Final = ("sample", "dimension", "batch_dimension")
 _CAPACITY_PER: Final = ("batch", "sample")
-_ESTIMATORS: Final = ("analytic", "monte_carlo")
+KL_ESTIMATORS: Final = ("analytic", "monte_carlo")
 _REDUCTIONS: Final = ("batchmean", "sample")
 
 
@@ -88,9 +88,9 @@ class ELBOLoss(nn.Module):
         reduction: str = "batchmean",
     ) -> None:
         super().__init__()
-        one_of("free_bits_per", free_bits_per, _FREE_BITS_PER)
+        one_of("free_bits_per", free_bits_per, FREE_BITS_PER)
         one_of("capacity_per", capacity_per, (None, *_CAPACITY_PER))
-        one_of("kl_estimator", kl_estimator, (None, *_ESTIMATORS))
+        one_of("kl_estimator", kl_estimator, (None, *KL_ESTIMATORS))
         one_of("reduction", reduction, _REDUCTIONS)
         self.beta = weight("beta", beta)
         self.capacity = None if capacity is None else weight("capacity", capacity)
