@@ -45,7 +45,7 @@ class Found(NamedTuple):
 
     Attributes:
         elbo: of the test images, in nats per image.
-        active, collapsed: dimensions of the latent, see `fastvae.train.latent_use`.
+        active, collapsed: dimensions of the latent, see `fastvae.train.evaluation.latent_use`.
         epoch: that the weights are of.
     """
 

@@ -141,6 +141,18 @@ def test_a_killed_run_remembers_its_best(tmp_path, digits, scripted, monkeypatch
     assert same(whole.model.state_dict(), resumed.model.state_dict())
 
 
+def test_every_epoch_is_saved_once(tmp_path, monkeypatch):
+    saved, save = [], checkpoint.save
+
+    def counted(folder, state, device, history):
+        saved.append(len(history))
+        save(folder, state, device, history)
+
+    monkeypatch.setattr(checkpoint, "save", counted)
+    assert fastvae("train", *TINY, "--epochs", 3, "--out", tmp_path / "run").code == 0
+    assert saved == [1, 2, 3]
+
+
 def test_a_best_that_is_not_the_models_is_said(tmp_path, digits):
     run = run_in(tmp_path / "run", digits, epochs=1)
     run.fit()

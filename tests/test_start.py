@@ -49,6 +49,26 @@ def test_the_scale_is_the_deviation_of_the_targets(digits, changes):
     assert not scale(found).isnan()
 
 
+@pytest.mark.parametrize("changes", [{}, {"condition": "quadrants"}])
+def test_a_laplace_scale_is_the_deviation_about_the_medians(digits, changes):
+    chosen = config(likelihood="laplace_learned", **changes)
+    found = build.create(chosen)
+    start.begin(found, chosen, digits.train)
+    target = digits.train.images if not changes else build.conditioning(chosen)(*digits.train).target
+    pixels = fractions(target).flatten(1).double()
+    # The maximum of the likelihood over the scale, at the median of each pixel.
+    wanted = (pixels - pixels.quantile(0.5, 0)).abs().mean().item()
+    assert scale(found).exp().tolist() == [pytest.approx(wanted, rel=1e-6)]
+
+
+def test_a_learned_scale_without_a_start_is_refused(digits, monkeypatch):
+    chosen = config(likelihood="laplace_learned")
+    found = build.create(chosen)
+    monkeypatch.delitem(start._DEVIATIONS, "l1_loss")
+    with pytest.raises(ValueError, match="likelihood: got 'laplace_learned', for whose scale no start is known"):
+        start.begin(found, chosen, digits.train)
+
+
 def test_pixels_that_never_change_have_the_deviation_of_a_grey_level(digits):
     chosen = config(likelihood="gaussian_learned")
     found = build.create(chosen)

@@ -148,8 +148,8 @@ class Killed(BaseException):
     """Stands for SIGKILL: nothing catches it."""
 
 
-# Three files are written per epoch: before the first, and after each of the first two epochs' files.
-@pytest.mark.parametrize("written", range(7))
+# Three files are written per epoch: before the first, and after each but the last.
+@pytest.mark.parametrize("written", range(9))
 def test_killed_between_any_two_files_and_resumed(tmp_path, digits, monkeypatch, written):
     whole = fitted(tmp_path / "whole", digits)
     count = 0

@@ -6,8 +6,13 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from fastvae import networks
+from fastvae._likelihoods import LIKELIHOODS
+from fastvae._options import PARAMETERIZATIONS
+from fastvae.modules.cvae import OBJECTIVES
 from fastvae.train.errors import first_problem
 from fastvae.train.models import build
+from fastvae.train.options import choices
 from fastvae.train.settings.config import Config
 from fastvae.train.settings.presets import BY_DATA, PUBLISHED
 from fastvae.train.settings.resolve import resolve
@@ -129,6 +134,37 @@ INVALID = [
 @pytest.mark.parametrize(("field", "value"), INVALID)
 def test_invalid_values_are_named(field, value):
     assert re.match(rf"{field}: got .*; (input should be|takes) ", problem(**{field: value}))
+
+
+@pytest.mark.parametrize(
+    ("field", "names"),
+    [
+        ("likelihood", LIKELIHOODS),
+        ("parameterization", PARAMETERIZATIONS),
+        ("model", networks.ARCHITECTURES),
+        ("activation", networks.ACTIVATIONS),
+        ("data", BY_DATA),
+    ],
+)
+def test_what_is_listed_elsewhere_is_taken(field, names):
+    assert choices(field) == tuple(names)
+
+
+@pytest.mark.parametrize("condition", ["none", "label", "quadrants"])
+def test_objectives_have_the_names_of_the_models(condition):
+    """Without a condition the ELBO; with one what `CVAE` calls its objectives, and no other name."""
+    conditional = condition != "none"
+    assert Config(**resolve({"threads": 1, "device": "cpu", "condition": condition})).objective == (
+        "cvae" if conditional else "elbo"
+    )
+    for name in choices("objective"):
+        given = {"threads": 1, "device": "cpu", "condition": condition, "objective": name}
+        if (name in ("elbo", "iwae")) == conditional:
+            with pytest.raises(ValidationError, match=f"with condition '{condition}'"):
+                Config(**resolve(given))
+        else:
+            made = build.create(Config(**resolve(given)))
+            assert getattr(made, "objective", None) == (name if name in OBJECTIVES else None)
 
 
 def test_mnist_needs_a_folder():

@@ -165,6 +165,20 @@ def test_options_change_what_is_trained(tmp_path, options):
     assert any(not torch.equal(before[name], after[name]) for name in before if name in after)
 
 
+def test_the_scale_of_a_laplace_likelihood_is_learned(tmp_path):
+    options = (*TINY, "--likelihood", "laplace_learned", "--lr", 0.01)
+    scales = []
+    for epochs in (1, 3):
+        run = tmp_path / f"run-{epochs}"
+        result = fastvae("train", *options, "--epochs", epochs, "--out", run)
+        assert result.code == 0, result
+        scales.append(steps_of(run)["elbo.reconstruction.log_scale"].item())
+    assert scales[0] != scales[1]
+    rows = list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
+    assert float(rows[-1]["test_elbo"]) > float(rows[0]["test_elbo"])
+    assert "test log-likelihood" in fastvae("evaluate", run, "--num-samples", 5).out
+
+
 CONTRADICTIONS = {
     "quadrants": (("--quadrants", 2), "--quadrants: got 2; takes 1 with condition 'none'"),
     "conv": (("--condition", "label", "--model", "conv"), "--model: got 'conv'; takes 'mlp' with condition 'label'"),

@@ -1,7 +1,7 @@
 """The training steps that `bench.gpu.training` times: one convolutional VAE, the loss written in three ways.
 
-Every step is `fastvae.train.step`: uint8 images stay on the device, the forward pass runs under autocast to bfloat16,
-Adam is fused. What differs is the loss, and what runs it.
+Every step is `fastvae.train.loop.step`: uint8 images stay on the device, the forward pass runs under autocast to
+bfloat16, Adam is fused. What differs is the loss, and what runs it.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ from typing import Final
 
 from torch import nn
 
-from fastvae._likelihoods import LIKELIHOODS, likelihood
+from fastvae import _likelihoods
+from fastvae._likelihoods import LIKELIHOODS
 
 # By the loss of a likelihood. Pixels are in [0, 1], and so are their means and medians.
 _ACTIVATIONS: Final[dict[str, Callable[[], nn.Module] | None]] = {
@@ -19,23 +20,25 @@ _ACTIVATIONS: Final[dict[str, Callable[[], nn.Module] | None]] = {
 }
 
 
-def ending(name: str, floor: float = 0.0) -> list[nn.Module]:
+def ending(likelihood: str, floor: float = 0.0) -> list[nn.Module]:
     """The modules after a decoder's last layer, for pixels in [0, 1]: none for logits, else a sigmoid.
 
     Args:
-        name: the likelihood's, see `fastvae.ELBOLoss`.
+        likelihood: its name, see `fastvae.ELBOLoss`.
         floor: keep what comes out at least this far from 0 and 1.
 
     Raises:
         ValueError: an unknown likelihood, one that these decoders cannot end for, or a floor for logits.
     """
-    loss = likelihood(name).loss
+    loss = _likelihoods.likelihood(likelihood).loss
     if loss not in _ACTIVATIONS:
-        known = tuple(other for other, row in LIKELIHOODS.items() if row.loss in _ACTIVATIONS)
-        raise ValueError(f"likelihood: got {name!r}, for which no network here has an ending; takes one of {known}")
+        known = tuple(name for name, row in LIKELIHOODS.items() if row.loss in _ACTIVATIONS)
+        raise ValueError(
+            f"likelihood: got {likelihood!r}, which no network here has an ending for; takes one of {known}"
+        )
     activation = _ACTIVATIONS[loss]
     if activation is None:
         if floor:
-            raise ValueError(f"floor: got {floor!r} with likelihood {name!r}, which takes logits; takes 0")
+            raise ValueError(f"floor: got {floor!r} with likelihood {likelihood!r}, which takes logits; takes 0")
         return []
     return [activation(), nn.Hardtanh(floor, 1 - floor)] if floor else [activation()]

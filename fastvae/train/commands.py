@@ -90,9 +90,9 @@ def _open(run: Path, device: str | None) -> tuple[RunFolder, Config, Model]:
     folder = RunFolder(run)
     config = folder.read_config()
     where = torch.device(resolve.device(device or "auto"))
-    found = build.create(config)
-    weights.load(found, folder)
-    return folder, config, found.to(where)
+    model = build.create(config)
+    weights.load(model, folder)
+    return folder, config, model.to(where)
 
 
 def _test_part(config: Config, data_dir: str | None, model: Model) -> Split:
@@ -110,23 +110,23 @@ def _test_part(config: Config, data_dir: str | None, model: Model) -> Split:
 @_device_option
 def evaluate(run: Path, num_samples: int | None, data_dir: str | None, device: str | None) -> None:
     """Evaluate RUN on its test images: the ELBO, and which latent dimensions it uses; also into evaluation.json."""
-    folder, config, found = _open(run, device)
-    test = _test_part(config, data_dir, found)
-    objective = objectives.create(config, found).to(test.images.device)
+    folder, config, model = _open(run, device)
+    test = _test_part(config, data_dir, model)
+    objective = objectives.create(config, model).to(test.images.device)
     log_normalizer = objectives.log_normalizer(config)
     legend = Legend(config, log_normalizer)
     click.echo(legend.text)
     means = elbo(objective, test, config.seed, log_normalizer)
     click.echo(f"test {legend.line(means)}")
     result = {"images": len(test.labels), **means._asdict()}
-    use = latent_use.measured(found, config, test)
+    use = latent_use.measured(model, config, test)
     if use is not None:
         click.echo(f"latent: {use}")
         result |= use.as_dict()
     if num_samples is not None:
-        result |= likelihood.estimates(found, config, test, num_samples)
-        if not isinstance(found, VAE):
-            result |= likelihood.prediction_errors(found, config, test, num_samples)
+        result |= likelihood.estimates(model, config, test, num_samples)
+        if not isinstance(model, VAE):
+            result |= likelihood.prediction_errors(model, config, test, num_samples)
         for line in likelihood.lines(result):
             click.echo(line)
     atomic.write_json(folder.evaluation_file, result)
@@ -147,8 +147,8 @@ def evaluate(run: Path, num_samples: int | None, data_dir: str | None, device: s
 def sample(run: Path, number: int, seed: int, label: int | None, out: Path | None, device: str | None) -> None:
     """Draw images from the model of RUN, with latents from the prior."""
     path = RunFolder(run).path / "generated.png" if out is None else out
-    _, config, found = _open(run, device)
-    samples.save(found, config, number, label, seed, path)
+    _, config, model = _open(run, device)
+    samples.save(model, config, number, label, seed, path)
     click.echo(str(path))
 
 
@@ -158,8 +158,8 @@ def sample(run: Path, number: int, seed: int, label: int | None, out: Path | Non
 @_device_option
 def plot(run: Path, data_dir: str | None, device: str | None) -> None:
     """Draw the pictures of RUN again."""
-    folder, config, found = _open(run, device)
-    for name in pictures.draw(folder, config, found, _test_part(config, data_dir, found), folder.read_metrics()):
+    folder, config, model = _open(run, device)
+    for name in pictures.draw(folder, config, model, _test_part(config, data_dir, model), folder.read_metrics()):
         click.echo(str(folder.path / name))
 
 
@@ -177,9 +177,9 @@ def compare(runs: tuple[Path, ...], out: Path, data_dir: str | None, device: str
     """Compare two or more RUNs on the same data: their test ELBOs, and a picture with a column for each."""
     comparison.check(runs, out)
     opened = []
-    for folder, config, found in (_open(run, device) for run in runs):
-        test = _test_part(config, data_dir, found)
-        opened.append(comparison.opened(folder, config, found, test))
+    for folder, config, model in (_open(run, device) for run in runs):
+        test = _test_part(config, data_dir, model)
+        opened.append(comparison.opened(folder, config, model, test))
     for line in comparison.write(opened, out):
         click.echo(line)
     for file in (out, comparison.table_file(out)):

@@ -68,7 +68,7 @@ def plane(batches: Sequence[DiagonalGaussian]) -> tuple[Array, tuple[str, str]]:
     if means.shape[1] == 2:
         return means, (f"$z_0$ {UNIT}", f"$z_1$ {UNIT}")
     centred = means - means.mean(0)
-    # Of the covariance, which has a direction for each dimension however few the images are; the largest come last.
+    # Of the covariance, which has an eigenvector for each dimension even of fewer images; eigenvalues ascend.
     variances, directions = np.linalg.eigh(centred.T @ centred)
     directions = directions[:, :-3:-1]
     # A component's sign is arbitrary: the largest weight positive makes the picture the same everywhere.

@@ -32,7 +32,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def animation(frames: Sequence[Array], path: Path) -> None:
-    """Write grids of images, one after the other, as a GIF that begins anew."""
+    """Write grids of images, one after the other, as a GIF that loops."""
     first, *others = map(_page, frames)
 
     def writer(file: Path) -> None:

@@ -92,7 +92,7 @@ def manifold(axes: Axes, images: Array, coordinates: Array) -> None:
     side = len(coordinates)
     _, height, width = images.shape
     show(axes, tile(images, side))
-    # An even number of ticks lies evenly about the middle of an even side.
+    # An even number of ticks is symmetric about the middle of an even side.
     shown = np.linspace(0, side - 1, 6).round().astype(int)
     across, down = centres(side, width), centres(side, height)
     names = [Formatter.fix_minus(f"{coordinates[index]:.2f}") for index in shown]

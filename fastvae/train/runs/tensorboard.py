@@ -18,7 +18,7 @@ class Events:
     """
 
     def __init__(self, folder: RunFolder, done: int) -> None:
-        # An extra: what does not log does without it.
+        # An optional dependency, imported only by runs that log.
         from torch.utils.tensorboard import SummaryWriter
 
         self._writer = SummaryWriter(str(folder.events_folder), purge_step=done + 1)

@@ -41,7 +41,7 @@ _CONDITIONAL: Final = (*OBJECTIVES, "baseline")
 # Those whose KL has a weight.
 WEIGHTED: Final = ("elbo", "cvae", "hybrid")
 
-# Settings that only some runs have: the value that asks for nothing, and what any other value goes with.
+# Settings that only some runs use: the value that changes nothing, and what the others must be for any other value.
 _WEIGHTED: Final[dict[str, tuple[str, ...]]] = {"objective": WEIGHTED}
 _LATENT: Final[dict[str, tuple[str, ...]]] = {"objective": (*_UNCONDITIONAL, *OBJECTIVES)}
 GOES_WITH: Final[dict[str, tuple[Any, dict[str, tuple[str, ...]]]]] = {

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from fastvae.train.settings.config import GOES_WITH, WARMUP_STEPS
 
-# What only some runs have is left at the value that asks for nothing.
+# What only some runs use begins at the value that changes nothing.
 COMMON: Final[dict[str, Any]] = {field: plain for field, (plain, _) in GOES_WITH.items()} | {
     "preset": None,
     "data": "digits",
@@ -29,7 +29,7 @@ COMMON: Final[dict[str, Any]] = {field: plain for field, (plain, _) in GOES_WITH
 
 BY_DATA: Final[dict[str, dict[str, Any]]] = {
     "digits": {
-        # Without dropout so few images are soon known by heart; a deeper network with it uses less of its latent.
+        # Without dropout the network memorizes so few images; a deeper one with it uses less of its latent.
         "hidden": (512,),
         "dropout": 0.2,
         # As many as tell the digits apart and are all used, whatever the seed.

@@ -20,7 +20,7 @@ from fastvae.train.settings.config import Config
 from fastvae.train.settings.resolve import shown
 
 SUFFIXES: Final = (".png", ".pdf", ".svg")
-# Settings that say where a run found or kept things, or who named it; no number follows from them.
+# Settings that decide no number: where a run found or kept things, and what its settings are called.
 _IRRELEVANT: Final = ("preset", "data_dir", "keep_weights", "tensorboard", "threads")
 
 
