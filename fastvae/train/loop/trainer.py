@@ -81,8 +81,8 @@ class Trainer:
         """
         count, done = len(self.data.train.labels), len(self.history)
         if done == self.config.epochs:
-            # A run killed in its last save may have a checkpoint newer than the files that follow from it.
-            self.save()
+            # A run killed in its last save has a checkpoint newer than the other files.
+            self._write_results()
         steps = -(-count // self.config.batch_size)
         events = Events(self.folder, done) if self.config.tensorboard else None
         with (
@@ -124,6 +124,10 @@ class Trainer:
     def save(self) -> None:
         """Write the checkpoint first: the other files follow from it when the run is killed between them."""
         checkpoint.save(self.folder, self._state, self.device, self.history)
+        self._write_results()
+
+    def _write_results(self) -> None:
+        """What follows from the checkpoint: the weights, and the metrics as a table."""
         weights.save(self.trained, self.folder.weights_file)
         if self.config.keep_weights:
             weights.save(self.model, self.folder.epoch_weights_file(len(self.history)))
