@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
 import click
 
-from fastvae.train.settings.config import Config, OneOf
+from fastvae.train.settings.config import Config, OneOf, Settings
 from fastvae.train.settings.presets import BY_DATA, COMMON, PUBLISHED
 from fastvae.train.settings.resolve import option, shown
 
@@ -49,7 +49,7 @@ def settings(command: _Command) -> _Command:
     return command
 
 
-def explicit(values: dict[str, Any]) -> dict[str, Any]:
+def explicit(values: Settings) -> Settings:
     """Of the values of all options, those that were given."""
     return {name: value for name, value in values.items() if value is not None}
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from fastvae import CVAE, VAE, CyclicalWarmup, LinearWarmup, networks
 from fastvae.losses import Schedule
+from fastvae.modules._options import ModelKeywords
 from fastvae.train.data import conditions
 from fastvae.train.data.conditions import Conditioning
 from fastvae.train.data.datasets import SIZES
@@ -23,7 +22,7 @@ def create(config: Config) -> Model:
     torch.manual_seed(config.seed)
     decoder_hidden = config.hidden[::-1] if config.decoder_hidden is None else config.decoder_hidden
     layers = networks.Layers(config.hidden, decoder_hidden, config.activation, config.dropout)
-    options: dict[str, Any] = {
+    options: ModelKeywords = {
         "likelihood": config.likelihood,
         "beta": _beta(config),
         "capacity": None if config.capacity is None else LinearWarmup(0.0, config.capacity, config.warmup_steps),

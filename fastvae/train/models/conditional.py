@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from fastvae import CVAE
 from fastvae.losses import Reconstruction
 from fastvae.modules import VAEOutput
+from fastvae.modules._options import ModelKeywords
 from fastvae.networks import Layers, dense, ending, fractions, initialise
 from fastvae.train.data.conditions import Conditioning
 from fastvae.train.settings.config import Config
@@ -82,7 +83,9 @@ class FirstGuess(nn.Module):
         return self.network(condition, guess)
 
 
-def create(config: Config, layers: Layers, conditioning: Conditioning, **options: Any) -> CVAE | Baseline:
+def create(
+    config: Config, layers: Layers, conditioning: Conditioning, **options: Unpack[ModelKeywords]
+) -> CVAE | Baseline:
     """The networks that a config describes, in a `fastvae.CVAE` or a `Baseline`.
 
     Args:

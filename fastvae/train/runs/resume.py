@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from fastvae.train.errors import UserError
 from fastvae.train.runs.folder import RunFolder
-from fastvae.train.settings.config import Config
+from fastvae.train.settings.config import Config, Settings
 from fastvae.train.settings.resolve import changed, check_installed, device, option, shown
 
 # How far the run goes, where its data has moved to, and what it logs beside its files.
 _CHANGEABLE: Final[tuple[str, ...]] = ("epochs", "data_dir", "tensorboard")
 
 
-def resumed(folder: RunFolder, explicit: dict[str, Any]) -> Config:
+def resumed(folder: RunFolder, explicit: Settings) -> Config:
     """The config of the run in `folder`, with what the settings that a user gave may change of it.
 
     Raises:

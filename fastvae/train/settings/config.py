@@ -32,6 +32,9 @@ class OneOf:
         return literal_schema(list(self.names))
 
 
+# Values of fields by their names, on their way to a config.
+Settings = dict[str, Any]
+
 _Widths = tuple[Annotated[int, Field(ge=1)], ...]
 
 # By whether a condition is given: what may be minimized.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from fastvae.train.settings.config import GOES_WITH, WARMUP_STEPS
+from fastvae.train.settings.config import GOES_WITH, WARMUP_STEPS, Settings
 
 # What only some runs use begins at the value that changes nothing.
-COMMON: Final[dict[str, Any]] = {field: plain for field, (plain, _) in GOES_WITH.items()} | {
+COMMON: Final[Settings] = {field: plain for field, (plain, _) in GOES_WITH.items()} | {
     "preset": None,
     "data": "digits",
     "data_dir": None,
@@ -27,7 +27,7 @@ COMMON: Final[dict[str, Any]] = {field: plain for field, (plain, _) in GOES_WITH
     "seed": 0,
 }
 
-BY_DATA: Final[dict[str, dict[str, Any]]] = {
+BY_DATA: Final[dict[str, Settings]] = {
     "digits": {
         # Without dropout the network memorizes so few images; a deeper one with it uses less of its latent.
         "hidden": (512,),
@@ -51,8 +51,8 @@ BY_DATA: Final[dict[str, dict[str, Any]]] = {
 }
 
 # Published VAEs: trained on all training images, to the last epoch.
-_MNIST: Final[dict[str, Any]] = {"data": "mnist", "beta": 1.0, "validation": 0.0}
-PUBLISHED: Final[dict[str, dict[str, Any]]] = {
+_MNIST: Final[Settings] = {"data": "mnist", "beta": 1.0, "validation": 0.0}
+PUBLISHED: Final[dict[str, Settings]] = {
     # beta-VAE, convolutional (Higgins et al. 2017), on grey pixels; for beta in 0.1, 1 and 3.
     "s1": _MNIST
     | {

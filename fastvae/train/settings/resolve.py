@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any
 
 import torch
 from pydantic import ValidationError
 
 from fastvae.train.errors import UserError, first_problem
-from fastvae.train.settings.config import GOES_WITH, Config
+from fastvae.train.settings.config import GOES_WITH, Config, Settings
 from fastvae.train.settings.presets import BY_DATA, COMMON, PUBLISHED
 
 
@@ -41,15 +40,15 @@ def device(name: str) -> str:
     return name
 
 
-def resolve(explicit: dict[str, Any]) -> dict[str, Any]:
+def resolve(explicit: Settings) -> Settings:
     """Every setting: from `explicit`, those a user gave, then their preset, then the defaults of their data set.
 
     What was not given and would change nothing beside the others, such as the dropout of a model that has none, is left
     out. The default objective is the ELBO: that of a conditional model where a condition is given.
     """
     preset = {} if explicit.get("preset") is None else PUBLISHED[explicit["preset"]]
-    chosen = preset | explicit
-    chosen = COMMON | BY_DATA[chosen.get("data", COMMON["data"])] | chosen
+    data = (COMMON | preset | explicit)["data"]
+    chosen = COMMON | BY_DATA[data] | preset | explicit
     chosen.setdefault("objective", "elbo" if chosen["condition"] == "none" else "cvae")
     for field, (plain, needs) in GOES_WITH.items():
         if field not in explicit and any(chosen[other] not in values for other, values in needs.items()):
@@ -57,7 +56,7 @@ def resolve(explicit: dict[str, Any]) -> dict[str, Any]:
     return chosen
 
 
-def new(explicit: dict[str, Any]) -> Config:
+def new(explicit: Settings) -> Config:
     """The config of a new run from the settings that a user gave.
 
     Raises:
@@ -72,7 +71,7 @@ def new(explicit: dict[str, Any]) -> Config:
     return config
 
 
-def changed(config: Config, changes: dict[str, Any]) -> Config:
+def changed(config: Config, changes: Settings) -> Config:
     """`config` with other values in some fields.
 
     Raises:
@@ -91,7 +90,7 @@ def check_installed(config: Config) -> None:
         raise UserError("--tensorboard: TensorBoard is not installed: pip install 'fastvae[tensorboard]'")
 
 
-def _validated(settings: dict[str, Any]) -> Config:
+def _validated(settings: Settings) -> Config:
     try:
         return Config(**settings)
     except ValidationError as error:

@@ -26,13 +26,14 @@ from fastvae.train.runs import atomic
 from fastvae.train.runs.folder import RunFolder
 from fastvae.train.runs.resume import resumed
 from fastvae.train.settings import resolve
+from fastvae.train.settings.config import Settings
 
 COUNTS: Final = (1, 2, 3)
 _PRESET: Final = "quadrants"
 _BASELINE: Final = "baseline"
-_LATENT: Final[dict[str, Any]] = {"prior": "learned"}
+_LATENT: Final[Settings] = {"prior": "learned"}
 # By name: what it is called in the table, and its settings. The baseline comes first, the others need it.
-_MODELS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
+_MODELS: Final[dict[str, tuple[str, Settings]]] = {
     _BASELINE: ("NN", {"objective": "baseline"}),
     "gsnn": ("GSNN", _LATENT | {"objective": "gsnn"}),
     "cvae": ("CVAE", _LATENT | {"objective": "cvae"}),
@@ -74,7 +75,7 @@ class Row(NamedTuple):
     seconds: float
 
 
-def study(explicit: dict[str, Any], out: Path, num_samples: int) -> list[Row]:
+def study(explicit: Settings, out: Path, num_samples: int) -> list[Row]:
     """Train and evaluate what is not yet in `out`, a folder for each model; then write the table and the pictures.
 
     Args:
@@ -98,7 +99,7 @@ def study(explicit: dict[str, Any], out: Path, num_samples: int) -> list[Row]:
     return rows
 
 
-def _trained(explicit: dict[str, Any], out: Path, dataset: Data) -> Iterator[tuple[str, Trainer]]:
+def _trained(explicit: Settings, out: Path, dataset: Data) -> Iterator[tuple[str, Trainer]]:
     baseline = out / f"quadrants-{explicit['quadrants']}-{_BASELINE}"
     for name, (_, own) in _MODELS.items():
         folder = RunFolder(out / f"quadrants-{explicit['quadrants']}-{name}")
