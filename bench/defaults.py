@@ -19,10 +19,13 @@ import torch
 from bench import ROOT
 from bench.readme import insert
 from bench.reproductions.markdown import table
-from fastvae.train import commands, data, evaluation, settings
-from fastvae.train.metrics import best
-from fastvae.train.run_folder import RunFolder
-from fastvae.train.trainer import Trainer
+from fastvae.train import commands
+from fastvae.train.data import datasets
+from fastvae.train.evaluation import latent_use
+from fastvae.train.loop.trainer import Trainer
+from fastvae.train.runs.folder import RunFolder
+from fastvae.train.runs.metrics import best
+from fastvae.train.settings import resolve
 
 # The defaults, then each with one of them changed.
 SETTINGS: Final[tuple[tuple[str, ...], ...]] = (
@@ -42,7 +45,7 @@ class Found(NamedTuple):
 
     Attributes:
         elbo: of the test images, in nats per image.
-        active, collapsed: dimensions of the latent, see `fastvae.train.latent_use`.
+        active, collapsed: dimensions of the latent, see `fastvae.train.evaluation.latent_use`.
         epoch: that the weights are of.
     """
 
@@ -55,13 +58,13 @@ class Found(NamedTuple):
 def trained(options: Sequence[str], seed: int) -> Found:
     """A run of `fastvae train` with these options, which leaves nothing behind."""
     line = commands.train.make_context("fastvae train", [*options, "--seed", str(seed)])
-    config = settings.new({name: value for name, value in line.params.items() if value is not None})
+    config = resolve.new({name: value for name, value in line.params.items() if value is not None})
     torch.set_num_threads(config.threads)
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
-        trainer = Trainer(config, data.load(config.data, config.data_dir), RunFolder(Path(folder)))
+        trainer = Trainer(config, datasets.load(config.data, config.data_dir), RunFolder(Path(folder)))
         trainer.fit()
     chosen = best(trainer.history)
-    use = evaluation.latent_use(trainer.trained, config, trainer.data.test)
+    use = latent_use.measured(trainer.trained, config, trainer.data.test)
     assert use is not None
     return Found(chosen.test_elbo, use.active_units, len(use.collapsed), chosen.epoch)
 

@@ -11,7 +11,7 @@ from bench.cases import Case
 from bench.results import Row
 from bench.targets import Setting
 from bench.worker import Job
-from fastvae.train.run_folder import versions
+from fastvae.train.runs.folder import versions
 
 
 class Run(NamedTuple):

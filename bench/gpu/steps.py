@@ -1,7 +1,7 @@
 """The training steps that `bench.gpu.training` times: one convolutional VAE, the loss written in three ways.
 
-Every step is `fastvae.train.step`: uint8 images stay on the device, the forward pass runs under autocast to bfloat16,
-Adam is fused. What differs is the loss, and what runs it.
+Every step is `fastvae.train.loop.step`: uint8 images stay on the device, the forward pass runs under autocast to
+bfloat16, Adam is fused. What differs is the loss, and what runs it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ import torch.nn.functional as T
 from torch import Tensor, nn
 
 from bench.gpu.device import Device
-from fastvae import VAE
-from fastvae.train import networks
-from fastvae.train.graph import CudaGraph, Graph, GraphedStep
-from fastvae.train.metrics import Means, Sums
-from fastvae.train.step import Step
+from fastvae import VAE, networks
+from fastvae.train.loop.graph import CudaGraph, Graph, GraphedStep
+from fastvae.train.loop.step import Step
+from fastvae.train.runs.metrics import Means, Sums
 
 MODEL: Final = "conv"
 LATENT: Final = 20

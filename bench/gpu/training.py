@@ -22,7 +22,7 @@ from bench.gpu.device import Device, Machine, device
 from bench.gpu.device import machine as machine_of
 from bench.results import append, check
 from bench.timing import Call, interleave, ratios, spread
-from fastvae.train.metrics import Means
+from fastvae.train.runs.metrics import Means
 
 FILE: Final = "training.csv"
 _BASE: Final = "fastvae_graph"

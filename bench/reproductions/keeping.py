@@ -17,8 +17,8 @@ from bench import machine
 from bench.reproductions import results, runs
 from bench.reproductions.runs import Run
 from bench.reproductions.steps import Step
-from fastvae.train import atomic
-from fastvae.train.run_folder import RunFolder
+from fastvae.train.runs import atomic
+from fastvae.train.runs.folder import RunFolder
 
 PICTURE_BYTES: Final = 600_000
 # Where a run was computed, and not what: these may differ from the table.

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from fastvae.train.metrics import Epoch
-from fastvae.train.run_folder import RunFolder
+from fastvae.train.runs.folder import RunFolder
+from fastvae.train.runs.metrics import Epoch
 
 KEPT: Final = "kept.json"
 

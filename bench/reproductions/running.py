@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from bench import ROOT
 from bench.reproductions.steps import Command, Step
-from fastvae.train.run_folder import RunFolder
+from fastvae.train.runs.folder import RunFolder
 
 _PROGRAMS: Final = {"python": (sys.executable,), "fastvae": (sys.executable, "-m", "fastvae")}
 

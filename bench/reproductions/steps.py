@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from bench.reproductions import runs
 from bench.reproductions.runs import Picture, Run
-from fastvae.train.run_folder import RunFolder
+from fastvae.train.runs.folder import RunFolder
 
 
 class Command(NamedTuple):

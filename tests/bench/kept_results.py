@@ -6,8 +6,8 @@ from pathlib import Path
 from bench.reproductions import runs
 from bench.reproductions.keeping import Shelf
 from bench.reproductions.steps import all_steps
-from fastvae.train.metrics import Epoch
-from fastvae.train.run_folder import RunFolder
+from fastvae.train.runs.folder import RunFolder
+from fastvae.train.runs.metrics import Epoch
 
 CPU = "Some CPU (family 1, model 2)"
 

@@ -12,8 +12,8 @@ from bench.reproductions import keeping, running, runs, steps
 from bench.reproductions.results import metric
 from bench.reproductions.runs import Figure, Picture, Run, WriteUp
 from bench.reproductions.steps import Command, Step
-from fastvae.train import settings
-from fastvae.train.run_folder import RunFolder
+from fastvae.train.runs.folder import RunFolder
+from fastvae.train.settings import resolve
 from tests.bench.kept_results import epoch
 from tests.support.command_line import mnist
 
@@ -92,7 +92,7 @@ def test_an_interrupted_training_goes_on(tiny, tmp_path):
 
 def test_a_run_with_epochs_to_go_is_not_done(tiny, tmp_path):
     ((train,), *_) = (step.commands for step in steps.all_steps() if step.run is TINY)
-    config = settings.changed(runs.resolved(TINY), {"epochs": 2})
+    config = resolve.changed(runs.resolved(TINY), {"epochs": 2})
     folder = RunFolder(tmp_path)
     folder.write_config(config)
     assert not train.done(tmp_path)
@@ -125,7 +125,7 @@ def test_an_evaluation_follows_its_run_and_is_kept(monkeypatch, repository):
 def test_a_run_of_other_settings_is_not_kept(tiny, repository):
     folder = RunFolder(repository / "out" / "tiny-plain")
     folder.path.mkdir(parents=True)
-    folder.write_config(settings.changed(runs.resolved(TINY), {"beta": 2.0}))
+    folder.write_config(resolve.changed(runs.resolved(TINY), {"beta": 2.0}))
     folder.write_metrics([epoch(1)])
     result = invoke("keep", "--out", repository / "out", "--only", "tiny-plain")
     assert result.exit_code == 1

@@ -11,7 +11,7 @@ from bench import ROOT
 from bench.gpu import steps, training
 from bench.gpu.device import device
 from bench.results import read
-from fastvae.train.metrics import Means
+from fastvae.train.runs.metrics import Means
 
 
 @pytest.fixture(autouse=True)
