@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # What there is to learn from one GPU, in one run of at most ten minutes and without a network: bench/gpu.sh OUT
 #
-# Leaves in the folder OUT: summary.txt, log.txt, gpu.csv, gpu.png and the files of bench.gpu.training. Stages do not
-# wait for each other to succeed; the exit status is 1 if any failed. FASTVAE_COMMIT names what is measured where the
-# history is missing. --dry-run takes the same way on the CPU, in Triton's interpreter, at tiny sizes.
+# Leaves in the folder OUT: summary.txt, log.txt, gpu.csv and gpu.png. Stages do not wait for each other to succeed; the
+# exit status is 1 if any failed. FASTVAE_COMMIT names what is measured where the history is missing. --dry-run takes the
+# same way on the CPU, in Triton's interpreter, at tiny sizes.
 set -uo pipefail
 
 if (($# < 1 || $# > 2)) || [[ ${2:---dry-run} != --dry-run ]]; then
@@ -61,6 +61,6 @@ else
   stage racecheck 20 "${sanitizer[@]}" racecheck "${sanitized[@]}"
 fi
 stage large 25 "${tests[@]}" tests/gpu/test_large.py
-stage picture 10 python3 -m bench.gpu.plot "$out/gpu.csv"
-stage table 5 python3 -m bench.gpu.table "$out/gpu.csv"
+stage picture 10 python3 -m bench.plot "$out/gpu.csv"
+stage table 5 python3 -m bench.table "$out/gpu.csv"
 exit "$failed"

@@ -9,10 +9,13 @@ import time
 import numpy as np
 import pytest
 import torch
-from benches import CASES, PEERS, SMALL
+from benches import BENCHMARKS, PEERS, SMALL
 
-from bench import ROOT, memory, ops, steps, targets, timing
-from bench.cases import MODES, trial
+from bench import ROOT, ops, steps, timing
+from bench.calls import trial
+from bench.cpu import memory, training_steps
+from bench.cpu.benchmarks import MODES
+from bench.cpu.rows import SCALARS
 from bench.timing import Call, Trial
 
 
@@ -95,12 +98,12 @@ class TestMemory:
         sizes = [shape] * len(shapes)
         peak = memory.peak_bytes(trial(op.fastvae, op.inputs(*sizes), "both", fresh=op.fresh))
         expected = math.prod(shape) * sum(op.max_peak)
-        assert expected <= peak <= expected + targets.SCALARS
+        assert expected <= peak <= expected + SCALARS
 
 
-class TestCases:
+class TestBenchmarks:
     def test_names_are_unique(self):
-        assert len({case.name for case in CASES}) == len(CASES)
+        assert len({benchmark.name for benchmark in BENCHMARKS}) == len(BENCHMARKS)
 
     @pytest.mark.parametrize(
         "size",
@@ -108,7 +111,7 @@ class TestCases:
          "12x4x32x32", "1000x10", "2048x30", "64x192x256", "4096x128"],
     )  # fmt: skip
     def test_the_shapes_people_run(self, size):
-        assert size in {case.size for case in CASES}
+        assert size in {benchmark.size for benchmark in BENCHMARKS}
 
     @pytest.mark.parametrize(("name", "suffix"), PEERS)
     def test_peers_compute_the_same(self, name, suffix):
@@ -149,7 +152,7 @@ class TestCases:
         single.timed(single.prepare())
         assert torch.equal(inputs.differentiable[0], before)
 
-    @pytest.mark.parametrize(("file", "subset"), sorted({pair for case in CASES for pair in case.tests.items()}))
+    @pytest.mark.parametrize(("file", "subset"), sorted({pair for some in BENCHMARKS for pair in some.tests.items()}))
     def test_guards_exist(self, file, subset):
         names = re.findall(r"^def (test_\w+)", (ROOT / file).read_text(), re.MULTILINE)
         for part in subset.split(" or "):
@@ -174,18 +177,27 @@ class TestSteps:
         assert steps.part(names) == title
 
     def test_the_breakdown_finds_every_part(self):
-        found = steps.breakdown(steps.STEPS[0].trials()["fastvae"], 1)
+        found = steps.breakdown(training_steps.TRAINING_STEPS[0].trials()["fastvae"], 1)
         assert {"matrix products", "latent and loss", "optimizer", "activations"} <= set(found)
         assert all(milliseconds > 0 for milliseconds in found.values())
 
-    @pytest.mark.parametrize("step", steps.STEPS, ids=lambda step: step.name)
-    def test_both_train_the_same_number_of_weights(self, step):
-        counts = {model: sum(p.numel() for p in model(step.networks, step.latent).parameters())
-                  for model in (steps._Fused, steps._Copied)}  # fmt: skip
-        assert len(set(counts.values())) == 1
+    @pytest.mark.parametrize("step", training_steps.TRAINING_STEPS, ids=lambda step: step.name)
+    def test_all_train_the_same_number_of_weights(self, step):
+        models = {model for model, _ in training_steps._PROVIDERS.values()}
+        counts = {sum(p.numel() for p in model(step.networks, step.latent).parameters()) for model in models}
+        assert (len(models), len(counts)) == (3, 1)
 
-    @pytest.mark.parametrize("provider", ["fastvae", "eager"])
+    def test_the_copied_loss_is_that_of_the_logits(self):
+        step = training_steps.TRAINING_STEPS[0]
+        losses = {}
+        for provider in ("eager", "eager_sigmoid"):
+            single = step.trials()[provider]
+            torch.manual_seed(1)
+            losses[provider] = single.timed(single.prepare()).item()
+        assert losses["eager"] == pytest.approx(losses["eager_sigmoid"], rel=1e-6)
+
+    @pytest.mark.parametrize("provider", ["fastvae", "eager", "eager_sigmoid"])
     def test_a_step_learns(self, provider):
-        single = steps.STEPS[0].trials()[provider]
+        single = training_steps.TRAINING_STEPS[0].trials()[provider]
         losses = [single.timed(single.prepare()).item() for _ in range(5)]
         assert losses[-1] < losses[0]

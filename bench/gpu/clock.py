@@ -50,7 +50,7 @@ def on_the_device(batch: Batch) -> Call:
 
 
 def clock_for(device: Device, launch_bound: bool) -> Clock:
-    """The clock of a case."""
+    """The clock of a benchmark."""
     return on_the_device if device.real and not launch_bound else from_launch_to_result
 
 

@@ -17,7 +17,7 @@ import fastvae.functional as F
 from bench.gpu.device import device, synchronize
 
 # Nothing that divides anything, groups of four, and a block and a little more. Few, since each is compiled.
-_CASES: Final = (((3, 7), torch.float32), ((5, 20), torch.bfloat16), ((2, 1031), torch.float32))
+_SHAPES: Final = (((3, 7), torch.float32), ((5, 20), torch.bfloat16), ((2, 1031), torch.float32))
 
 
 def _calls(shape: tuple[int, int], dtype: torch.dtype) -> dict[str, Callable[[], Any]]:
@@ -49,7 +49,7 @@ def _calls(shape: tuple[int, int], dtype: torch.dtype) -> dict[str, Callable[[],
 def main(dry_run: bool) -> None:
     """Run every op, forward and backward."""
     name = device(dry_run).name
-    for shape, dtype in _CASES:
+    for shape, dtype in _SHAPES:
         with torch.device(name), fastvae.use_backend("triton"):
             calls = _calls(shape, dtype)
             for call in calls.values():

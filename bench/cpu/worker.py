@@ -1,55 +1,64 @@
-"""One process a regime and thread count: it measures the cases it is told to, one JSON line for each mode."""
+"""One process a regime and thread count: it measures the benchmarks it is told to, one JSON line for each mode."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 import torch
 
-from bench import memory, triad
-from bench.cases import STEP, Case, all_cases
-from bench.regimes import REGIMES
+from bench.cpu import memory, triad
+from bench.cpu.benchmarks import STEP, Benchmark, all_benchmarks
+from bench.cpu.regimes import REGIMES
 from bench.timing import interleave, ratios, spread
 from fastvae import _C
+
+SMALL_ELEMENTS: Final = 101_000
+"""Up to here, what a call finds in the caches decides what it takes."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker is told."""
+    """What a worker is told.
+
+    Attributes:
+        benchmarks: their names.
+        repeats, min_time: see `bench.timing.interleave`.
+    """
 
     regime: str
     threads: int
-    cases: list[str]
+    benchmarks: list[str]
     modes: list[str]
     repeats: int
     min_time: float
 
 
-def measure(case: Case, job: Job) -> Iterator[dict[str, Any]]:
-    """The measurements of one case, a mode at a time."""
+def measure(benchmark: Benchmark, job: Job) -> Iterator[dict[str, Any]]:
+    """The measurements of one benchmark, a mode at a time."""
     torch.compiler.reset()
     warm_up = REGIMES[job.regime].warm_up
-    for mode, trials in case.setup().items():
+    for mode, trials in benchmark.setup().items():
         if mode not in (*job.modes, STEP):
             continue
         calls = interleave(trials, repeats=job.repeats, min_time=job.min_time, warm_up=warm_up)
-        bandwidth = triad.bytes_per_second(case.elements)
+        bandwidth = triad.bytes_per_second(benchmark.elements)
         providers = {
             provider: {
                 "rounds": len(made),
                 "seconds": spread([call.seconds for call in made]),
                 "ratio": ratios(made, calls["fastvae"]),
+                "alone": None,
                 "page_faults": round(spread([call.page_faults for call in made]).median),
                 "peak_bytes": memory.peak_bytes(trials[provider]),
             }
             for provider, made in calls.items()
         }
         yield {
-            "case": case.name,
+            "benchmark": benchmark.name,
             "mode": mode,
             "capability": _C.capability(),
             "triad_bytes_per_s": bandwidth,
@@ -68,9 +77,9 @@ def main() -> None:
     out, sys.stdout = sys.stdout, sys.stderr
     job = Job(**json.loads(sys.stdin.readline()))
     torch.set_num_threads(job.threads)
-    cases: Mapping[str, Case] = {case.name: case for case in all_cases()}
-    for name in job.cases:
-        for result in measure(cases[name], job):
+    benchmarks = {benchmark.name: benchmark for benchmark in all_benchmarks()}
+    for name in job.benchmarks:
+        for result in measure(benchmarks[name], job):
             print(json.dumps(result), file=out, flush=True)
 
 

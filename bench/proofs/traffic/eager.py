@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from bench.traffic import passes
-from bench.traffic.cases import Case
-from bench.traffic.passes import Tally
+from bench.proofs.traffic import passes
+from bench.proofs.traffic.passes import Tally
+from bench.proofs.traffic.workloads import Workload
 
 _aten: Final = torch.ops.aten
 
@@ -135,6 +135,6 @@ def counted() -> Iterator[Tally]:
         yield tally
 
 
-def count(case: Case) -> tuple[Tally, Tally]:
+def count(workload: Workload) -> tuple[Tally, Tally]:
     """Forward and backward of the plain PyTorch."""
-    return passes.count(case.peer, case, counted)
+    return passes.count(workload.peer, workload, counted)

@@ -1,4 +1,4 @@
-"""Forward and backward of a case, each counted by itself."""
+"""Forward and backward of a workload, each counted by itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from bench.ops import Function
-from bench.traffic.cases import Case
+from bench.proofs.traffic.workloads import Workload
 
 
 @dataclass
@@ -20,12 +20,14 @@ class Tally:
     launches: int = 0
 
 
-def count(function: Function, case: Case, counted: Callable[[], AbstractContextManager[Tally]]) -> tuple[Tally, Tally]:
+def count(
+    function: Function, workload: Workload, counted: Callable[[], AbstractContextManager[Tally]]
+) -> tuple[Tally, Tally]:
     """What forward and backward of `function` do while `counted` looks on.
 
     The gradient of z is dense, as from a decoder; that of the loss is 1.
     """
-    inputs = case.inputs()
+    inputs = workload.inputs()
     with counted() as forward:
         outputs = function(*inputs.differentiable, *inputs.constant)
     upstream = [

@@ -1,19 +1,18 @@
-"""The cases: every op at the sizes people run (batch first), and the two training steps."""
+"""What is measured on a CPU: every op at the sizes people run (batch first), and the two training steps."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import torch
-from torch import Tensor
-from torch.autograd.graph import _engine_run_backward
 
-from bench import ops, steps
-from bench.ops import Function, Inputs, Op, Shape, Tests, size_name
-from bench.steps import Step
+from bench import ops
+from bench.calls import SizedOp, trial
+from bench.cpu import training_steps
+from bench.cpu.training_steps import TrainingStep
+from bench.ops import Op, Shape, Tests
 from bench.timing import Trial
 
 MODES: Final = ("forward", "backward", "both")
@@ -23,8 +22,8 @@ Trials = Mapping[str, Mapping[str, Trial]]
 
 
 @dataclass(frozen=True)
-class Case:
-    """One op at one size.
+class Benchmark:
+    """One op at one size, or one training step.
 
     Attributes:
         elements: of the pixels, or of the latent where there are none.
@@ -46,7 +45,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Unique among the cases."""
+        """Unique among the benchmarks."""
         return f"{self.op} {self.size} {self.target}"
 
 
@@ -93,16 +92,16 @@ _SIZES: Final[tuple[tuple[Op, tuple[tuple[Shape, ...], ...]], ...]] = (
 )
 
 
-def all_cases() -> Iterator[Case]:
-    """Every case, small sizes first within an op."""
+def all_benchmarks() -> Iterator[Benchmark]:
+    """Every one, small sizes first within an op."""
     for op, sizes in _SIZES:
         for shapes in sizes:
-            yield case_of(op, shapes)
-    yield from map(_step_case, steps.STEPS)
+            yield _of_op(SizedOp(op, shapes))
+    yield from map(_of_step, training_steps.TRAINING_STEPS)
 
 
-def _step_case(step: Step) -> Case:
-    return Case(
+def _of_step(step: TrainingStep) -> Benchmark:
+    return Benchmark(
         op=step.name,
         size=step.size,
         target="float32",
@@ -115,29 +114,24 @@ def _step_case(step: Step) -> Case:
     )
 
 
-def case_of(op: Op, shapes: tuple[Shape, ...]) -> Case:
-    """An op at one size, given the shapes its inputs are made from."""
-    counts = [math.prod(shape) for shape in shapes]
-    return Case(
+def _of_op(sized: SizedOp) -> Benchmark:
+    op = sized.op
+    return Benchmark(
         op=op.name,
-        size=size_name(shapes),
+        size=sized.size,
         target=op.target,
-        elements=counts[-1],
-        min_bytes=_total(counts, op.min_bytes),
-        max_peak=None if op.max_peak is None else _total(counts, op.max_peak),
+        elements=sized.elements,
+        min_bytes=sized.min_bytes,
+        max_peak=sized.max_peak,
         tests=op.tests,
         modes=MODES,
-        setup=lambda: _setup(op, shapes),
+        setup=lambda: _trials(sized),
         dtype=op.dtype,
     )
 
 
-def _total(counts: list[int], each: tuple[int, ...]) -> int:
-    return sum(count * bytes_each for count, bytes_each in zip(counts, each, strict=True))
-
-
-def _setup(op: Op, shapes: tuple[Shape, ...]) -> Trials:
-    inputs = op.inputs(*shapes)
+def _trials(sized: SizedOp) -> Trials:
+    op, inputs = sized.op, sized.inputs()
     functions = {"fastvae": op.fastvae}
     for suffix, peer in op.peers.items():
         functions[f"eager{suffix}"] = peer
@@ -146,45 +140,3 @@ def _setup(op: Op, shapes: tuple[Shape, ...]) -> Trials:
         mode: {provider: trial(function, inputs, mode, fresh=op.fresh) for provider, function in functions.items()}
         for mode in MODES
     }
-
-
-def trial(function: Function, inputs: Inputs, mode: str, *, fresh: bool = False) -> Trial:
-    """The call of one function.
-
-    Gradients are returned instead of accumulated, since the inputs stand for the outputs of a network. Backward is what
-    `torch.autograd.grad` hands to the engine: its checks of its arguments, 4 us an output, are paid once a training
-    step and belong to no op.
-
-    Args:
-        mode: ``"forward"`` of inputs that need a gradient, ``"backward"`` alone, or ``"both"``.
-        fresh: copy the differentiable inputs off the clock.
-    """
-
-    upstream = tuple(torch.ones(()) if gradient is None else gradient for gradient in inputs.upstream)
-
-    def arguments() -> tuple[Tensor, ...]:
-        return tuple(tensor.clone() for tensor in inputs.differentiable) if fresh else inputs.differentiable
-
-    def forward(differentiable: tuple[Tensor, ...]) -> ops.Outputs:
-        return function(*differentiable, *inputs.constant)
-
-    def backward(outputs: ops.Outputs, differentiable: tuple[Tensor, ...]) -> ops.Outputs:
-        gradients: ops.Outputs = _engine_run_backward(
-            outputs, upstream, False, False, differentiable, allow_unreachable=False, accumulate_grad=False
-        )
-        return gradients
-
-    def both(differentiable: tuple[Tensor, ...]) -> tuple[ops.Outputs, ops.Outputs]:
-        outputs = forward(differentiable)
-        return outputs, backward(outputs, differentiable)
-
-    def ready() -> tuple[ops.Outputs, tuple[Tensor, ...]]:
-        differentiable = arguments()
-        return forward(differentiable), differentiable
-
-    by_mode = {
-        "forward": Trial(arguments, forward),
-        "backward": Trial(ready, lambda given: backward(*given)),
-        "both": Trial(arguments, both),
-    }
-    return by_mode[mode]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
@@ -11,44 +10,33 @@ import torch
 from torch import Tensor
 
 from bench import ops
-from bench.ops import Function, Inputs, Op, Outputs, Shape, size_name
+from bench.calls import SizedOp
+from bench.ops import Function, Inputs, Op, Outputs, Shape
 
 
 @dataclass(frozen=True)
-class Case:
+class Workload:
     """One op with one dtype at one size.
 
     Attributes:
         dtype: as in tables: `width`, then the target's dtype where that is another, and what the peer does to it.
         peer: the plain PyTorch, for ``eager`` and ``inductor``.
-        shapes: of the latent, of the pixels, or of both.
         width: the dtype of what needs a gradient.
     """
 
-    op: Op
+    sized: SizedOp
     dtype: str
     peer: Function
-    shapes: tuple[Shape, ...]
     width: torch.dtype
 
     @property
     def name(self) -> str:
-        """Unique among the cases."""
-        return f"{self.op.name} {self.size} {self.dtype}"
-
-    @property
-    def size(self) -> str:
-        """The shapes in one word."""
-        return size_name(self.shapes)
-
-    @property
-    def elements(self) -> int:
-        """Of the pixels, or of the latent where there are none."""
-        return math.prod(self.shapes[-1])
+        """Unique among the workloads."""
+        return f"{self.sized.op.name} {self.sized.size} {self.dtype}"
 
     def inputs(self) -> Inputs:
         """Fresh inputs; the upstream gradients still have the dtype of `Op.inputs`."""
-        given = self.op.inputs(*self.shapes)
+        given = self.sized.inputs()
         return given._replace(differentiable=tuple(_leaf(tensor, self.width) for tensor in given.differentiable))
 
 
@@ -62,34 +50,36 @@ def _packed_widened(moments: Tensor) -> Outputs:
     return ops.REPARAMETERIZE_KL.peers[""](mu.float(), logvar.float())
 
 
-def _cases(latent: Shape, pixels: Shape) -> Iterator[Case]:
+def _workloads(latent: Shape, pixels: Shape) -> Iterator[Workload]:
     bf16 = torch.bfloat16
-    yield _case(ops.REPARAMETERIZE_KL, latent)
-    yield _case(ops.REPARAMETERIZE_KL_PACKED, latent)
-    yield _case(ops.REPARAMETERIZE_KL_PACKED, latent, width=bf16)
+    yield _workload(ops.REPARAMETERIZE_KL, latent)
+    yield _workload(ops.REPARAMETERIZE_KL_PACKED, latent)
+    yield _workload(ops.REPARAMETERIZE_KL_PACKED, latent, width=bf16)
     yield replace(
-        _case(ops.REPARAMETERIZE_KL_PACKED, latent, width=bf16), dtype="bfloat16, peer .float()", peer=_packed_widened
+        _workload(ops.REPARAMETERIZE_KL_PACKED, latent, width=bf16),
+        dtype="bfloat16, peer .float()",
+        peer=_packed_widened,
     )
-    yield _case(ops.BCE, pixels)
-    yield _case(ops.BCE_BYTES, pixels)
-    yield _case(ops.BCE_BYTES, pixels, width=bf16)
-    yield _case(ops.MSE, pixels)
-    yield _case(ops.GAUSSIAN_NLL, pixels)
-    yield _case(ops.ELBO, latent, pixels)
+    yield _workload(ops.BCE, pixels)
+    yield _workload(ops.BCE_BYTES, pixels)
+    yield _workload(ops.BCE_BYTES, pixels, width=bf16)
+    yield _workload(ops.MSE, pixels)
+    yield _workload(ops.GAUSSIAN_NLL, pixels)
+    yield _workload(ops.ELBO, latent, pixels)
 
 
-def _case(op: Op, *shapes: Shape, width: torch.dtype = torch.float32) -> Case:
+def _workload(op: Op, *shapes: Shape, width: torch.dtype = torch.float32) -> Workload:
     names = [str(width).removeprefix("torch."), *(["uint8 target"] if op.target == "uint8" else [])]
-    return Case(op, ", ".join(names), op.peers[""], shapes, width)
+    return Workload(SizedOp(op, shapes), ", ".join(names), op.peers[""], width)
 
 
-EVEN: Final = tuple(_cases(latent=(512, 128), pixels=(512, 128)))
+EVEN: Final = tuple(_workloads(latent=(512, 128), pixels=(512, 128)))
 """Powers of two, as inductor fuses best, and enough elements for sums and seeds to vanish.
 
 No more than that: what fastvae's kernels move is counted in an interpreter.
 """
 
-MNIST: Final = tuple(_cases(latent=(128, 20), pixels=(128, 784)))
+MNIST: Final = tuple(_workloads(latent=(128, 20), pixels=(128, 784)))
 """The sizes of an MLP on MNIST, where launches are what counts."""
 
-CASES: Final = (*EVEN, *MNIST)
+WORKLOADS: Final = (*EVEN, *MNIST)

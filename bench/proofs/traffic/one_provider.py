@@ -1,4 +1,4 @@
-"""Counts one provider in a process of its own: ``python -m bench.traffic.worker PROVIDER``.
+"""Counts one provider in a process of its own: ``python -m bench.proofs.traffic.worker PROVIDER``.
 
 What each provider asks of its process excludes the others: Triton's interpreter, or a GPU that is not there.
 """
@@ -13,8 +13,8 @@ import sys
 from typing import Final
 
 from bench import ROOT
-from bench.traffic.cases import CASES
-from bench.traffic.rows import Row, encode, row_of
+from bench.proofs.traffic.counts import Row, encode, row_of
+from bench.proofs.traffic.workloads import WORKLOADS
 
 PROVIDERS: Final = {"eager": "eager", "inductor": "inductor", "fastvae": "fused"}
 """The module of each, in the order of columns."""
@@ -27,12 +27,12 @@ def environment(provider: str) -> dict[str, str]:
 
 
 def rows(provider: str) -> list[Row]:
-    """The rows of all cases, counted by a new process.
+    """The rows of all workloads, counted by a new process.
 
     Raises:
         CalledProcessError: it failed; what it said is on standard error.
     """
-    command = [sys.executable, "-m", "bench.traffic.worker", provider]
+    command = [sys.executable, "-m", "bench.proofs.traffic.worker", provider]
     process = subprocess.run(
         command, cwd=ROOT, env=environment(provider), stdout=subprocess.PIPE, text=True, check=True
     )
@@ -41,8 +41,8 @@ def rows(provider: str) -> list[Row]:
 
 def main(provider: str) -> None:
     """Print the rows of a provider as JSON."""
-    count = importlib.import_module(f"bench.traffic.{PROVIDERS[provider]}").count
-    print(json.dumps(encode([row_of(case, provider, *count(case)) for case in CASES])))
+    count = importlib.import_module(f"bench.proofs.traffic.{PROVIDERS[provider]}").count
+    print(json.dumps(encode([row_of(workload, provider, *count(workload)) for workload in WORKLOADS])))
 
 
 if __name__ == "__main__":

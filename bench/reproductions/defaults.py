@@ -1,4 +1,4 @@
-"""What ``fastvae train`` reaches on the bundled digits, over seeds: ``python -m bench.defaults``.
+"""What ``fastvae train`` reaches on the bundled digits, over seeds: ``python -m bench.reproductions.defaults``.
 
 Writes the table of docs/training.md, of the defaults and of others beside them.
 """
@@ -16,9 +16,7 @@ from typing import Final, NamedTuple
 import click
 import torch
 
-from bench import ROOT
-from bench.readme import insert
-from bench.reproductions.markdown import table
+from bench import ROOT, pages
 from fastvae.train import commands, data, evaluation, settings
 from fastvae.train.metrics import best
 from fastvae.train.run_folder import RunFolder
@@ -94,9 +92,7 @@ def main(seeds: int, page: Path) -> None:
         rows.append(row(options, [trained(options, seed) for seed in range(seeds)]))
         click.echo("  ".join(rows[-1]))
     said = f"Seeds 0 to {seeds - 1}, torch {torch.__version__}."
-    page.write_text(
-        insert(page.read_text(encoding="utf-8"), "defaults", f"{table(_HEADER, rows)}\n\n{said}"), encoding="utf-8"
-    )
+    pages.write(page, {"defaults": f"{pages.table(_HEADER, rows)}\n\n{said}"})
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ KEPT: Final = "kept.json"
 
 
 class Kept(NamedTuple):
-    """Where and when a step was run.
+    """Where and when a task was run.
 
     Attributes:
         cpu: its name.
@@ -27,7 +27,7 @@ class Kept(NamedTuple):
     note: str
 
 
-class Result(NamedTuple):
+class FinishedRun(NamedTuple):
     """A finished run.
 
     Attributes:
@@ -47,10 +47,10 @@ class Result(NamedTuple):
         return self.history[-1]
 
 
-Value = Callable[[Result], float | None]
+Value = Callable[[FinishedRun], float | None]
 
 
-def read(path: Path) -> Result | None:
+def read(path: Path) -> FinishedRun | None:
     """The run in a folder; None where there is none.
 
     Raises:
@@ -62,11 +62,11 @@ def read(path: Path) -> Result | None:
     # Not as a Config: a kept one names no folder of data, and may be an older version's.
     written = read_json(folder.config_file)
     evaluation = read_json(folder.evaluation_file) if folder.evaluation_file.exists() else {}
-    return Result(written["config"], written["versions"], folder.read_metrics(), evaluation)
+    return FinishedRun(written["config"], written["versions"], folder.read_metrics(), evaluation)
 
 
 def read_kept(path: Path) -> Kept | None:
-    """Where and when the step kept in a folder was run; None where nothing is kept."""
+    """Where and when the task kept in a folder was run; None where nothing is kept."""
     file = path / KEPT
     return Kept(**read_json(file)) if file.exists() else None
 
@@ -82,12 +82,12 @@ def metric(name: str, sign: int = 1) -> Value:
     return lambda result: sign * float(getattr(result.last, name))
 
 
-def squared_error(result: Result) -> float:
+def squared_error(result: FinishedRun) -> float:
     """Of the test images, summed over pixels: test_reconstruction without its normalizer."""
     return result.last.test_loss - float(result.config["beta"]) * result.last.test_kl
 
 
-def negative_log_likelihood(result: Result) -> float | None:
+def negative_log_likelihood(result: FinishedRun) -> float | None:
     """By importance sampling, where `fastvae evaluate` was asked for it."""
     found = result.evaluation.get("log_likelihood")
     return None if found is None else -float(found)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-import torch
-
-from bench import cases, ops
+from bench import ops
+from bench.calls import SizedOp
 from bench.gpu.device import Device
-from bench.ops import Inputs, Op, Shape
+from bench.ops import Op, Shape
 
 
 class Size(NamedTuple):
@@ -31,30 +29,26 @@ LOSSES: Final = (ops.BCE, ops.BCE_BYTES, ops.BCE_BYTES_HALF, ops.MSE)
 LATENTS: Final = (ops.REPARAMETERIZE_KL, ops.REPARAMETERIZE_KL_PACKED, ops.REPARAMETERIZE_KL_PACKED_HALF)
 
 
-@dataclass(frozen=True)
-class Case:
-    """One op at one size.
+class Benchmark(NamedTuple):
+    """One op at one size."""
 
-    Attributes:
-        min_bytes: what forward and backward together must move.
-    """
-
-    op: Op
-    shapes: tuple[Shape, ...]
+    sized: SizedOp
     launch_bound: bool
-    size: str
-    elements: int
-    min_bytes: int
+
+    @property
+    def op(self) -> Op:
+        """Of `bench.ops`."""
+        return self.sized.op
+
+    @property
+    def kind(self) -> str:
+        """The op and its dtypes, at any size."""
+        return f"{self.op.name} {self.op.dtype} {self.op.target}"
 
     @property
     def name(self) -> str:
-        """Unique among the cases."""
-        return f"{self.op.name} {self.size} {self.op.dtype}{', uint8' if self.op.target == 'uint8' else ''}"
-
-    def inputs(self, device: str) -> Inputs:
-        """Inputs on a device."""
-        with torch.device(device):
-            return self.op.inputs(*self.shapes)
+        """Unique among the benchmarks."""
+        return f"{self.kind} {self.sized.size}"
 
 
 def sizes(device: Device) -> tuple[Size, ...]:
@@ -62,17 +56,11 @@ def sizes(device: Device) -> tuple[Size, ...]:
     return _SIZES if device.real else _DRY_SIZES
 
 
-def cases_of(size: Size) -> Iterator[Case]:
+def benchmarks_of(size: Size) -> Iterator[Benchmark]:
     """Every op at a size. The whole ELBO is of both shapes, too much for the largest."""
     for op in LOSSES:
-        yield _case(op, (size.pixels,), size)
+        yield Benchmark(SizedOp(op, (size.pixels,)), size.launch_bound)
     for op in LATENTS:
-        yield _case(op, (size.latent,), size)
+        yield Benchmark(SizedOp(op, (size.latent,)), size.launch_bound)
     if size is not LARGE:
-        yield _case(ops.ELBO, (size.latent, size.pixels), size)
-
-
-def _case(op: Op, shapes: tuple[Shape, ...], size: Size) -> Case:
-    described = cases.case_of(op, shapes)
-    assert described.min_bytes is not None
-    return Case(op, shapes, size.launch_bound, described.size, described.elements, described.min_bytes)
+        yield Benchmark(SizedOp(ops.ELBO, (size.latent, size.pixels)), size.launch_bound)

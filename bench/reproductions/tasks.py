@@ -14,9 +14,9 @@ class Command(NamedTuple):
     """A command line.
 
     Attributes:
-        words: with ``{data}``, ``{out}`` (of all steps), ``{folder}`` (of this one) and ``{threads}`` in them. The
+        words: with ``{data}``, ``{out}`` (of all tasks), ``{folder}`` (of this one) and ``{threads}`` in them. The
             first is ``fastvae`` or ``python``.
-        leaves: the file in the step's folder that says it is done.
+        leaves: the file in the task's folder that says it is done.
         continues: of a training, which is done when every epoch is in that file: the words that go on with it.
     """
 
@@ -36,7 +36,7 @@ class Command(NamedTuple):
         return not self.continues or len(run.read_metrics()) >= run.read_config().epochs
 
 
-class Step(NamedTuple):
+class Task(NamedTuple):
     """One folder of results.
 
     Attributes:
@@ -67,21 +67,21 @@ _SEGMENTATION: Final = ("python", "examples/s2_segmentation.py", "--out", "{fold
 
 
 def plain_name(run: Run) -> str:
-    """The step of a run in plain PyTorch."""
+    """The task of a run in plain PyTorch."""
     return f"{run.name}-plain"
 
 
-def _steps_of(run: Run, write_up: str) -> list[Step]:
+def _tasks_of(run: Run, write_up: str) -> list[Task]:
     train = _training(("fastvae", "train"), run)
     if run.evaluation:
         words = ("fastvae", "evaluate", "{folder}", *run.evaluation, "--data-dir", "{data}")
         commands, files = (train, Command(words, "evaluation.json")), (*_RUN_FILES, "evaluation.json")
-        steps = [Step(run.name, write_up, commands, files, run.pictures, run)]
+        tasks = [Task(run.name, write_up, commands, files, run.pictures, run)]
     else:
-        steps = [Step(run.name, write_up, (train,), _RUN_FILES, run.pictures, run)]
+        tasks = [Task(run.name, write_up, (train,), _RUN_FILES, run.pictures, run)]
     if run.plain:
-        steps.append(Step(plain_name(run), write_up, (_training(_PLAIN, run),), _RUN_FILES, run=run))
-    return steps
+        tasks.append(Task(plain_name(run), write_up, (_training(_PLAIN, run),), _RUN_FILES, run=run))
+    return tasks
 
 
 def _training(program: tuple[str, ...], run: Run) -> Command:
@@ -94,8 +94,8 @@ def _training(program: tuple[str, ...], run: Run) -> Command:
 
 
 STUDIES: Final = (
-    *_steps_of(runs.S2_ONE_HOT, "S2"),
-    Step(
+    *_tasks_of(runs.S2_ONE_HOT, "S2"),
+    Task(
         "s1",
         "S1",
         (
@@ -110,7 +110,7 @@ STUDIES: Final = (
         ("comparison.csv",),
         (Picture("comparison.png", "s1-comparison.png", "Latents, reconstructions and scans for three betas"),),
     ),
-    Step(
+    Task(
         "quadrants",
         "S2",
         (Command(("fastvae", "quadrants", *_FOLDERS), "table.csv"),),
@@ -120,18 +120,18 @@ STUDIES: Final = (
             for count in (1, 2, 3)
         ),
     ),
-    Step(
+    Task(
         "segmentation",
         "S2",
         (Command(_SEGMENTATION, "metrics.json"),),
         ("metrics.json",),
         (Picture("segmentation.png", "s2-segmentation.png", "Segmentation by a conditional VAE"),),
     ),
-    Step("segmentation-plain", "S2", (Command((*_SEGMENTATION, "--plain"), "metrics.json"),), ("metrics.json",)),
+    Task("segmentation-plain", "S2", (Command((*_SEGMENTATION, "--plain"), "metrics.json"),), ("metrics.json",)),
 )  # fmt: skip
 
 
-def all_steps() -> list[Step]:
-    """Every step: runs first, because others look at them."""
-    trained = [step for write_up in runs.WRITE_UPS for run in write_up.runs for step in _steps_of(run, write_up.name)]
+def all_tasks() -> list[Task]:
+    """Every task: runs first, because others look at them."""
+    trained = [task for write_up in runs.WRITE_UPS for run in write_up.runs for task in _tasks_of(run, write_up.name)]
     return [*trained, *STUDIES]

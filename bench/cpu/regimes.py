@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from bench import QUIET
+
 
 class Regime(NamedTuple):
     """Variables of the environment, and rounds until the allocator is settled."""
@@ -20,9 +22,6 @@ class Regime(NamedTuple):
 _KEPT: Final = {"MALLOC_MMAP_THRESHOLD_": str(4 << 30), "MALLOC_TRIM_THRESHOLD_": str(16 << 30)}
 # Aligned blocks of one size leave gaps of nearly that size: glibc needs about eight rounds to have enough of them.
 REGIMES: Final = {"warm": Regime(_KEPT, 12), "def": Regime({}, 3)}
-
-# Kineto announces every trace on stderr, and torch each release of what was allocated before one.
-QUIET: Final = {"KINETO_LOG_LEVEL": "9", "TORCH_CPP_LOG_LEVEL": "ERROR"}
 
 
 def environment(inherited: Mapping[str, str], regime: str, threads: int) -> dict[str, str]:

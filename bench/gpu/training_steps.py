@@ -22,7 +22,7 @@ from fastvae.train.step import Step
 
 MODEL: Final = "conv"
 LATENT: Final = 20
-_SIZE: Final = (28, 28)
+SIZE: Final = (28, 28)
 _HIDDEN: Final = (400,)
 # A fresh posterior is so near the prior that a KL left out would not show: this moves it away by some nats.
 _POSTERIOR_GAIN: Final = 10.0
@@ -98,7 +98,7 @@ class Training:
 
     def __init__(self, provider: Provider, device: Device, images: Tensor, batch_size: int) -> None:
         torch.manual_seed(0)
-        encoder, decoder = networks.build(MODEL, _SIZE, networks.Layers(_HIDDEN, _HIDDEN[::-1]), LATENT)
+        encoder, decoder = networks.build(MODEL, SIZE, networks.Layers(_HIDDEN, _HIDDEN[::-1]), LATENT)
         with torch.no_grad():
             for parameter in encoder[-1].parameters():
                 parameter.mul_(_POSTERIOR_GAIN)
@@ -130,4 +130,4 @@ class Training:
 def images(count: int, device: Device) -> Tensor:
     """Random images, most of their pixels dark as in MNIST: a first step that goes the right way shows in the loss."""
     generator = torch.Generator(device.name).manual_seed(0)
-    return (255 * torch.rand((count, 1, *_SIZE), generator=generator, device=device.name) ** 4).to(torch.uint8)
+    return (255 * torch.rand((count, 1, *SIZE), generator=generator, device=device.name) ** 4).to(torch.uint8)

@@ -1,4 +1,4 @@
-"""One provider's count of one case, and how processes hand it on."""
+"""One provider's count of one workload, and how processes hand it on."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.traffic.cases import Case
-from bench.traffic.passes import Tally
+from bench.proofs.traffic.passes import Tally
+from bench.proofs.traffic.workloads import Workload
 
 
 @dataclass(frozen=True)
@@ -25,16 +25,16 @@ class Row:
     backward_launches: int
 
 
-def row_of(case: Case, provider: str, forward: Tally, backward: Tally) -> Row:
-    """The row of what `provider` does for `case`."""
+def row_of(workload: Workload, provider: str, forward: Tally, backward: Tally) -> Row:
+    """The row of what `provider` does for `workload`."""
     return Row(
-        op=case.op.name,
-        size=case.size,
-        dtype=case.dtype,
+        op=workload.sized.op.name,
+        size=workload.sized.size,
+        dtype=workload.dtype,
         provider=provider,
         forward_bytes=forward.bytes,
         backward_bytes=backward.bytes,
-        bytes_per_element=(forward.bytes + backward.bytes) / case.elements,
+        bytes_per_element=(forward.bytes + backward.bytes) / workload.sized.elements,
         forward_launches=forward.launches,
         backward_launches=backward.launches,
     )

@@ -16,10 +16,10 @@ from torch.utils._python_dispatch import _disable_current_modes
 from triton.runtime import interpreter
 
 import fastvae
-from bench.traffic import passes
-from bench.traffic.cases import Case
-from bench.traffic.eager import Kernels
-from bench.traffic.passes import Tally
+from bench.proofs.traffic import passes
+from bench.proofs.traffic.eager import Kernels
+from bench.proofs.traffic.passes import Tally
+from bench.proofs.traffic.workloads import Workload
 
 
 class Accesses:
@@ -80,6 +80,6 @@ def counted() -> Iterator[Tally]:
         yield tally
 
 
-def count(case: Case) -> tuple[Tally, Tally]:
+def count(workload: Workload) -> tuple[Tally, Tally]:
     """Forward and backward of fastvae's op."""
-    return passes.count(case.op.fastvae, case, counted)
+    return passes.count(workload.sized.op.fastvae, workload, counted)

@@ -19,9 +19,9 @@ from torch._inductor.graph import GraphLowering
 from torch.fx import GraphModule
 
 from bench.ops import Function
-from bench.traffic import absent_gpu
-from bench.traffic.cases import Case
-from bench.traffic.passes import Tally
+from bench.proofs.traffic import absent_gpu
+from bench.proofs.traffic.passes import Tally
+from bench.proofs.traffic.workloads import Workload
 
 _LAUNCH: Final = re.compile(r"^ +(?:\w+ = )?(?:\w+\.run|(?:aten|extern_kernels|torch\.ops)(?:\.\w+)+)\(", re.MULTILINE)
 """A call in the generated code: of a Triton kernel, or of an op that PyTorch brings, such as the draw of a seed."""
@@ -57,7 +57,7 @@ def generated(function: Function, inputs: Sequence[Tensor]) -> tuple[Tally, Tall
     return tallies[False], tallies[True]
 
 
-def count(case: Case) -> tuple[Tally, Tally]:
+def count(workload: Workload) -> tuple[Tally, Tally]:
     """Forward and backward of the plain PyTorch, compiled."""
-    inputs = case.inputs()
-    return generated(case.peer, (*inputs.differentiable, *inputs.constant))
+    inputs = workload.inputs()
+    return generated(workload.peer, (*inputs.differentiable, *inputs.constant))
