@@ -8,7 +8,9 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+_LEAST_CALLS: Final = 5
 
 
 class Trial(NamedTuple):
@@ -56,6 +58,14 @@ def one_call(trial: Trial) -> Call:
     faults = _page_faults() - faults
     del result
     return Call(seconds, faults)
+
+
+def loop(trial: Trial, seconds: float) -> Call:
+    """The median call of a loop that makes no others, for so many seconds on the clock and at least five times."""
+    calls = [one_call(trial)]
+    while len(calls) < _LEAST_CALLS or sum(call.seconds for call in calls) < seconds:
+        calls.append(one_call(trial))
+    return Call(*(statistics.median(values) for values in zip(*calls, strict=True)))
 
 
 def interleave(

@@ -62,6 +62,20 @@ class TestTiming:
             timing.interleave({"a": Trial(lambda: None, fail)}, repeats=1, min_time=0.0, warm_up=0)
         assert gc.isenabled()
 
+    def test_a_loop_calls_nothing_else_and_gives_the_median(self):
+        called = []
+        trials = {name: Trial(lambda: None, lambda _, name=name: called.append(name)) for name in "ab"}
+        timing.interleave(trials, repeats=2, min_time=0.0, warm_up=0, clock=lambda trial: timing.loop(trial, 0.0))
+        assert "".join(called) == "aaaaabbbbb" + "bbbbbaaaaa"
+        waits = iter([0.05, 0.0, 0.0, 0.0, 0.05])
+        call = timing.loop(Trial(lambda: None, lambda _: time.sleep(next(waits))), 0.0)
+        assert call.seconds < 0.05
+
+    def test_a_loop_goes_on_for_the_time_asked(self):
+        called = []
+        timing.loop(Trial(lambda: None, lambda _: called.append(time.sleep(1e-3))), 0.02)
+        assert 5 < len(called) <= 20
+
     @pytest.mark.parametrize("count", [1, 2, 3, 10, 101])
     def test_quantiles_are_numpys(self, count):
         values = np.random.RandomState(count).rand(count)

@@ -141,6 +141,15 @@ class TestWorker:
         assert (ours.provider, peer.provider) == ("fastvae", "eager")
         assert (ours.ratio, ours.rounds, ours.peak_bytes, ours.max_peak_bytes) == (1.0, 3, 24, 24 + rows.SCALARS)
         assert (peer.max_peak_bytes, ours.min_bytes, ours.capability) == (None, 72, found[1]["capability"])
+        # Small: in a loop of its own too, forward and backward together.
+        assert (ours.alone_ratio, ours.alone_s > 0, peer.alone_s > 0) == (1, True, True)
+        assert found[0]["providers"]["fastvae"]["alone"] is None
+
+    def test_only_small_sizes_are_measured_alone(self):
+        single = Trial(lambda: None, lambda _: None)
+        large = benchmark(elements=worker.SMALL_ELEMENTS + 1, setup=lambda: {"both": {"fastvae": single}})
+        (found,) = worker.measure(large, job(modes=["both"]))
+        assert rows.rows_of(found, large, job(), RUN)[0].alone_s is None
 
     def test_regimes_are_the_environments(self):
         inherited = {"HOME": "there", "MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "7"}
@@ -205,7 +214,7 @@ class TestRun:
         with (tmp_path / "out.csv").open(newline="") as file:
             found = list(csv.DictReader(file))
         assert [line["provider"] for line in found] == ["fastvae", "eager", "compile"]
-        assert all(float(line["median_s"]) > 0 for line in found)
+        assert all(float(line["median_s"]) > 0 < float(line["alone_s"]) for line in found)
 
 
 class TestMachine:

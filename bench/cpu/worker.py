@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Final
 
 import torch
@@ -13,11 +14,13 @@ import torch
 from bench.cpu import memory, triad
 from bench.cpu.benchmarks import STEP, Benchmark, all_benchmarks
 from bench.cpu.regimes import REGIMES
-from bench.timing import interleave, ratios, spread
+from bench.timing import Trial, interleave, loop, ratios, spread
 from fastvae import _C
 
 SMALL_ELEMENTS: Final = 101_000
-"""Up to here, what a call finds in the caches decides what it takes."""
+"""Up to here, what a call finds in the caches decides what it takes: it is measured in a loop of its own too."""
+
+_LOOP_SECONDS: Final = 0.01
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,14 @@ def measure(benchmark: Benchmark, job: Job) -> Iterator[dict[str, Any]]:
         if mode not in (*job.modes, STEP):
             continue
         calls = interleave(trials, repeats=job.repeats, min_time=job.min_time, warm_up=warm_up)
+        alone = _alone(trials, job.repeats) if mode == "both" and benchmark.elements <= SMALL_ELEMENTS else {}
         bandwidth = triad.bytes_per_second(benchmark.elements)
         providers = {
             provider: {
                 "rounds": len(made),
                 "seconds": spread([call.seconds for call in made]),
                 "ratio": ratios(made, calls["fastvae"]),
-                "alone": None,
+                "alone": alone.get(provider),
                 "page_faults": round(spread([call.page_faults for call in made]).median),
                 "peak_bytes": memory.peak_bytes(trials[provider]),
             }
@@ -64,6 +68,15 @@ def measure(benchmark: Benchmark, job: Job) -> Iterator[dict[str, Any]]:
             "triad_bytes_per_s": bandwidth,
             "providers": providers,
         }
+
+
+def _alone(trials: Mapping[str, Trial], repeats: int) -> dict[str, tuple[float, float]]:
+    """By provider, the seconds of a call in a loop of its own and their ratio to fastvae's; the loops take turns."""
+    loops = interleave(trials, repeats=repeats, min_time=0.0, warm_up=1, clock=partial(loop, seconds=_LOOP_SECONDS))
+    return {
+        provider: (spread([call.seconds for call in made]).median, ratios(made, loops["fastvae"]).median)
+        for provider, made in loops.items()
+    }
 
 
 def encode(job: Job) -> str:
