@@ -19,6 +19,7 @@ import click
 import fastvae
 from bench import ROOT, pages
 from bench.proofs.scales import Errors, measure
+from fastvae import _C
 from fastvae._options import PARAMETERIZATIONS
 
 PAGE: Final = ROOT / "docs" / "accuracy.md"
@@ -73,6 +74,8 @@ def main(implementation: str | None, page: Path, points: int) -> None:
         with backend(implementation):
             click.echo(json.dumps(measure(points)))
         return
+    if (best := _C.capability()) != "avx512":
+        raise click.ClickException(f"processor: got {best} at most; takes one with AVX-512, and no cap on it")
     errors = {name: measured(name, points) for name in IMPLEMENTATIONS}
     pages.write(page, {"accuracy": table(errors)})
     click.echo(str(page))
