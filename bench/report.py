@@ -48,7 +48,7 @@ def summary(rows: Sequence[Row]) -> list[str]:
     judged = [row for row in rows if row.holds is not None]
     bounded = [(row, bound) for row in rows for bound in row.bounds]
     slow = [row for row in judged if not row.holds]
-    many = [(row, bound) for row, bound in bounded if not bound.holds]
+    many = [(row, bound) for row, bound in bounded if bound.used > bound.most]
     lines = [
         f"{len(judged) - len(slow)} of {len(judged)} speeds hold, {len(bounded) - len(many)} of {len(bounded)} bounds"
     ]

@@ -26,33 +26,12 @@ class Required(NamedTuple):
     goal: float | None
 
 
-class Times(NamedTuple):
-    """The columns of a provider's times."""
-
-    median_s: float
-    q20_s: float
-    q80_s: float
-    ratio: float | None
-    ratio_q20: float | None
-    ratio_q80: float | None
-
-    @classmethod
-    def of(cls, seconds: Spread, ratio: Spread) -> Times:
-        """From the spreads of both."""
-        return cls(*seconds, *ratio)
-
-
 class Bound(NamedTuple):
     """What a call used of something, and the most that it may use."""
 
     of: str
     used: int
     most: int
-
-    @property
-    def holds(self) -> bool:
-        """Whether it used no more."""
-        return self.used <= self.most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,14 +68,14 @@ class Row:
     commit: str
     device: str
     cores: int | None
-    capability: str
+    capability: str = ""
     driver: str
     cuda: str
     torch: str
     triton: str
     fastvae: str
-    threads: int | None
-    regime: str
+    threads: int | None = None
+    regime: str = ""
     op: str
     size: str
     dtype: str
@@ -106,7 +85,7 @@ class Row:
     elements: int
     launch_bound: int | None = None
     rounds: int
-    calls: int
+    calls: int = 1
     median_s: float
     q20_s: float
     q80_s: float
@@ -160,6 +139,11 @@ class Row:
             ("launches backward", self.launches_backward, self.max_backward),
         )
         return [Bound(of, used, most) for of, used, most in known if used is not None and most is not None]
+
+
+def times(seconds: Spread, ratio: Spread) -> dict[str, Any]:
+    """The columns of a provider's times."""
+    return dict(zip(("median_s", "q20_s", "q80_s", "ratio", "ratio_q20", "ratio_q80"), (*seconds, *ratio), strict=True))
 
 
 def append(path: Path, rows: Sequence[Row]) -> None:

@@ -16,11 +16,9 @@ from typing import Any, Final, NamedTuple
 import click
 
 from bench import ROOT, machine, report
-from bench.cpu import guard, worker
+from bench.cpu import guard, measure, worker
 from bench.cpu.benchmarks import MODES, STEP, Benchmark, all_benchmarks
 from bench.cpu.regimes import REGIMES, environment
-from bench.cpu.rows import rows_of
-from bench.machine import Run
 from bench.results import Row, append, check
 
 
@@ -37,7 +35,7 @@ class Suite(NamedTuple):
 
 SUITES: Final = {
     "cpu": Suite(float("inf"), MODES, tuple(REGIMES), (1, 2), 15, 1.0),
-    "quick": Suite(worker.SMALL_ELEMENTS, ("both",), ("warm",), (1,), 15, 0.2),
+    "quick": Suite(measure.SMALL_ELEMENTS, ("both",), ("warm",), (1,), 15, 0.2),
 }
 
 
@@ -118,7 +116,8 @@ def main(
     measured: list[Row] = []
     for name in regime or chosen.regimes:
         for count in threads or chosen.threads:
-            job = worker.Job(
+            job = measure.Job(
+                run=run,
                 regime=name,
                 threads=count,
                 benchmarks=[benchmark.name for benchmark in benchmarks],
@@ -126,7 +125,7 @@ def main(
                 repeats=repeats or chosen.repeats,
                 min_time=chosen.min_time if min_time is None else min_time,
             )
-            for rows in _measure(job, benchmarks, run):
+            for rows in _measure(job):
                 append(path, rows)
                 measured += rows
                 click.echo(report.line(rows))
@@ -154,9 +153,8 @@ def _refused(benchmarks: Sequence[Benchmark], *, whole: bool) -> dict[str, Seque
     return guard.refused({benchmark.op: benchmark.tests for benchmark in benchmarks}, failed)
 
 
-def _measure(job: worker.Job, benchmarks: Sequence[Benchmark], run: Run) -> Iterator[list[Row]]:
+def _measure(job: measure.Job) -> Iterator[list[Row]]:
     """The rows of each measurement of a job, as they come."""
-    by_name = {benchmark.name: benchmark for benchmark in benchmarks}
     process = subprocess.Popen(
         [sys.executable, "-m", "bench.cpu.worker"],
         cwd=ROOT,
@@ -172,8 +170,7 @@ def _measure(job: worker.Job, benchmarks: Sequence[Benchmark], run: Run) -> Iter
             process.stdin.write(worker.encode(job) + "\n")
             process.stdin.close()
             for line in process.stdout:
-                result = json.loads(line)
-                yield rows_of(result, by_name[result["benchmark"]], job, run)
+                yield [Row(**row) for row in json.loads(line)]
         except BaseException:
             # Nobody is left to read what the worker would still measure.
             process.kill()

@@ -15,7 +15,7 @@ from bench import ROOT, ops, steps, timing
 from bench.calls import trial
 from bench.cpu import memory, training_steps
 from bench.cpu.benchmarks import MODES
-from bench.cpu.rows import SCALARS
+from bench.cpu.measure import SCALARS
 from bench.timing import Call, Trial
 
 

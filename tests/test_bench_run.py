@@ -2,16 +2,17 @@
 
 import csv
 import re
+from functools import partial
 
 import pytest
 import torch
-from benches import BENCHMARKS, RUN, SMALL, benchmark, job, result, row
+from benches import BENCHMARKS, SMALL, benchmark, job, row
 
-from bench import ROOT, machine, results, run
-from bench.cpu import guard, regimes, requirements, rows, training_steps, worker
+from bench import ROOT, machine, results, run, timing
+from bench.cpu import guard, measure, regimes, requirements, training_steps
 from bench.cpu.benchmarks import MODES
 from bench.cpu.requirements import Setting, required
-from bench.timing import Trial
+from bench.timing import Call, Trial
 
 
 class TestRequirements:
@@ -67,10 +68,6 @@ class TestRequirements:
 
 
 class TestRows:
-    def test_the_part_of_the_bandwidth_is_the_triads_time_for_the_least_bytes_over_the_ops(self):
-        # 72 bytes at 1 GB/s are 72 ns, beside 2 ms.
-        assert rows.rows_of(result(), benchmark(), job(), RUN)[0].of_bandwidth == pytest.approx(72e-9 / 2e-3)
-
     def test_a_file_gives_back_what_was_appended(self, tmp_path):
         path = tmp_path / "machine" / "cpu.csv"
         first, second = (
@@ -130,26 +127,31 @@ class TestGuard:
         assert guard.refused({"a": ("x", "y"), "b": ("y",), "c": ("z",)}, ["y"]) == {"a": ["y"], "b": ["y"]}
 
 
-class TestWorker:
-    def test_a_measurement_becomes_rows(self):
+class TestMeasuring:
+    @pytest.fixture
+    def single(self, monkeypatch):
+        """A call that takes 2 ms, or so says the clock, of which the triad takes 72 ns."""
         buffer = torch.ones(6)
-        single = Trial(lambda: None, lambda _: torch.empty_like(buffer))
-        some = benchmark(setup=lambda: {mode: {"fastvae": single, "eager": single} for mode in MODES})
-        found = list(worker.measure(some, job(modes=["forward", "both"])))
-        assert [result["mode"] for result in found] == ["forward", "both"]
-        ours, peer = rows.rows_of(found[1], some, job(), RUN)
-        assert (ours.provider, peer.provider) == ("fastvae", "eager")
-        assert (ours.ratio, ours.rounds, ours.peak_bytes, ours.max_peak_bytes) == (1.0, 3, 24, 24 + rows.SCALARS)
-        assert (peer.max_peak_bytes, ours.min_bytes, ours.capability) == (None, 72, found[1]["capability"])
-        # Small: in a loop of its own too, forward and backward together.
-        assert (ours.alone_ratio, ours.alone_s > 0, peer.alone_s > 0) == (1, True, True)
-        assert found[0]["providers"]["fastvae"]["alone"] is None
+        monkeypatch.setattr(measure.triad, "bytes_per_second", lambda elements: 1e9)
+        monkeypatch.setattr(timing, "one_call", lambda trial: Call(2e-3, 1))
+        monkeypatch.setattr(measure, "interleave", partial(timing.interleave, clock=timing.one_call))
+        return Trial(lambda: None, lambda _: torch.empty_like(buffer))
 
-    def test_only_small_sizes_are_measured_alone(self):
-        single = Trial(lambda: None, lambda _: None)
-        large = benchmark(elements=worker.SMALL_ELEMENTS + 1, setup=lambda: {"both": {"fastvae": single}})
-        (found,) = worker.measure(large, job(modes=["both"]))
-        assert rows.rows_of(found, large, job(), RUN)[0].alone_s is None
+    def test_a_measurement_becomes_rows(self, single):
+        some = benchmark(setup=lambda: {mode: {"fastvae": single, "eager": single} for mode in MODES})
+        forward, (ours, peer) = measure.measure(some, job(modes=["forward", "both"]))
+        assert [row.mode for row in (*forward, ours, peer)] == ["forward"] * 2 + ["both"] * 2
+        assert (ours.provider, peer.provider) == ("fastvae", "eager")
+        assert (ours.ratio, ours.rounds, ours.peak_bytes, ours.max_peak_bytes) == (1.0, 3, 24, 24 + measure.SCALARS)
+        assert (peer.max_peak_bytes, ours.min_bytes, forward[0].min_bytes) == (None, 72, None)
+        assert ours.of_bandwidth == pytest.approx(72e-9 / 2e-3)
+        # Small: in a loop of its own too, forward and backward together.
+        assert (ours.alone_ratio, ours.alone_s, peer.alone_s, forward[0].alone_s) == (1, 2e-3, 2e-3, None)
+
+    def test_only_small_sizes_are_measured_alone(self, single):
+        large = benchmark(elements=measure.SMALL_ELEMENTS + 1, setup=lambda: {"both": {"fastvae": single}})
+        ((row,),) = measure.measure(large, job(modes=["both"]))
+        assert row.alone_s is None
 
     def test_regimes_are_the_environments(self):
         inherited = {"HOME": "there", "MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "7"}
@@ -167,12 +169,12 @@ class TestRun:
         """Runs without workers: each case that would be measured gives one row."""
         jobs = []
 
-        def measure(told, benchmarks, shared):
+        def rows_of(told):
             jobs.append(told)
-            for some in benchmarks:
+            for some in (some for some in BENCHMARKS if some.name in told.benchmarks):
                 yield [row(op=some.op, regime=told.regime, threads=told.threads)]
 
-        monkeypatch.setattr(run, "_measure", measure)
+        monkeypatch.setattr(run, "_measure", rows_of)
         return jobs
 
     def run(self, tmp_path, *arguments) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -13,7 +13,7 @@ from bench.gpu.benchmarks import Benchmark
 from bench.gpu.device import Device
 from bench.gpu.launches import Launches
 from bench.machine import Run
-from bench.results import FASTVAE, GRAPH, Row, Times
+from bench.results import FASTVAE, GRAPH, Row, times
 from bench.timing import Call, interleave, ratios, spread
 
 _COPY = "copy"
@@ -50,10 +50,10 @@ def rows(benchmark: Benchmark, measured: Measured, run: Run) -> list[Row]:
     return [_row(benchmark, measured, provider, run) for provider in measured.times if provider != _COPY]
 
 
-def times(made: Mapping[str, list[Call]], provider: str) -> Times:
-    """The columns of a provider's time beside fastvae's, both under graphs or neither."""
+def beside_fastvae(made: Mapping[str, list[Call]], provider: str) -> dict[str, Any]:
+    """The columns of a provider's times, with ratios to fastvae's, both under graphs or neither."""
     base = f"{FASTVAE}{GRAPH}" if provider.endswith(GRAPH) else FASTVAE
-    return Times.of(spread([call.seconds for call in made[provider]]), ratios(made[provider], made[base]))
+    return times(spread([call.seconds for call in made[provider]]), ratios(made[provider], made[base]))
 
 
 def _row(benchmark: Benchmark, measured: Measured, provider: str, run: Run) -> Row:
@@ -64,9 +64,6 @@ def _row(benchmark: Benchmark, measured: Measured, provider: str, run: Run) -> R
     most = requirements.launches(benchmark) if provider == FASTVAE else Launches()
     return Row(
         **run._asdict(),
-        capability="",
-        threads=None,
-        regime="",
         op=benchmark.op.name,
         size=sized.size,
         dtype=benchmark.op.dtype,
@@ -77,7 +74,7 @@ def _row(benchmark: Benchmark, measured: Measured, provider: str, run: Run) -> R
         launch_bound=int(benchmark.launch_bound),
         rounds=len(own),
         calls=measured.calls[provider],
-        **times(measured.times, provider)._asdict(),
+        **beside_fastvae(measured.times, provider),
         must=required and required.must,
         goal=required and required.goal,
         min_bytes=sized.min_bytes,

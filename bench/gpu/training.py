@@ -17,7 +17,7 @@ import fastvae
 from bench.gpu import FILE, training_steps
 from bench.gpu.clock import Batch, clock_for
 from bench.gpu.device import Device, device, new_run
-from bench.gpu.measure import times
+from bench.gpu.measure import beside_fastvae
 from bench.machine import Run
 from bench.ops import size_name
 from bench.results import Row, append, check
@@ -98,18 +98,11 @@ def _measure(trainings: Mapping[str, training_steps.Training], where: Device, si
     return interleave(batches, repeats=where.rounds, min_time=0.0, warm_up=1, clock=clock)
 
 
-def _rows(
-    calls: Mapping[str, list[Call]],
-    size: Size,
-    run: Run,
-) -> list[Row]:
+def _rows(calls: Mapping[str, list[Call]], size: Size, run: Run) -> list[Row]:
     shape = (size.batch_size, 1, *training_steps.SIZE)
     return [
         Row(
             **run._asdict(),
-            capability="",
-            threads=None,
-            regime="",
             op=f"{training_steps.MODEL}_step",
             size=size_name((shape,)),
             dtype="bfloat16",
@@ -119,7 +112,7 @@ def _rows(
             elements=math.prod(shape),
             rounds=len(made),
             calls=size.steps,
-            **times(calls, provider)._asdict(),
+            **beside_fastvae(calls, provider),
         )
         for provider, made in calls.items()
     ]
