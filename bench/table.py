@@ -12,6 +12,8 @@ from bench import pages
 from bench.report import seconds
 from bench.results import FASTVAE, GRAPH, SIGMOID, Row, newest
 
+_COPIED: Final = " vs sigmoid + BCE"
+
 
 class Comparison(NamedTuple):
     """fastvae and its peers, written one way, at one size.
@@ -38,20 +40,18 @@ def comparisons(rows: Sequence[Row], threads: int = 1, names: Collection[str] | 
     Raises:
         ValueError: there are none.
     """
-    found: dict[str, dict[tuple[str, str], Row]] = {}
     whole = [row for row in rows if row.mode in ("both", "step") and row.threads in (None, threads)]
-    for row in whole:
-        if row.provider.startswith(FASTVAE):
-            continue
-        way = " vs sigmoid + BCE" if row.provider.endswith(SIGMOID) else ""
-        found.setdefault(f"{row.case}{way}", {})[row.provider.removesuffix(SIGMOID), row.regime] = row
     ours: dict[str, dict[tuple[str, str], Row]] = {}
+    peers: dict[str, dict[tuple[str, str], Row]] = {}
     for row in whole:
         if row.provider.startswith(FASTVAE):
             ours.setdefault(row.case, {})[row.provider, row.regime] = row
+        else:
+            name = f"{row.case}{_COPIED}" if row.provider.endswith(SIGMOID) else row.case
+            peers.setdefault(name, {})[row.provider.removesuffix(SIGMOID), row.regime] = row
     made = [
-        Comparison(name, {**ours[next(iter(peers.values())).case], **peers})
-        for name, peers in found.items()
+        Comparison(name, {**ours[name.removesuffix(_COPIED)], **found})
+        for name, found in peers.items()
         if names is None or name in names
     ]
     if not made:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from subprocess import CalledProcessError
 from typing import Final
 
@@ -14,7 +15,7 @@ import click
 
 from bench.pages import table
 from bench.proofs.traffic import one_provider
-from bench.proofs.traffic.counts import Row, encode
+from bench.proofs.traffic.counts import Row
 
 _HEADER: Final = (
     "op", "size", "dtype", *(f"{provider} B/element" for provider in one_provider.PROVIDERS),
@@ -60,7 +61,7 @@ def _counted(provider: str) -> list[Row]:
 def main(as_json: bool) -> None:
     """Count the bytes and the kernel launches of every op on a GPU. Needs none."""
     rows = [row for provider in one_provider.PROVIDERS for row in _counted(provider)]
-    click.echo(json.dumps(encode(rows), indent=1) if as_json else markdown(rows))
+    click.echo(json.dumps([asdict(row) for row in rows], indent=1) if as_json else markdown(rows))
 
 
 if __name__ == "__main__":

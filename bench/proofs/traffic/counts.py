@@ -1,13 +1,23 @@
-"""One provider's count of one workload, and how processes hand it on."""
+"""What one provider does for one workload: bytes and launches of forward and of backward."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
-from bench.proofs.traffic.passes import Tally
+import torch
+
+from bench.ops import Function
 from bench.proofs.traffic.workloads import Workload
+
+
+@dataclass
+class Tally:
+    """Bytes that kernels read and write, and how often a kernel is launched."""
+
+    bytes: int = 0
+    launches: int = 0
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,20 @@ def row_of(workload: Workload, provider: str, forward: Tally, backward: Tally) -
     )
 
 
-def encode(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Rows as JSON takes them; `Row(**one)` is the way back."""
-    return [asdict(row) for row in rows]
+def count(
+    function: Function, workload: Workload, counted: Callable[[], AbstractContextManager[Tally]]
+) -> tuple[Tally, Tally]:
+    """What forward and backward of `function` do while `counted` looks on.
+
+    The gradient of z is dense, as from a decoder; that of the loss is 1.
+    """
+    inputs = workload.inputs()
+    with counted() as forward:
+        outputs = function(*inputs.differentiable, *inputs.constant)
+    upstream = [
+        torch.ones_like(output) if gradient is None else gradient.to(output.dtype)
+        for output, gradient in zip(outputs, inputs.upstream, strict=True)
+    ]
+    with counted() as backward:
+        torch.autograd.grad(outputs, inputs.differentiable, upstream)
+    return forward, backward

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from bench.proofs.traffic import passes
-from bench.proofs.traffic.passes import Tally
+from bench.proofs.traffic import counts
+from bench.proofs.traffic.counts import Tally
 from bench.proofs.traffic.workloads import Workload
 
 _aten: Final = torch.ops.aten
@@ -137,4 +137,4 @@ def counted() -> Iterator[Tally]:
 
 def count(workload: Workload) -> tuple[Tally, Tally]:
     """Forward and backward of the plain PyTorch."""
-    return passes.count(workload.peer, workload, counted)
+    return counts.count(workload.peer, workload, counted)

@@ -16,9 +16,9 @@ from torch.utils._python_dispatch import _disable_current_modes
 from triton.runtime import interpreter
 
 import fastvae
-from bench.proofs.traffic import passes
+from bench.proofs.traffic import counts
+from bench.proofs.traffic.counts import Tally
 from bench.proofs.traffic.eager import Kernels
-from bench.proofs.traffic.passes import Tally
 from bench.proofs.traffic.workloads import Workload
 
 
@@ -82,4 +82,4 @@ def counted() -> Iterator[Tally]:
 
 def count(workload: Workload) -> tuple[Tally, Tally]:
     """Forward and backward of fastvae's op."""
-    return passes.count(workload.sized.op.fastvae, workload, counted)
+    return counts.count(workload.sized.op.fastvae, workload, counted)

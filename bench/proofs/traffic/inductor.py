@@ -20,7 +20,7 @@ from torch.fx import GraphModule
 
 from bench.ops import Function
 from bench.proofs.traffic import absent_gpu
-from bench.proofs.traffic.passes import Tally
+from bench.proofs.traffic.counts import Tally
 from bench.proofs.traffic.workloads import Workload
 
 _LAUNCH: Final = re.compile(r"^ +(?:\w+ = )?(?:\w+\.run|(?:aten|extern_kernels|torch\.ops)(?:\.\w+)+)\(", re.MULTILINE)

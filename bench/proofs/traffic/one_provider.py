@@ -1,4 +1,4 @@
-"""Counts one provider in a process of its own: ``python -m bench.proofs.traffic.worker PROVIDER``.
+"""Counts one provider in a process of its own: ``python -m bench.proofs.traffic.one_provider PROVIDER``.
 
 What each provider asks of its process excludes the others: Triton's interpreter, or a GPU that is not there.
 """
@@ -10,10 +10,11 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from typing import Final
 
 from bench import ROOT
-from bench.proofs.traffic.counts import Row, encode, row_of
+from bench.proofs.traffic.counts import Row, row_of
 from bench.proofs.traffic.workloads import WORKLOADS
 
 PROVIDERS: Final = {"eager": "eager", "inductor": "inductor", "fastvae": "fused"}
@@ -32,7 +33,7 @@ def rows(provider: str) -> list[Row]:
     Raises:
         CalledProcessError: it failed; what it said is on standard error.
     """
-    command = [sys.executable, "-m", "bench.proofs.traffic.worker", provider]
+    command = [sys.executable, "-m", "bench.proofs.traffic.one_provider", provider]
     process = subprocess.run(
         command, cwd=ROOT, env=environment(provider), stdout=subprocess.PIPE, text=True, check=True
     )
@@ -42,7 +43,7 @@ def rows(provider: str) -> list[Row]:
 def main(provider: str) -> None:
     """Print the rows of a provider as JSON."""
     count = importlib.import_module(f"bench.proofs.traffic.{PROVIDERS[provider]}").count
-    print(json.dumps(encode([row_of(workload, provider, *count(workload)) for workload in WORKLOADS])))
+    print(json.dumps([asdict(row_of(workload, provider, *count(workload))) for workload in WORKLOADS]))
 
 
 if __name__ == "__main__":
