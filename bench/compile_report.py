@@ -31,9 +31,9 @@ class Row:
         kernel: the op and its variant, then which of its kernels.
         registers: a thread.
         stack, spills: bytes and registers that did not fit; both are to be 0.
-        load_bits: of the narrowest load from global memory, those of one value for many threads left out; None where
+        load_bits: of the narrowest load from global memory, loads of one value for many threads left out; None where
             there are no others.
-        aligned: do all rows begin on a boundary of four elements? Then `load_bits` are to be four elements' or 128.
+        aligned: whether every row is aligned to four elements: loads are then to be that wide, or 128 bits.
         instructions: in its code.
         element_bits: of the smallest element that the variant loads.
         arithmetic: the float32 instructions of the PTX, none on AMD.

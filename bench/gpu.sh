@@ -17,7 +17,7 @@ cd "$(dirname "$0")/.." || exit
 : >"$out/log.txt"
 : >"$out/summary.txt"
 
-# Other tests want the interpreter, and Triton reads the variable once.
+# The rest of the test suite interprets Triton; the variable is read once, at the import of Triton.
 export TRITON_INTERPRET=${dry:+1} FASTVAE_GPU_DRY_RUN=${dry:+1} PYTHONUNBUFFERED=1
 TRITON_INTERPRET=${TRITON_INTERPRET:-0}
 FASTVAE_COMMIT=${FASTVAE_COMMIT:-$(git describe --always --dirty --exclude '*' 2>/dev/null || echo unknown)}
@@ -28,7 +28,7 @@ failed=0
 stage() {
   local name=$1 limit=$2 start=$SECONDS code=0
   shift 2
-  # What does not hold up a GPU may take its time.
+  # A dry run holds up no GPU.
   [[ ! $dry ]] || limit=$((4 * limit))
   printf '\n== %s, at most %s s: %s\n' "$name" "$limit" "$*" >>"$out/log.txt"
   # An interrupted pytest still says what failed.
@@ -41,7 +41,7 @@ stage() {
 }
 
 tests=(env TORCHINDUCTOR_COMPILE_THREADS=1 python3 -m pytest -W default -p no:cacheprovider -rs)
-# Most of a test on a GPU is compiling, which many processes do at once, each for itself.
+# Tests on a GPU spend their time compiling, which several processes do in parallel.
 parallel=()
 if [[ ! $dry ]] && python3 -c 'import xdist' 2>/dev/null; then parallel=(-n 12); fi
 sanitizer=(env PYTORCH_NO_CUDA_MEMORY_CACHING=1 compute-sanitizer --error-exitcode 1 --print-limit 20

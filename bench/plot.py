@@ -84,7 +84,7 @@ def few(rows: Sequence[Row], names: Collection[str]) -> Figure:
         axes.barh(list(places), [value - 1 for value in values], left=1, height=0.36, color=color, label=label)
         for place, value in zip(places, values, strict=True):
             axes.text(max(value, 1) * 1.04, place, f"{value:.2f}", va="center", fontsize=11)
-    _from_a_draw(axes, [row.ratio or 1 for line in lines for row in line.rows.values()])
+    _ratio_axis(axes, [row.ratio or 1 for line in lines for row in line.rows.values()])
     axes.set_yticks(range(len(lines)), [line.name for line in lines], fontsize=12)
     axes.set_ylim(len(lines) - 0.4, -0.6)
     axes.tick_params(axis="x", labelsize=12)
@@ -99,13 +99,13 @@ def _rows(lines: Sequence[Comparison], provider: str, regime: str) -> dict[int, 
 
 
 def _ratios(panel: Axes, places: Places) -> None:
-    """A bar for each ratio, from a draw, with its 20 % and 80 % quantiles and what it must be."""
+    """A bar from 1 to each ratio, with its 20 % and 80 % quantiles and what it must be."""
     drawn = {place: row for place, row in places.items() if row.ratio is not None}
     values = [row.ratio or 1 for row in drawn.values()]
     low, high = ([row.ratio_q20 or 1 for row in drawn.values()], [row.ratio_q80 or 1 for row in drawn.values()])
     panel.barh(
         list(drawn),
-        # On a logarithmic axis a bar begins where it is told to: at a draw.
+        # Bars begin at 1: on a logarithmic axis there is no 0.
         [value - 1 for value in values],
         left=1,
         height=0.7,
@@ -119,12 +119,12 @@ def _ratios(panel: Axes, places: Places) -> None:
     _musts(panel, places)
     for (place, row), value, most in zip(drawn.items(), values, high, strict=True):
         panel.text(max(most, 1, row.must or 1) * 1.08, place, f"{value:.2g}", va="center", fontsize=6)
-    _from_a_draw(panel, [*values, *(row.must or 1 for row in drawn.values())])
+    _ratio_axis(panel, [*values, *(row.must or 1 for row in drawn.values())])
     panel.tick_params(axis="x", labelsize=7)
 
 
-def _from_a_draw(axes: Axes, values: Sequence[float]) -> None:
-    """A logarithmic axis of ratios, with a line where both are as fast."""
+def _ratio_axis(axes: Axes, values: Sequence[float]) -> None:
+    """A logarithmic axis of ratios, with a line at 1."""
     axes.set_xscale("log")
     axes.set_xlim(min([*values, 0.7]) / 1.2, max([*values, 1.5]) * 1.7)
     axes.axvline(1, color="black", linewidth=0.8)

@@ -139,7 +139,7 @@ def main(
 
 
 def _default_path(device: str, suite: str) -> Path:
-    """A file of the machine. Kernels that an environment variable holds back have one of their own."""
+    """A file of the machine; a capped instruction set has one of its own."""
     cap = os.environ.get("FASTVAE_CPU_CAPABILITY")
     return ROOT / "bench" / "results" / machine.folder_name(device) / f"{suite}{f'-{cap}' if cap else ''}.csv"
 

@@ -60,76 +60,88 @@ def comparisons(rows: Sequence[Row], threads: int = 1, names: Collection[str] | 
 
 
 class Column(NamedTuple):
-    """A column of the table, left out where all of its cells are empty.
+    """What of a provider's rows is shown; left out where there is nothing to show in any line.
 
     Attributes:
         note: what is to be said of it below the table.
     """
 
     title: str
-    cell: Callable[[Comparison], str]
+    provider: str
+    shown: Callable[[Row], str | None]
+    regime: str = "warm"
     note: str = ""
 
-
-def _of(provider: str, shown: Callable[[Row], str], regime: str = "warm") -> Callable[[Comparison], str]:
-    def cell(comparison: Comparison) -> str:
-        row = comparison.row(provider, regime)
-        return "" if row is None else shown(row)
-
-    return cell
+    def cell(self, comparison: Comparison) -> str:
+        """Empty where nothing was measured."""
+        row = comparison.row(self.provider, self.regime)
+        return (row and self.shown(row)) or ""
 
 
-def _bold(ratio: float | None) -> str:
+def _bold(ratio: float | None) -> str | None:
     """A ratio; where fastvae loses, it stands out."""
     if ratio is None:
-        return ""
+        return None
     return f"**{ratio:.2f}**" if ratio < 1 else f"{ratio:.2f}"
 
 
-def _ratio(provider: str, regime: str = "warm") -> Callable[[Comparison], str]:
-    return _of(provider, lambda row: _bold(row.ratio), regime)
+def _ratio(row: Row) -> str | None:
+    return _bold(row.ratio)
 
 
-def _alone(provider: str) -> Callable[[Comparison], str]:
-    return _of(provider, lambda row: _bold(row.alone_ratio))
+def _alone_ratio(row: Row) -> str | None:
+    return _bold(row.alone_ratio)
 
 
-def _launches(row: Row) -> str:
-    return "" if row.launches_forward is None else f"{row.launches_forward} + {row.launches_backward}"
+def _alone(row: Row) -> str | None:
+    return None if row.alone_s is None else seconds(row.alone_s)
+
+
+def _time(row: Row) -> str:
+    return seconds(row.median_s)
+
+
+def _bandwidth(row: Row) -> str | None:
+    return None if row.of_bandwidth is None else f"{row.of_bandwidth:.0%}"
+
+
+def _memory(row: Row) -> str | None:
+    return None if row.peak_bytes is None else f"{row.peak_bytes / row.elements:.3g}"
+
+
+def _launches(row: Row) -> str | None:
+    return None if row.launches_forward is None else f"{row.launches_forward} + {row.launches_backward}"
 
 
 COLUMNS: Final[Mapping[str, Column]] = {
-    "time": Column("fastvae", _of(FASTVAE, lambda row: seconds(row.median_s))),
+    "time": Column("fastvae", FASTVAE, _time),
     "bandwidth": Column(
-        "of bandwidth",
-        _of(FASTVAE, lambda row: "" if row.of_bandwidth is None else f"{row.of_bandwidth:.0%}"),
-        "Of bandwidth: the bytes that the op must move over its time, as a part of what STREAM's triad (on a GPU, a "
-        "copy) of as many reached in the same run; small ones lie in caches.",
+        "of bandwidth", FASTVAE, _bandwidth,
+        note="Of bandwidth: the bytes that the op must move over its time, as a part of what STREAM's triad (on a GPU, "
+        "a copy) of as many reached in the same run; small ones lie in caches.",
     ),
-    "eager": Column("vs eager", _ratio("eager")),
-    "compile": Column("vs compile", _ratio("compile")),
+    "eager": Column("vs eager", "eager", _ratio),
+    "compile": Column("vs compile", "compile", _ratio),
     "alone": Column(
-        "alone",
-        _of(FASTVAE, lambda row: "" if row.alone_s is None else seconds(row.alone_s)),
-        "Alone: each provider in a loop of its own, which finds what it needs in caches; in turn, every call finds "
-        "what the other providers left there.",
+        "alone", FASTVAE, _alone,
+        note="Alone: each provider in a loop of its own, which finds what it needs in caches; in turn, every call "
+        "finds what the other providers left there.",
     ),
-    "alone_eager": Column("alone, vs eager", _alone("eager")),
-    "alone_compile": Column("alone, vs compile", _alone("compile")),
+    "alone_eager": Column("alone, vs eager", "eager", _alone_ratio),
+    "alone_compile": Column("alone, vs compile", "compile", _alone_ratio),
     "memory": Column(
-        "bytes/element",
-        _of(FASTVAE, lambda row: "" if row.peak_bytes is None else f"{row.peak_bytes / row.elements:.3g}"),
-        "Bytes are the most that a call allocates at once, gradients included.",
+        "bytes/element", FASTVAE, _memory,
+        note="Bytes are the most that a call allocates at once, gradients included.",
     ),
-    "default_eager": Column("vs eager, default malloc", _ratio("eager", "def")),
-    "default_compile": Column("vs compile, default malloc", _ratio("compile", "def")),
+    "default_eager": Column("vs eager, default malloc", "eager", _ratio, "def"),
+    "default_compile": Column("vs compile, default malloc", "compile", _ratio, "def"),
     "launches": Column(
-        "launches", _of(FASTVAE, _launches), "Launches: forward + backward, the draw of a seed included."
+        "launches", FASTVAE, _launches, note="Launches: forward + backward, the draw of a seed included."
     ),
-    "graph": Column("in a graph", _of(f"{FASTVAE}{GRAPH}", lambda row: seconds(row.median_s))),
-    "graph_eager": Column("in a graph, vs eager", _ratio(f"eager{GRAPH}")),
-    "graph_compile": Column("in a graph, vs compile", _ratio(f"compile{GRAPH}")),
-}
+    "graph": Column("in a graph", f"{FASTVAE}{GRAPH}", _time),
+    "graph_eager": Column("in a graph, vs eager", f"eager{GRAPH}", _ratio),
+    "graph_compile": Column("in a graph, vs compile", f"compile{GRAPH}", _ratio),
+}  # fmt: skip
 
 
 def caption(rows: Sequence[Row]) -> str:

@@ -62,9 +62,11 @@ def one_call(trial: Trial) -> Call:
 
 def loop(trial: Trial, seconds: float) -> Call:
     """The median call of a loop that makes no others, for so many seconds on the clock and at least five times."""
-    calls = [one_call(trial)]
-    while len(calls) < _LEAST_CALLS or sum(call.seconds for call in calls) < seconds:
+    calls: list[Call] = []
+    spent = 0.0
+    while len(calls) < _LEAST_CALLS or spent < seconds:
         calls.append(one_call(trial))
+        spent += calls[-1].seconds
     return Call(*(statistics.median(values) for values in zip(*calls, strict=True)))
 
 
@@ -97,7 +99,7 @@ def interleave(
                 call = clock(trials[provider])
                 calls[provider].append(call)
                 spent += call.seconds
-            # Nobody always runs on the caches that the same other provider left.
+            # Rotated, so that no provider always finds the caches as the same other one leaves them.
             order.append(order.pop(0))
             rounds += 1
     return calls

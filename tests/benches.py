@@ -24,7 +24,7 @@ PEERS = [(name, suffix) for name, (op, _) in SMALL.items() for suffix in op.peer
 
 
 def benchmark(**changes) -> Benchmark:
-    some = Benchmark("mse", "2x3", "float32", 6, 72, 24, {}, MODES, dict)
+    some = Benchmark("mse", "2x3", 6, {}, dict, min_bytes=72, max_peak=24)
     return replace(some, **changes)
 
 

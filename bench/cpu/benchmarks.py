@@ -27,21 +27,21 @@ class Benchmark:
 
     Attributes:
         elements: of the pixels, or of the latent where there are none.
-        min_bytes: what forward and backward together must move; None where there is no floor to speak of.
+        min_bytes: what forward and backward together must move; None for a training step.
         max_peak: what they may allocate at once.
         setup: makes the inputs and the calls.
     """
 
     op: str
     size: str
-    target: str
     elements: int
-    min_bytes: int | None
-    max_peak: int | None
     tests: Tests
-    modes: tuple[str, ...]
     setup: Callable[[], Trials]
+    modes: tuple[str, ...] = MODES
+    target: str = "float32"
     dtype: str = "float32"
+    min_bytes: int | None = None
+    max_peak: int | None = None
 
     @property
     def name(self) -> str:
@@ -101,33 +101,16 @@ def all_benchmarks() -> Iterator[Benchmark]:
 
 
 def _of_step(step: TrainingStep) -> Benchmark:
-    return Benchmark(
-        op=step.name,
-        size=step.size,
-        target="float32",
-        elements=step.elements,
-        min_bytes=None,
-        max_peak=None,
-        tests={**ops.RECONSTRUCTION_TESTS, **ops.LATENT_TESTS},
-        modes=(STEP,),
-        setup=lambda: {STEP: step.trials()},
-    )
+    tests = {**ops.RECONSTRUCTION_TESTS, **ops.LATENT_TESTS}
+    return Benchmark(step.name, step.size, step.elements, tests, lambda: {STEP: step.trials()}, modes=(STEP,))
 
 
 def _of_op(sized: SizedOp) -> Benchmark:
     op = sized.op
     return Benchmark(
-        op=op.name,
-        size=sized.size,
-        target=op.target,
-        elements=sized.elements,
-        min_bytes=sized.min_bytes,
-        max_peak=sized.max_peak,
-        tests=op.tests,
-        modes=MODES,
-        setup=lambda: _trials(sized),
-        dtype=op.dtype,
-    )
+        op.name, sized.size, sized.elements, op.tests, lambda: _trials(sized), MODES, op.target, op.dtype,
+        sized.min_bytes, sized.max_peak,
+    )  # fmt: skip
 
 
 def _trials(sized: SizedOp) -> Trials:

@@ -54,7 +54,7 @@ def measure(benchmark: Benchmark, job: Job) -> Iterator[list[Row]]:
 
 def _rows(benchmark: Benchmark, setting: Setting, trials: Mapping[str, Trial], job: Job) -> list[Row]:
     calls = interleave(trials, repeats=job.repeats, min_time=job.min_time, warm_up=REGIMES[setting.regime].warm_up)
-    # Which pass moves which bytes is an implementation's choice: only the two together have a floor.
+    # Implementations move some bytes in either pass: only both together have a minimum.
     both = setting.mode == "both"
     alone = _alone(trials, job.repeats) if both and benchmark.elements <= SMALL_ELEMENTS else {}
     bandwidth = triad.bytes_per_second(benchmark.elements)

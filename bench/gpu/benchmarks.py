@@ -12,7 +12,7 @@ from bench.ops import Op, Shape
 
 
 class Size(NamedTuple):
-    """Shapes of pixels and of the latent; whether a call is over before the next one is launched."""
+    """Shapes of pixels and of the latent; whether launching a call takes longer than running it."""
 
     pixels: Shape
     latent: Shape

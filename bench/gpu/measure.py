@@ -32,7 +32,7 @@ def measure(benchmark: Benchmark, device: Device, launches: Mapping[str, Launche
     torch.compiler.reset()
     inputs = benchmark.sized.inputs(device.name)
     functions = providers.functions(benchmark.op, device)
-    # The Triton kernels: on a GPU it says nothing new, in a dry run it is what starts the interpreter.
+    # The default on a GPU; in a dry run it selects the Triton kernels, interpreted, for CPU tensors.
     with fastvae.use_backend("triton"):
         plain = {name: providers.call(function, inputs, "both") for name, function in functions.items()}
         graphs = {f"{name}{GRAPH}": providers.captured(call) for name, call in plain.items()} if device.real else {}

@@ -27,12 +27,7 @@ def functions(op: Op, device: Device) -> dict[str, Function]:
 def call(function: Function, inputs: Inputs, mode: str) -> Call:
     """One pass over inputs that stay where they are; see `bench.calls.trial`."""
     outputs = function(*inputs.differentiable, *inputs.constant)
-    # In the dtype of what each provider returns: autograd would convert it, once a call.
-    upstream = tuple(
-        torch.ones_like(output) if gradient is None else gradient
-        for output, gradient in zip(outputs, inputs.upstream, strict=True)
-    )
-    one = trial(function, inputs._replace(upstream=upstream), mode)
+    one = trial(function, inputs._replace(upstream=inputs.upstream_of(outputs)), mode)
     return lambda: one.timed(one.prepare())
 
 

@@ -25,8 +25,8 @@ from bench.timing import Call, interleave
 from fastvae.train.metrics import Means
 
 _REFERENCE: Final = "eager"
-# How far two providers may be apart, of the value. Their noise differs and bfloat16 rounds: over seeds and at 8 images,
-# the fewest, reconstructions spread by 0.2 % and KLs by 9 %. The first step takes 1 % off the reconstruction.
+# Relative differences allowed between providers, whose noise differs. In bfloat16, over seeds and at 8 images, the
+# fewest, reconstructions spread by 0.2 % and KLs by 9 %. The first step lowers the reconstruction by 1 %.
 _RECONSTRUCTION_TOLERANCE: Final = 0.0025
 _KL_TOLERANCE: Final = 0.15
 
@@ -85,7 +85,7 @@ def disagreements(losses: Mapping[str, Means]) -> list[str]:
     for provider, means in losses.items():
         for name, tolerance in (("reconstruction", _RECONSTRUCTION_TOLERANCE), ("kl", _KL_TOLERANCE)):
             value, expected = getattr(means, name), getattr(reference, name)
-            # Said so that NaN disagrees.
+            # Not `>`, so that NaN disagrees.
             if not abs(value - expected) <= tolerance * abs(expected):
                 found.append(f"{provider}: {name} after a step: got {value:.4f}; takes {_REFERENCE}'s {expected:.4f}")
     return found

@@ -24,7 +24,7 @@ MODEL: Final = "conv"
 LATENT: Final = 20
 SIZE: Final = (28, 28)
 _HIDDEN: Final = (400,)
-# A fresh posterior is so near the prior that a KL left out would not show: this moves it away by some nats.
+# An untrained posterior is so near the prior that a missing KL would go unnoticed: this makes the KL some nats.
 _POSTERIOR_GAIN: Final = 10.0
 
 
@@ -76,7 +76,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
 
 
 class Rerun:
-    """The `Graph` of a device that has none: it runs the work again."""
+    """In place of a CUDA graph where there are none: `replay` runs the work again."""
 
     def capture(self, work: Callable[[], None]) -> None:
         """Run `work` once."""

@@ -119,7 +119,7 @@ def sums(parameterization: str, tensors: Mapping[str, Tensor]) -> dict[str, Sum]
         "log density, d / d prior_scale": (distance + 1) * slope_p,
     }
     for name, value in exact.items():
-        # Of a gradient no more is asked than of the value.
+        # Where the value may overflow float32, nothing is asked of its gradients either.
         whole = terms[name.partition(", d /")[0]]
         in_range = 2 * whole <= torch.finfo(torch.float32).max
         terms[name] = torch.where(in_range, terms.get(name, value.abs()), math.inf)

@@ -1,4 +1,4 @@
-"""A driver of a device that is not there: Triton compiles for it, and launches end in a list, or in a fake CUDA."""
+"""In place of a GPU's driver: Triton compiles for a target, and launches are recorded, or go to a fake libcuda."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Launched(NamedTuple):
 
 
 class OfflineDriver:
-    """Answers what Triton asks of a driver, and notes what it would launch."""
+    """Answers what Triton asks of a driver, and records what it would launch."""
 
     def __init__(self, target: GPUTarget) -> None:
         self.target = target
@@ -73,7 +73,7 @@ class OfflineDriver:
 
 @contextmanager
 def offline(target: str) -> Iterator[OfflineDriver]:
-    """Launch on CPU tensors as on a device of `TARGETS`; for one target a process, because kernels remember theirs."""
+    """Launch on CPU tensors as on a device of `TARGETS`. One target a process: kernels cache what they compile."""
     there = OfflineDriver(TARGETS[target])
     driver.set_active(there)
     with (

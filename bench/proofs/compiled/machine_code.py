@@ -1,4 +1,4 @@
-"""What became of a kernel: registers, stack and memory instructions, read from its machine code."""
+"""Registers, stack and memory instructions of a compiled kernel, read from its machine code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Facts(NamedTuple):
         registers: a thread (a lane, on AMD, of vectors).
         stack: bytes a thread.
         spills: registers kept in memory, or instructions that do so.
-        loads: the widths of its loads from global memory, in bits, those of one value for many threads left out.
+        loads: the widths of its loads from global memory, in bits, loads of one value for many threads left out.
         instructions: in its code.
         arithmetic: the float32 instructions of its PTX that round; empty on AMD.
     """

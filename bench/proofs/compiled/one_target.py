@@ -1,4 +1,4 @@
-"""One process a target: compiles every variant and says what became of each kernel, one line of JSON each."""
+"""One process a target: compiles every variant and prints facts of each kernel, one line of JSON each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bench.proofs.compiled import machine_code
 from bench.proofs.compiled.driver import offline
 from bench.proofs.compiled.variants import all_variants
 
-# Partial sums come in any number.
+# Reads partial sums, whose number need be no multiple of four.
 _UNALIGNED = "_add_segments"
 
 

@@ -18,7 +18,7 @@ class Variant(NamedTuple):
     """An op's forward and backward.
 
     Attributes:
-        aligned: do all rows begin on a boundary of four elements, so that no load need be narrower than four?
+        aligned: whether every row is aligned to four elements, so that no load need be narrower.
         element_bits: of the smallest element that is loaded.
     """
 
@@ -30,7 +30,7 @@ class Variant(NamedTuple):
 
 _BATCH: Final = 128
 _FILLING: Final = 2**17 // 784 + 1
-"""A batch of images that fills a device: kernels then work in larger blocks."""
+"""A batch of images that fills a device, for which kernels use larger blocks."""
 
 
 def all_variants() -> Iterator[Variant]:

@@ -77,8 +77,8 @@ def pretend() -> None:
     device_interface.register_interface_for_device("cuda", _Interface)
     driver.set_active(SimpleNamespace(get_current_target=_target))
     mock.patch.object(torch.cuda, "get_device_capability", return_value=_CAPABILITY).start()
-    # It would run the moved graph on fake tensors, and indexing a CUDA tensor asks for the device even of a fake one.
-    # `move` has done what it is for.
+    # This pass gives each node a fake result, as `move` has already done. It would run the moved graph to do so, and
+    # indexing a CUDA tensor asks for the device even of a fake one.
     mock.patch.object(compile_fx, "fake_tensor_prop", lambda graph, inputs, *_: mode_of(inputs)).start()
 
 

@@ -60,10 +60,7 @@ def count(
     inputs = workload.inputs()
     with counted() as forward:
         outputs = function(*inputs.differentiable, *inputs.constant)
-    upstream = [
-        torch.ones_like(output) if gradient is None else gradient.to(output.dtype)
-        for output, gradient in zip(outputs, inputs.upstream, strict=True)
-    ]
+    upstream = inputs.upstream_of(outputs)
     with counted() as backward:
         torch.autograd.grad(outputs, inputs.differentiable, upstream)
     return forward, backward
