@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from bench.reproductions.finished import Value, metric, negative_log_likelihood, squared_error
 from bench.reproductions.judging import Above, Below, Must, Order, Within
-from bench.reproductions.results import Value, metric, negative_log_likelihood, squared_error
 from fastvae.train import commands
 from fastvae.train.settings import resolve
 from fastvae.train.settings.config import Config
@@ -18,7 +18,7 @@ class Picture(NamedTuple):
     """A picture that is shown.
 
     Attributes:
-        file: in the folder of its step.
+        file: in the folder of its task.
         name: in ``docs/pictures``.
         caption: what it shows.
     """

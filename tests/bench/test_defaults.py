@@ -3,8 +3,8 @@
 import pytest
 from click.testing import CliRunner
 
-from bench import defaults
-from bench.defaults import Found
+from bench.reproductions import defaults
+from bench.reproductions.defaults import Found
 from fastvae.train.settings import resolve
 
 pytestmark = pytest.mark.usefixtures("one_thread")
