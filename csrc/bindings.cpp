@@ -21,25 +21,25 @@ namespace py = pybind11;
 namespace fastvae {
 namespace {
 
-template <class Value, size_t Size>
-Value named(const char* argument, const std::pair<Name, Value> (&table)[Size], Name name) {
-  for (const auto& [key, value] : table)
-    if (key == name) return value;
-  throw std::invalid_argument(std::string(argument) + ": got '" + std::string(name) + "'");
+// The index of `name` among the variants that the kernels have.
+int index_of(const char* argument, const char* const* variants, Name name) {
+  std::string known;
+  for (int index = 0; variants[index]; ++index) {
+    if (name == variants[index]) return index;
+    known += (index ? ", " : "") + std::string(variants[index]);
+  }
+  throw std::invalid_argument(std::string(argument) + ": got '" + std::string(name) + "'; takes " + known);
 }
 
-constexpr std::pair<Name, Form> kForms[] = {{"logvar", Form::logvar},
-                                            {"log_std", Form::log_std},
-                                            {"std", Form::std},
-                                            {"softplus", Form::softplus},
-                                            {"variance", Form::variance}};
+int likelihood_of(Name name) { return index_of("loss", kernels().likelihoods, name); }
 
-constexpr std::pair<Name, Likelihood> kLikelihoods[] = {
-    {"binary_cross_entropy_with_logits", Likelihood::binary_cross_entropy_with_logits},
-    {"binary_cross_entropy", Likelihood::binary_cross_entropy},
-    {"mse_loss", Likelihood::mse_loss},
-    {"l1_loss", Likelihood::l1_loss},
-    {"gaussian_nll", Likelihood::gaussian_nll}};
+int parameterization_of(Name name) { return index_of("parameterization", kernels().parameterizations, name); }
+
+py::list names_of(const char* const* variants) {
+  py::list names;
+  for (; *variants; ++variants) names.append(*variants);
+  return names;
+}
 
 const int64_t* seed_of(const Tensor& seed) { return static_cast<const int64_t*>(seed.data); }
 
@@ -51,7 +51,7 @@ py::tuple objects(std::initializer_list<const Output*> outputs) {
 }
 
 ScaleOptions scale_options(const ScaleForm& form) {
-  return {named("parameterization", kForms, form.parameterization), form.low, form.high, form.min_std, form.min_var};
+  return {parameterization_of(form.parameterization), form.low, form.high, form.min_std, form.min_var};
 }
 
 // What the arguments of forward and backward have in common.
@@ -135,7 +135,7 @@ void reconstruct(const Pair& pair, const ReconstructionOptions& options, const T
   if (grad.data != input.data) call.fresh(grad);
   call.operand(a.grad, grad).gradient(a.grad_log_scale, grad_log_scale);
   call.loss(a.loss, loss, per_sample, options.reduction);
-  a.likelihood = named("loss", kLikelihoods, options.loss);
+  a.likelihood = likelihood_of(options.loss);
   a.full = options.full;
   call.run(kernels().reconstruction, true);
 }
@@ -175,7 +175,7 @@ py::tuple reconstruction_backward(const Tensor& grad_loss, const Pair& pair, con
   call.operand(a.input, input).operand(a.target, target).operand(a.weight, weight).operand(a.log_scale, log_scale);
   call.upstream(a.grad_loss, grad_loss).gradient(a.grad_input, grad_input).gradient(a.grad_target, grad_target);
   call.gradient(a.grad_log_scale, grad_log_scale);
-  a.likelihood = named("loss", kLikelihoods, options.loss);
+  a.likelihood = likelihood_of(options.loss);
   a.factor = call.factor(options.reduction);
   call.run(kernels().reconstruction_backward, true);
   return objects({&grad_input, &grad_target, &grad_log_scale});
@@ -244,7 +244,7 @@ void normal(const Tensor& seed, int64_t start, const Tensor& out, int threads) {
 }  // namespace fastvae
 
 PYBIND11_MODULE(_C, m) {
-  fastvae::usable_threads(1);  // registers the atfork handler
+  fastvae::usable_threads(1);  // registers its atfork handler before anything can fork
   m.doc() = "CPU kernels of fastvae, on PyTorch's tensors but not built against PyTorch.";
   m.def("reparameterize_kl", fastvae::flat(fastvae::reparameterize_kl));
   m.def("reparameterize_kl_backward", fastvae::flat(fastvae::reparameterize_kl_backward));
@@ -261,7 +261,9 @@ PYBIND11_MODULE(_C, m) {
   m.def("normal", fastvae::normal);
   m.def("fields", fastvae::fields_by_struct);
   m.def("alike", fastvae::alike);
-  m.def("plain_device", fastvae::plain_device);
-  m.def("layouts", fastvae::layouts);
+  m.def("direct_call_device", fastvae::direct_call_device);
+  m.def("layout_key", fastvae::layout_key);
   m.def("capability", [] { return fastvae::kernels().name; });
+  m.def("likelihoods", [] { return fastvae::names_of(fastvae::kernels().likelihoods); });
+  m.def("parameterizations", [] { return fastvae::names_of(fastvae::kernels().parameterizations); });
 }

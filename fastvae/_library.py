@@ -110,7 +110,7 @@ def op(
         def call(*arguments: object) -> object:
             # 5 us a call: in plain eager mode, on tensors that are nothing but memory on one device, the dispatcher
             # would only find the kernel.
-            device = None if is_dynamo_compiling() else _C.plain_device(arguments)
+            device = None if is_dynamo_compiling() else _C.direct_call_device(arguments)
             if device is not None:
                 return by_device[device](*arguments)
             outputs = overload(*flat(arguments))

@@ -9,8 +9,8 @@ import pytest
 # Triton reads it once, when it is first imported: kernels run on CPU tensors in its interpreter.
 os.environ.setdefault("TRITON_INTERPRET", "1")
 
-from compiling import Compiling
-from skipped import pytest_terminal_summary as pytest_terminal_summary
+from tests.support.skipped import pytest_terminal_summary as pytest_terminal_summary
+from tests.triton.compiling import Compiling
 
 _COMPILING: Final = Compiling()
 

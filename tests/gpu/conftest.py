@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 import pytest
 import torch
-from triton_support import interpreted
+
+from tests.support.interpreter import interpreted
 
 DRY_RUN = os.environ.get("FASTVAE_GPU_DRY_RUN") == "1"
 

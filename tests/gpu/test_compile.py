@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from ops import OPS
-from oracle import evaluate
 
 import fastvae.functional as F
+from tests.support.ops import OPS
+from tests.support.oracle import evaluate
 
 from .conftest import DRY_RUN
 from .models import batch, vae

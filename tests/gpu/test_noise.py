@@ -8,12 +8,12 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
-from triton_support import LAYOUTS, laid_out
 
 import fastvae.functional as F
 from fastvae import _C
 from fastvae._triton import noise
 from fastvae.reference import noise as reference
+from tests.support.interpreter import LAYOUTS, laid_out
 
 from .conftest import DRY_RUN
 

@@ -11,17 +11,17 @@ import math
 import pytest
 import torch
 import torch.nn.functional as torch_functional
-from covering import Case, covering, label
-from ops import LOSSES, OPS, Op
-from oracle import Reduced, evaluate, three_way
-from posteriors import FLOATS, FORMS, PRIORS, draws_of, posterior, prior_of, scale_options
 from torch import Tensor
-from triton_support import LAYOUTS, check, laid_out
 
 import fastvae
 import fastvae.functional as F
 from bench import accuracy
 from fastvae._options import PARAMETERIZATIONS, REDUCTIONS
+from tests.support.covering import Case, covering, label
+from tests.support.interpreter import LAYOUTS, check, laid_out
+from tests.support.ops import LOSSES, OPS, Op
+from tests.support.oracle import Reduced, evaluate, three_way
+from tests.support.posteriors import FLOATS, FORMS, PRIORS, draws_of, posterior, prior_of, scale_options
 
 from .conftest import DRY_RUN, thinned
 

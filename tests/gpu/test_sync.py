@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-from ops import OPS
-from oracle import leaves, outputs_of
 
 import fastvae.functional as F
+from tests.support.ops import OPS
+from tests.support.oracle import leaves, outputs_of
 
 from .models import batch, step_of, vae
 

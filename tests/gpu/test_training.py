@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from training_steps import BATCH, Run, same_bits
 
 from fastvae.train.graph import CudaGraph
 from fastvae.train.metrics import Means
+from tests.support.training_steps import BATCH, Run, same_bits
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 

@@ -1,0 +1,87 @@
+"""bench/gpu.sh: every stage of it in a dry run, so that no time of a GPU is lost to a slip."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from bench import ROOT, results
+from bench.gpu import cases
+from bench.gpu.launches import counted
+from bench.gpu.results import Row
+from tests.bench.gpu_benches import DRY
+
+SCRIPT = ROOT / "bench" / "gpu.sh"
+STAGES = ("correctness", "micro", "graphs", "compile", "training", "sanitize", "large", "picture", "table")
+
+
+def test_it_is_over_in_ten_minutes():
+    stages = re.findall(r"^ *(?:\[\[ \$dry \]\] \|\| )?stage (\w+) (\d+) ", SCRIPT.read_text(), re.MULTILINE)
+    seconds = {name: int(limit) for name, limit in stages if name != "sanitize"}
+    assert set(seconds) == {"install", *STAGES, "memcheck", "racecheck"} - {"sanitize"}
+    assert sum(seconds.values()) <= 600
+
+
+@pytest.mark.parametrize("arguments", [(), ("out", "--fast"), ("out", "--dry-run", "more")])
+def test_it_takes_a_folder(arguments, tmp_path):
+    result = subprocess.run([SCRIPT, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr == "usage: bench/gpu.sh OUT [--dry-run]\n"
+    assert not list(tmp_path.iterdir())
+
+
+# A machine with a GPU may have less than a developer's.
+ABSENT = ("pydantic", "safetensors", "sklearn")
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        "from bench.gpu import launches, micro, plot, sanitize, table, training",
+        "import pytest; assert not pytest.main(['--collect-only', '-p', 'no:cacheprovider', 'tests/gpu'])",
+    ],
+    ids=["benches", "tests"],
+)
+def test_what_runs_on_a_gpu_needs_little(work):
+    code = f"import sys; sys.modules.update(dict.fromkeys({ABSENT})); {work}"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    """What a dry run leaves."""
+    folder = tmp_path_factory.mktemp("gpu")
+    environment = {**os.environ, "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
+    subprocess.run([SCRIPT, folder, "--dry-run"], env=environment, capture_output=True, check=False)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_runs(out, stage):
+    codes = dict(re.findall(r"^(\w+) +rc +(\d+)", (out / "summary.txt").read_text(), re.MULTILINE))
+    assert tuple(codes) == STAGES
+    assert codes[stage] == "0", (out / "log.txt").read_text().split(f"== {stage}")[1].split("\n== ")[0][-3000:]
+
+
+@pytest.mark.slow
+def test_what_it_leaves_can_be_carried(out):
+    files = [path for path in out.rglob("*") if path.is_file()]
+    assert {"summary.txt", "log.txt", "gpu.csv", "gpu.png"} <= {path.name for path in files}
+    assert len(files) <= 8
+    assert max(path.stat().st_size for path in files) <= 16 * 2**20
+
+
+@pytest.mark.slow
+def test_every_op_and_size_has_rows(out):
+    found = {(row.case, row.provider) for row in results.newest(out / "gpu.csv", Row)}
+    assert len(found) == 3 * sum(len(list(cases.cases_of(size))) for size in cases.sizes(DRY))
+
+
+@pytest.mark.slow
+def test_launches_are_asked_for_in_a_process_of_their_own():
+    size = cases.sizes(DRY)[1]
+    assert set(counted(size, DRY)) == {some.name for some in cases.cases_of(size)}

@@ -1,0 +1,111 @@
+"""The assembly that CMake's own commands give for the instruction-set units, and the arithmetic in it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[2]
+# Configuring needs no pybind11 and no Python headers: only the units are compiled here.
+PYBIND11 = "function(pybind11_add_module name)\n  add_library(${name} MODULE ${ARGN})\nendfunction()\n"
+REGISTER = {"default": "%xmm", "avx2": "%ymm", "avx512": "%zmm"}
+_ARITHMETIC = re.compile(r"v?(?:mul|add|sub|div|sqrt|fn?m(?:add|sub)\d+)([ps])s")
+_PRODUCT = re.compile(r"v?pmuludq")
+_LINE = re.compile(r"(?P<function>[A-Za-z_][\w.$]*):|(?P<label>\.L\w+):|\t(?P<name>[a-z]\w*)(?:\t(?P<operands>.*))?")
+
+
+class Function(NamedTuple):
+    """How much float32 arithmetic a function holds.
+
+    `loops` has the packed instructions of full width in each loop without branches, which is what a compiler makes of a
+    loop it vectorises; `packed` and `scalar` are those of the whole function, `products` its packed integer ones.
+    """
+
+    name: str
+    loops: list[int]
+    packed: int
+    scalar: int
+    products: int
+
+
+class _Counts:
+    def __init__(self) -> None:
+        self.loops: list[int] = []
+        self.packed = self.scalar = self.products = 0
+
+
+def _output(words: list[str], **options: str) -> str:
+    result = subprocess.run(words, capture_output=True, text=True, check=False, **options)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def functions(assembly: str, register: str) -> Iterator[Function]:
+    """What a listing in AT&T syntax holds, by demangled name."""
+    counts: dict[str, _Counts] = {}
+    current, label, before = _Counts(), "", 0
+    for line in assembly.splitlines():
+        match = _LINE.match(line)
+        if match is None:
+            continue
+        name, operands = match["name"], match["operands"] or ""
+        if match["function"]:
+            current, label = counts.setdefault(match["function"], _Counts()), ""
+        elif match["label"]:
+            label, before = match["label"], current.packed
+        elif arithmetic := _ARITHMETIC.fullmatch(name):
+            current.scalar += arithmetic[1] == "s"
+            current.packed += arithmetic[1] == "p" and register in operands
+        elif _PRODUCT.fullmatch(name):
+            current.products += register in operands
+        elif name.startswith("j") and operands == label:
+            current.loops.append(current.packed - before)
+    plain = [re.sub(r"\.(_omp_fn|isra|part|constprop|cold)\b.*", "", symbol) for symbol in counts]
+    names = _output(["c++filt"], input="\n".join(plain)).replace("(anonymous namespace)::", "").splitlines()
+    for name, count in zip(names, counts.values(), strict=True):
+        yield Function(name, count.loops, count.packed, count.scalar, count.products)
+
+
+def commands(build: Path) -> dict[str, list[str]]:
+    """The command that CMake records for each unit, stopping at assembly on its standard output."""
+    (build / "pybind11Config.cmake").write_text(PYBIND11)
+    options = {"CMAKE_BUILD_TYPE": "Release", "CMAKE_EXPORT_COMPILE_COMMANDS": "ON", "pybind11_DIR": str(build)}
+    generator = "Unix Makefiles" if shutil.which("make") else "Ninja"
+    configure = ["cmake", "-S", str(ROOT), "-B", str(build), "-G", generator]
+    configure += [f"-D{name}={value}" for name, value in options.items()]
+    _output(configure)
+    found = {}
+    for entry in json.loads((build / "compile_commands.json").read_text()):
+        if unit := re.search(r"unit_(\w+)\.dir", entry["command"]):
+            words = shlex.split(entry["command"])
+            at = words.index("-o")
+            found[unit[1]] = [*words[:at], *words[at + 2 :], "-S", "-o", "-"]
+    return found
+
+
+def units(build: Path, cache: Path) -> dict[str, list[Function]]:
+    """The functions of every unit. Half a minute of compiling, once for one state of the sources and the compiler."""
+
+    def compiled(unit: str, command: list[str]) -> list[Function]:
+        kept = cache / f"{unit}-{digest(command)}.json"
+        if not kept.exists():
+            kept.write_text(json.dumps(list(functions(_output(command), REGISTER[unit]))))
+        return [Function(*row) for row in json.loads(kept.read_text())]
+
+    def digest(command: list[str]) -> str:
+        version = _output([command[0], "--version"]).encode()
+        sources = [Path(__file__), *sorted((ROOT / "csrc").rglob("*.[ch]*"))]
+        parts = [version, *(word.encode() for word in command), *(path.read_bytes() for path in sources)]
+        return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+
+    found = commands(build)
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(found, pool.map(compiled, found, found.values()), strict=True))

@@ -1,0 +1,63 @@
+"""The mathematics of the CPU kernels over the whole of float32, in ulp, on every instruction-set unit."""
+
+from __future__ import annotations
+
+import json
+import math
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.core.elementary import FUNCTIONS, SPECIAL
+from tests.core.units import UNITS, run, supported
+
+# Odd, so that no exponent sees the same few mantissas: 3 million points a function, or 17 million.
+STRIDES = [1531, pytest.param(251, marks=pytest.mark.slow)]
+
+
+@pytest.fixture(scope="module", params=STRIDES, ids=lambda stride: f"every {stride}th")
+def reports(request: pytest.FixtureRequest) -> dict[str, dict[str, Any]]:
+    """What every unit of this processor measured, each in a process of its own."""
+    code = f"from tests.core import ulps; ulps.measure({request.param})"
+    with ThreadPoolExecutor() as pool:
+        results = dict(zip(supported(), pool.map(lambda unit: run(code, unit), supported()), strict=True))
+    for unit, result in results.items():
+        assert result.returncode == 0, (unit, result.stderr)
+    return {unit: json.loads(result.stdout) for unit, result in results.items()}
+
+
+def report(reports: dict[str, dict[str, Any]], unit: str) -> dict[str, Any]:
+    if unit not in reports:
+        pytest.skip(f"this processor has no {unit}")
+    assert reports[unit]["unit"] == unit
+    return reports[unit]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("unit", UNITS)
+def test_units_in_the_last_place(unit: str, name: str, reports: dict[str, dict[str, Any]]) -> None:
+    found = report(reports, unit)["results"][name]
+    assert found["ulp"] <= FUNCTIONS[name].ulp, found
+
+
+@pytest.mark.parametrize("name", [name for name, function in FUNCTIONS.items() if function.own])
+@pytest.mark.parametrize("unit", UNITS)
+def test_as_good_as_torch(unit: str, name: str, reports: dict[str, dict[str, Any]]) -> None:
+    """Within one eps of torch's own largest error on the same points; an eps is up to two ulp."""
+    found = report(reports, unit)["results"][name]
+    assert math.isfinite(found["own"])
+    assert found["ulp"] <= found["own"] + 2, found
+
+
+@pytest.mark.parametrize("name", [name for name, function in FUNCTIONS.items() if function.flushed])
+@pytest.mark.parametrize("unit", UNITS)
+def test_no_result_is_denormal(unit: str, name: str, reports: dict[str, dict[str, Any]]) -> None:
+    assert report(reports, unit)["results"][name]["denormal"] == 0
+
+
+@pytest.mark.parametrize("name", SPECIAL)
+@pytest.mark.parametrize("unit", UNITS)
+def test_special_points(unit: str, name: str, reports: dict[str, dict[str, Any]]) -> None:
+    values = report(reports, unit)["special"][name]
+    assert values == pytest.approx(list(SPECIAL[name].values()), rel=0, abs=0, nan_ok=True)

@@ -1,0 +1,253 @@
+"""Reconstruction losses: three ways, against torch.nn.functional, and `inplace=True`."""
+
+import pytest
+import torch
+import torch.nn.functional as torch_functional
+from torch import Tensor
+
+import fastvae
+import fastvae.functional as F
+from fastvae import _ops
+from fastvae._options import REDUCTIONS
+from tests.support.covering import covering, label
+from tests.support.oracle import Reduced, evaluate, three_way
+
+FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+LOSSES = ("binary_cross_entropy_with_logits", "binary_cross_entropy", "mse_loss", "l1_loss", "gaussian_nll")
+OVERWRITING = ("binary_cross_entropy_with_logits", "mse_loss", "l1_loss")
+SHAPE = torch.Size((6, 3, 11, 13))
+WEIGHTS = {"none": None, "batch": (6, 1, 1, 1), "element": SHAPE, "mask": (11, 13), "scalar": ()}
+LOG_SCALES = {"scalar": (), "one": (1,), "channel": (3, 1, 1), "element": SHAPE}
+
+
+def random(shape, dtype=torch.float64, seed=0):
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+def inputs(loss, dtype, shape=SHAPE):
+    uniform = random(shape)
+    return (0.02 + 0.96 * uniform if loss == "binary_cross_entropy" else 6 * uniform - 3).to(dtype)
+
+
+def targets(dtype, shape=SHAPE):
+    uniform = random(shape, seed=1)
+    if dtype == torch.uint8:
+        return (256 * uniform).to(torch.uint8)
+    return uniform < 0.4 if dtype == torch.bool else uniform.to(dtype)
+
+
+def weights(kind, dtype):
+    if kind == "none":
+        return None
+    uniform = random(WEIGHTS[kind], seed=2)
+    return uniform < 0.7 if kind == "mask" else (uniform + 0.5).to(dtype)
+
+
+def operands_of(loss, dtype, target=torch.float32, weight="none", log_scale="scalar"):
+    tensors: dict[str, Tensor] = {"input": inputs(loss, dtype), "target": targets(target)}
+    if weight != "none":
+        tensors["weight"] = weights(weight, dtype)
+    if loss == "gaussian_nll":
+        tensors["log_scale"] = (random(LOG_SCALES[log_scale], seed=3) - 0.5).to(dtype)
+    return tensors
+
+
+def caller(loss, **options):
+    def call(tensors, reduction):
+        positional = [tensors[name] for name in ("input", "target", "log_scale") if name in tensors]
+        return getattr(F, loss)(*positional, weight=tensors.get("weight"), reduction=reduction, **options)
+
+    return call
+
+
+AXES = {
+    "loss": LOSSES,
+    "dtype": FLOATS,
+    "target": (*FLOATS, torch.uint8, torch.bool),
+    "weight": tuple(WEIGHTS),
+    "log_scale": tuple(LOG_SCALES),
+    "reduction": REDUCTIONS,
+    "wanted": ("input", "target", "both"),
+    "upstream": ("one", "any"),
+}
+
+
+def sensible(case):
+    """Only gaussian_nll has a log_scale, only floating-point targets have gradients."""
+    has_scale = case.get("loss", "gaussian_nll") == "gaussian_nll" or case.get("log_scale", "scalar") == "scalar"
+    return has_scale and (case.get("target") not in (torch.uint8, torch.bool) or case.get("wanted", "input") == "input")
+
+
+@pytest.mark.parametrize("case", covering(2, AXES, sensible) + covering(3, AXES, sensible, seed=1)[::3], ids=label)
+def test_three_ways(case):
+    operands = operands_of(case["loss"], case["dtype"], case["target"], case["weight"], case["log_scale"])
+    wanted = ("input", "target") if case["wanted"] == "both" else (case["wanted"],)
+    if case["wanted"] == "both" and "log_scale" in operands:
+        wanted += ("log_scale",)
+    reduced = Reduced(SHAPE, case["reduction"])
+    three_way(caller(case["loss"]), [operands], wanted, reduced, unit_upstream=case["upstream"] == "one")
+
+
+@pytest.mark.parametrize("log_scale", LOG_SCALES)
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("full", [False, True])
+def test_learned_scale(log_scale, dtype, full):
+    operands = operands_of("gaussian_nll", dtype, torch.uint8, "batch", log_scale)
+    three_way(caller("gaussian_nll", full=full), [operands], ("input", "log_scale"), Reduced(SHAPE, "batchmean"))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("target", [torch.float32, torch.uint8, torch.bool], ids=str)
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_samples_share_an_expanded_target(loss, target, reduction):
+    """[K, batch, ...] predictions against one batch of targets, two batch dimensions."""
+    shape = torch.Size((3, *SHAPE))
+    operands = {"input": inputs(loss, torch.float32, shape), "target": targets(target).expand(shape)}
+    if loss == "gaussian_nll":
+        operands["log_scale"] = random((3, 1, 1), torch.float32)
+    three_way(caller(loss, batch_dims=2), [operands], ("input",), Reduced(shape, reduction, 2))
+
+
+def theirs(loss, x, t, weight, log_scale, reduction):
+    if loss == "gaussian_nll":
+        var = (2 * log_scale).exp().expand_as(x)
+        value = torch_functional.gaussian_nll_loss(x, t, var, reduction="none")
+    elif loss.startswith("binary"):
+        return getattr(torch_functional, loss)(x, t, weight, reduction=reduction)
+    else:
+        value = getattr(torch_functional, loss)(x, t, reduction="none")
+    value = value if weight is None else value * weight
+    return value if reduction == "none" else getattr(value, reduction)()
+
+
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_values_and_gradients_are_torchs(loss, weighted, reduction, backend):
+    tensors = operands_of(loss, torch.float64, torch.float64, "element" if weighted else "none")
+    x, log_scale = tensors["input"].requires_grad_(), tensors.get("log_scale")
+    with fastvae.use_backend(backend):
+        mine = caller(loss)(tensors, reduction)
+    other = theirs(loss, x, tensors["target"], tensors.get("weight"), log_scale, reduction)
+    torch.testing.assert_close(mine, other, rtol=1e-12, atol=1e-14)
+    (gradient,), (expected,) = (torch.autograd.grad(value.sum(), x) for value in (mine, other))
+    torch.testing.assert_close(gradient, expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_bytes_are_pixels_and_bools_are_bits(loss, backend):
+    x = {"input": inputs(loss, torch.float32)}
+    if loss == "gaussian_nll":
+        x["log_scale"] = torch.tensor(0.3)
+    pixels, bits = targets(torch.uint8), targets(torch.bool)
+    with fastvae.use_backend(backend):
+        call = caller(loss)
+        assert torch.equal(call({**x, "target": pixels}, "none"), call({**x, "target": pixels / 255}, "none"))
+        assert torch.equal(call({**x, "target": bits}, "none"), call({**x, "target": bits.float()}, "none"))
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_losses_are_wide_and_gradients_are_not(loss, dtype):
+    tensors = operands_of(loss, dtype)
+    x = tensors["input"].requires_grad_()
+    value = caller(loss)(tensors, "sample")
+    assert value.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    assert value.shape == SHAPE[:1]
+    value.sum().backward()
+    assert x.grad.dtype == dtype
+
+
+@pytest.mark.parametrize("kind", list(LOG_SCALES))
+@pytest.mark.parametrize("learned", [(True, True), (True, False), (False, True)])
+def test_backward_of_a_learned_scale_reads_nothing_again(kind, learned, monkeypatch):
+    x, log_scale = inputs("gaussian_nll", torch.float32), random(LOG_SCALES[kind], torch.float32, 4)
+    leaves = [leaf.requires_grad_(needed) for leaf, needed in zip((x, log_scale), learned, strict=True)]
+    t = targets(torch.float32)
+    needed = [leaf for leaf in leaves if leaf.requires_grad]
+    with fastvae.use_backend("reference"):
+        expected = torch.autograd.grad(3 * F.gaussian_nll(x.double(), t.double(), log_scale.double()), needed)
+    loss = 3 * F.gaussian_nll(x, t, log_scale)
+    monkeypatch.setattr(_ops, "reconstruction_backward", None)
+    for got, exact in zip(torch.autograd.grad(loss, needed), expected, strict=True):
+        torch.testing.assert_close(got, exact.float(), rtol=1e-5, atol=1e-7)
+
+
+def hidden(loss, dtype, layout="dense"):
+    """A leaf and a copy of it that may be overwritten."""
+    leaf = inputs(loss, dtype).requires_grad_()
+    if layout == "strided":
+        return leaf, torch.stack((leaf, leaf), -1).transpose(0, 2)[..., 0].transpose(0, 2)
+    return leaf, leaf * 1
+
+
+@pytest.mark.parametrize("layout", ["dense", "strided"])
+@pytest.mark.parametrize("reduction", ["sum", "mean", "batchmean"])
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("loss", OVERWRITING)
+def test_inplace_changes_nothing_but_the_memory(loss, dtype, reduction, layout):
+    tensors = operands_of(loss, dtype, weight="batch")
+    leaf, x = hidden(loss, dtype, layout)
+    address, version = x.data_ptr(), x._version
+    value = caller(loss, inplace=True)({**tensors, "input": x}, reduction)
+    assert x._version > version
+    value.backward()
+    expected = evaluate(lambda t: caller(loss)(t, reduction), tensors, ("input",))
+    assert torch.equal(value.detach(), expected["output 0"])
+    assert torch.equal(leaf.grad, expected["gradient of input"])
+    assert x.data_ptr() == address
+    assert torch.equal(x.detach(), leaf.grad)
+
+
+@pytest.mark.parametrize("loss", OVERWRITING)
+@pytest.mark.parametrize("upstream", [3.0, -0.5])
+def test_inplace_under_an_upstream_gradient(loss, upstream):
+    tensors = operands_of(loss, torch.float32)
+    leaf, x = hidden(loss, torch.float32)
+    (upstream * caller(loss, inplace=True)({**tensors, "input": x}, "mean")).backward()
+    expected = evaluate(lambda t: caller(loss)(t, "mean"), tensors, ("input",))["gradient of input"]
+    torch.testing.assert_close(leaf.grad, upstream * expected, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("loss", OVERWRITING)
+def test_inplace_without_a_gradient_writes_nothing(loss):
+    tensors = operands_of(loss, torch.float32)
+    before, version = tensors["input"].clone(), tensors["input"]._version
+    caller(loss, inplace=True)(tensors, "mean")
+    with torch.no_grad():
+        caller(loss, inplace=True)({**tensors, "input": tensors["input"].requires_grad_()}, "mean")
+    assert torch.equal(tensors["input"].detach(), before)
+    assert tensors["input"]._version == version
+
+
+@pytest.mark.parametrize("loss", OVERWRITING)
+def test_inplace_second_backward_raises(loss):
+    _, x = hidden(loss, torch.float32)
+    value = caller(loss, inplace=True)({**operands_of(loss, torch.float32), "input": x}, "mean")
+    value.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match=r"inplace=True.*takes inplace=False"):
+        value.backward()
+
+
+def test_inplace_over_values_another_op_saved_raises():
+    x = inputs("mse_loss", torch.float32).requires_grad_().exp()
+    loss = F.mse_loss(x, targets(torch.float32), inplace=True)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_inplace_misuse_raises():
+    leaf, x = hidden("mse_loss", torch.float32)
+    t = targets(torch.float32)
+    with pytest.raises(ValueError, match=r"inplace: got True with reduction='sample'; takes"):
+        F.mse_loss(x, t, inplace=True, reduction="sample")
+    with pytest.raises(ValueError, match=r"inplace: got True with a leaf input that requires grad; takes"):
+        F.mse_loss(leaf, t, inplace=True)
+    with pytest.raises(ValueError, match=r"inplace: got True with another tensor that requires grad; takes"):
+        F.mse_loss(x, t.requires_grad_(), inplace=True)
+    with pytest.raises(
+        ValueError, match=r"inplace: got True with an input whose elements share memory; takes a dense one"
+    ):
+        F.mse_loss((leaf[:1] * 1).expand(SHAPE), t.detach(), inplace=True)

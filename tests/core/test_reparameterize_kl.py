@@ -1,0 +1,236 @@
+"""Reparameterization and the KL: three ways, against torch.distributions, and packed against unpacked."""
+
+import pytest
+import torch
+
+import fastvae
+import fastvae.functional as F
+from fastvae._options import PARAMETERIZATIONS, REDUCTIONS
+from tests.support.covering import covering, label
+from tests.support.oracle import Reduced, evaluate, three_way
+from tests.support.posteriors import (
+    FLOATS,
+    FORMS,
+    MODIFIERS,
+    PRIORS,
+    draws_of,
+    posterior,
+    prior_of,
+    scale_options,
+    takes,
+)
+
+SHAPE = torch.Size((37, 61))
+SEED = 20
+
+AXES = {
+    "parameterization": PARAMETERIZATIONS,
+    "modifier": MODIFIERS,
+    "prior": tuple(PRIORS),
+    "dtype": FLOATS,
+    "reduction": REDUCTIONS,
+    "num_samples": (None, 1, 3),
+    "noise": ("seed", "eps"),
+}
+
+
+def form_exists(case):
+    return takes(case.get("parameterization"), case.get("modifier"))
+
+
+def eps_for(num_samples, dtype):
+    shape = SHAPE if num_samples is None else (num_samples, *SHAPE)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64).to(dtype)
+
+
+def noise_of(tensors):
+    return {"eps": tensors["eps"]} if "eps" in tensors else {"seed": SEED}
+
+
+@pytest.mark.parametrize("case", covering(3, AXES, form_exists), ids=label)
+def test_three_ways(case):
+    draws = [
+        posterior(case["parameterization"], SHAPE, case["dtype"], case["prior"], seed)
+        for seed in draws_of(case["prior"])
+    ]
+    wanted = tuple(draws[0])
+    if case["noise"] == "eps":
+        eps = eps_for(case["num_samples"], case["dtype"])
+        draws = [{**operands, "eps": eps} for operands in draws]
+    options = scale_options(case["parameterization"], case["modifier"])
+
+    def call(tensors, reduction):
+        return F.reparameterize_kl(
+            tensors["mu"], tensors["scale"], prior_of(tensors), **options, **noise_of(tensors),
+            num_samples=case["num_samples"], reduction=reduction,
+        )  # fmt: skip
+
+    three_way(call, draws, wanted, Reduced(SHAPE, case["reduction"]))
+
+
+@pytest.mark.parametrize(("parameterization", "modifier"), FORMS)
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_kl_alone(parameterization, modifier, dtype):
+    # A column's prior is rounded once for all rows: several draws even out torch's luck with it.
+    draws = [posterior(parameterization, SHAPE, dtype, "row", seed) for seed in range(8)]
+    options = scale_options(parameterization, modifier)
+
+    def call(tensors, reduction):
+        return F.gaussian_kl(tensors["mu"], tensors["scale"], prior_of(tensors), **options, reduction=reduction)
+
+    three_way(call, draws, tuple(draws[0]), Reduced(SHAPE, "sample"))
+
+
+@pytest.mark.parametrize(("parameterization", "modifier"), FORMS)
+@pytest.mark.parametrize("num_samples", [None, 2])
+def test_sample_alone(parameterization, modifier, num_samples):
+    operands = posterior(parameterization, SHAPE)
+    options = scale_options(parameterization, modifier)
+
+    def call(tensors):
+        return F.reparameterize(tensors["mu"], tensors["scale"], **options, seed=SEED, num_samples=num_samples)
+
+    three_way(call, [operands], ("mu", "scale"), Reduced(SHAPE))
+
+
+PACKINGS = [((19, 58), 1), ((19, 58), -1), ((7, 6, 5, 3), 1), ((7, 5, 8), 2), ((4, 6, 3, 2, 5), 1)]
+
+
+def packed_moments(shape, dim, parameterization, dtype, interleaved):
+    half = list(shape)
+    half[dim] //= 2
+    tensors = posterior(parameterization, tuple(half), dtype)
+    if interleaved:
+        axis = dim % len(shape)
+        return torch.stack((tensors["mu"], tensors["scale"]), axis + 1).flatten(axis, axis + 1), tuple(half)
+    return torch.cat((tensors["mu"], tensors["scale"]), dim), tuple(half)
+
+
+def unpacked(moments, dim, interleaved):
+    if interleaved:
+        size = moments.shape[dim]
+        return (moments.index_select(dim, torch.arange(first, size, 2)) for first in (0, 1))
+    return moments.chunk(2, dim)
+
+
+@pytest.mark.parametrize("interleaved", [False, True])
+@pytest.mark.parametrize(("shape", "dim"), PACKINGS)
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_packed_equals_unpacked(shape, dim, interleaved, reduction):
+    moments, half = packed_moments(shape, dim, "softplus", torch.float32, interleaved)
+    prior = posterior("softplus", half, prior="same", seed=5)
+    operands = {"moments": moments, "prior_mu": prior["prior_mu"], "prior_scale": prior["prior_scale"]}
+    options = {"parameterization": "softplus", "reduction": reduction, "seed": SEED, "num_samples": 2}
+
+    def packed(t):
+        return F.reparameterize_kl_packed(t["moments"], prior_of(t), dim=dim, interleaved=interleaved, **options)
+
+    def apart(t):
+        return F.reparameterize_kl(*unpacked(t["moments"], dim, interleaved), prior_of(t), **options)
+
+    first = evaluate(packed, operands, tuple(operands))
+    second = evaluate(apart, operands, tuple(operands))
+    tolerance = {} if reduction in ("none", "sample") else {"rtol": 3e-7, "atol": 0.0}
+    for name, value in second.items():
+        torch.testing.assert_close(first[name], value, **(tolerance or {"rtol": 3e-7, "atol": 3e-7}))
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("interleaved", [False, True])
+def test_packed_three_ways(dtype, interleaved):
+    moments, half = packed_moments((40, 100), 1, "logvar", dtype, interleaved)
+
+    def call(tensors, reduction):
+        return F.reparameterize_kl_packed(
+            tensors["moments"], interleaved=interleaved, seed=SEED, reduction=reduction, clamp=(-1.0, 1.0)
+        )
+
+    three_way(call, [{"moments": moments}], ("moments",), Reduced(torch.Size(half), "batchmean"))
+
+
+def normal(mu, scale, parameterization):
+    sigma = {
+        "logvar": lambda: (0.5 * scale).exp(),
+        "log_std": scale.exp,
+        "std": scale.abs,
+        "softplus": lambda: torch.nn.functional.softplus(scale),
+        "variance": scale.sqrt,
+    }[parameterization]()
+    return torch.distributions.Normal(mu, sigma)
+
+
+@pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)
+@pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+def test_kl_is_that_of_torch_distributions(parameterization, prior, backend):
+    t = posterior(parameterization, (9, 7), torch.float64, prior)
+    p = (
+        normal(t["prior_mu"], t["prior_scale"], parameterization)
+        if prior != "none"
+        else torch.distributions.Normal(0, 1)
+    )
+    expected = torch.distributions.kl_divergence(normal(t["mu"], t["scale"], parameterization), p)
+    with fastvae.use_backend(backend):
+        kl = F.gaussian_kl(t["mu"], t["scale"], prior_of(t), parameterization=parameterization, reduction="none")
+    torch.testing.assert_close(kl, expected, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize(("parameterization", "modifier"), [form for form in FORMS if form[1].startswith("min")])
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+def test_floors(parameterization, modifier, backend):
+    t = posterior(parameterization, (9, 7), torch.float64)
+    sigma = normal(t["mu"], t["scale"], parameterization).stddev
+    floored = sigma + 0.1 if modifier == "min_std" else (sigma.square() + 0.05).sqrt()
+    options = scale_options(parameterization, modifier)
+    eps = torch.ones_like(sigma)
+    with fastvae.use_backend(backend):
+        z, kl = F.reparameterize_kl(t["mu"], t["scale"], **options, eps=eps, reduction="none")
+    torch.testing.assert_close(z, t["mu"] + floored, rtol=1e-13, atol=1e-13)
+    expected = torch.distributions.kl_divergence(
+        torch.distributions.Normal(t["mu"], floored), torch.distributions.Normal(0, 1)
+    )
+    torch.testing.assert_close(kl, expected, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+def test_clamp_values_and_gradients_are_those_of_torch_clamp(backend):
+    low, high = -1.0, 2.0
+    raw = torch.tensor([-3.0, low, -0.5, high, 2.5, float("inf"), -float("inf")]).requires_grad_()
+    theirs = raw.detach().clone().requires_grad_()
+    mu, eps = torch.zeros_like(raw), torch.ones_like(raw)
+    with fastvae.use_backend(backend):
+        z = F.reparameterize(mu, raw, clamp=(low, high), eps=eps)
+    z.sum().backward()
+    expected = torch.exp(0.5 * theirs.clamp(low, high))
+    expected.sum().backward()
+    torch.testing.assert_close(z, expected)
+    torch.testing.assert_close(raw.grad, theirs.grad)
+
+
+def test_signed_std_keeps_its_sign():
+    z = F.reparameterize(torch.zeros(3), torch.tensor([-2.0, 0.0, 2.0]), parameterization="std", eps=torch.ones(3))
+    assert z.tolist() == [-2.0, 0.0, 2.0]
+
+
+@pytest.mark.parametrize("num_samples", [None, 1, 4])
+def test_shapes_and_dtypes(num_samples):
+    mu = torch.zeros(5, 3, 2, dtype=torch.bfloat16)
+    z, kl = F.reparameterize_kl(mu, mu, num_samples=num_samples)
+    assert z.shape == (mu.shape if num_samples is None else (num_samples, *mu.shape))
+    assert (z.dtype, kl.dtype, kl.shape) == (torch.bfloat16, torch.float32, ())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16], ids=str)
+def test_prior_and_eps_may_have_dtypes_of_their_own(dtype):
+    operands = posterior("logvar", SHAPE, torch.float32)
+    operands |= {
+        name: value.to(dtype) for name, value in posterior("logvar", SHAPE, prior="row").items() if "prior" in name
+    }
+    operands["eps"] = eps_for(None, dtype)
+
+    def call(tensors, reduction):
+        return F.reparameterize_kl(
+            tensors["mu"], tensors["scale"], prior_of(tensors), eps=tensors["eps"], reduction=reduction
+        )
+
+    three_way(call, [operands], ("mu", "scale", "prior_mu", "prior_scale"), Reduced(SHAPE, "sum"))

@@ -1,0 +1,75 @@
+"""Tensors that are not plain memory: views with a pending sign, zeros without storage, parameters, shards."""
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+import fastvae.functional as F
+from tests.support.ops import OPS
+from tests.support.oracle import evaluate
+
+SHAPE = (6, 10)
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_a_pending_sign_is_seen(name):
+    """The imaginary part of a conjugate is a float view whose memory holds the opposite sign."""
+    op = OPS[name]
+    operands = op.operands(SHAPE, torch.float32)
+    signed = {key: torch.complex(value, -value).conj().imag for key, value in operands.items()}
+    assert all(value.is_neg() for value in signed.values())
+    results = evaluate(op.call, signed, op.wanted)
+    for key, value in evaluate(op.call, operands, op.wanted).items():
+        torch.testing.assert_close(results[key], value, rtol=1e-6, atol=1e-6)
+
+
+def test_a_target_of_zeros_without_storage():
+    zeros = torch._efficientzerotensor(SHAPE)
+    x = torch.full(SHAPE, 2.0, requires_grad=True)
+    F.mse_loss(x, zeros, reduction="sum").backward()
+    assert torch.equal(x.grad, torch.full(SHAPE, 4.0))
+
+
+def test_parameters_and_buffers():
+    raw = torch.nn.Parameter(torch.zeros(SHAPE))
+    F.gaussian_kl(torch.nn.Buffer(torch.ones(SHAPE)), raw).backward()
+    assert torch.equal(raw.grad, torch.zeros(SHAPE))
+
+
+@pytest.mark.parametrize("layout", ["to_sparse", "to_sparse_csr", "to_mkldnn"])
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
+def test_other_layouts_raise(layout):
+    x = getattr(torch.ones(SHAPE), layout)()
+    with pytest.raises(NotImplementedError, match="fastvae::reconstruction"):
+        F.mse_loss(x, x)
+
+
+@pytest.fixture
+def one_process(tmp_path):
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.mark.skipif(not dist.is_available(), reason="torch was built without distributed")
+@pytest.mark.usefixtures("one_process")
+def test_distributed():
+    """Under data parallelism the ops run as they are; a sharded tensor raises rather than being read as memory."""
+    from torch.distributed.tensor import Shard, distribute_tensor, init_device_mesh
+
+    torch.manual_seed(0)
+    plain = torch.nn.Linear(10, 6)
+    parallel = DistributedDataParallel(torch.nn.Linear(10, 6))
+    parallel.module.load_state_dict(plain.state_dict())
+    x = torch.rand(4, 10)
+    for network in (plain, parallel):
+        z, kl = F.reparameterize_kl_packed(network(x), seed=1)
+        (F.mse_loss(z, x[:, :3]) + kl).backward()
+    assert torch.equal(plain.weight.grad, parallel.module.weight.grad)
+
+    shard = distribute_tensor(torch.ones(4, 6), init_device_mesh("cpu", (1,)), [Shard(0)])
+    with pytest.raises(NotImplementedError, match="sharding strategy"):
+        F.mse_loss(shard, shard)
+    with pytest.raises(NotImplementedError, match="sharding strategy"):
+        F.gaussian_kl(shard, shard)

@@ -1,0 +1,105 @@
+"""The hot loops are vectorised in every instruction-set unit: by what the compiler wrote, not by the clock.
+
+One innocent edit can make a loop scalar, and twenty times slower, while every other test passes.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+from typing import NamedTuple
+
+import pytest
+
+from tests.core.assembly import REGISTER, Function, units
+
+TOOLS = [tool for tool in ("cmake", "c++filt") if not shutil.which(tool)] + (
+    [] if shutil.which("make") or shutil.which("ninja") else ["make or ninja"]
+)
+pytestmark = [
+    pytest.mark.skipif(platform.machine() != "x86_64", reason="reads x86-64 assembly"),
+    pytest.mark.skipif(bool(TOOLS), reason=f"needs {', '.join(TOOLS)}"),
+]
+
+
+class Hot(NamedTuple):
+    """A kernel and its variant, as their names contain them, and `loops` of at least `floor` packed instructions each.
+
+    Of the two names in Has<>, the first says whether there is a KL, the second whether there is a prior.
+    """
+
+    kernel: str
+    variant: str
+    loops: int
+    floor: int
+
+
+# Floors are about four fifths of what there is with fused multiply-adds; without them there is more.
+# What underflows comes twice: for values of a common size, and for any. A loss comes with a gradient and without, for a
+# target of float32 and one of bytes.
+HOT = [
+    Hot("reconstruction<float>", "<BinaryCrossEntropyWithLogits<false> >", loops=8, floor=18),
+    Hot("reconstruction<float>", "<BinaryCrossEntropy>", loops=2, floor=36),
+    Hot("reconstruction<float>", "<MseLoss>", loops=2, floor=2),
+    Hot("reconstruction<float>", "<L1Loss>", loops=1, floor=2),
+    Hot("reconstruction<float>", "<GaussianNll>", loops=2, floor=20),
+    Hot("reconstruction_backward<float>", "<BinaryCrossEntropyWithLogits<false> >", loops=1, floor=16),
+    Hot("reconstruction_backward<float>", "<BinaryCrossEntropy>", loops=1, floor=39),
+    Hot("reconstruction_backward<float>", "<MseLoss>", loops=1, floor=3),
+    Hot("reconstruction_backward<float>", "<GaussianNll>", loops=1, floor=21),
+    Hot("reparameterize_kl<float>", "<LogForm<1, false> >.*<Has<false>, Has<false> >", loops=1, floor=16),
+    Hot("reparameterize_kl<float>", "<LogForm<1, false> >.*<Has<true>, Has<false> >", loops=2, floor=20),
+    Hot("reparameterize_kl<float>", "<LogForm<1, false> >.*<Has<true>, Has<true> >", loops=2, floor=40),
+    Hot("reparameterize_kl<float>", "<LogForm<1, false> >.*<Has<true>, Has<true> >", loops=3, floor=2),
+    Hot("reparameterize_kl<float>", "<SoftplusForm>.*<Has<true>, Has<false> >", loops=1, floor=55),
+    Hot("reparameterize_kl<float>", "<LinearForm<VarianceBase, true> >.*<Has<true>, Has<false> >", loops=1, floor=36),
+    # Without samples, with one and with several, of scales of a common size and of any.
+    Hot("reparameterize_kl_backward<float>", "<LogForm<1, false> >.*<Has<true>, Has<false> >", loops=6, floor=17),
+    # The sixth may become a function of its own, which the last test here sees.
+    Hot("reparameterize_kl_backward<float>", "<LogForm<1, false> >.*<Has<true>, Has<true> >", loops=5, floor=32),
+    Hot("reparameterize_kl_backward<float>", "<SoftplusForm>.*<Has<true>, Has<f", loops=2, floor=31),
+    Hot("log_normal<float>", "<LogForm<1, false> >", loops=1, floor=21),
+    Hot("log_normal<float>", "<LinearForm<VarianceBase, false> >", loops=1, floor=20),
+    Hot("(?:log_normal_backward<float>|density_gradients<float)", "LogForm<1, false> >", loops=1, floor=17),
+    Hot("importance_weighted_bound<float>", "", loops=2, floor=12),  # exponentials, logarithms
+    Hot("importance_weighted_bound_backward<float>", "", loops=2, floor=12),  # exponentials, twice
+]
+
+
+@pytest.fixture(scope="session")
+def listings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Function]]:
+    cache = getattr(request.config, "cache", None)  # kept from run to run, but with -p no:cacheprovider
+    kept = cache.mkdir("assembly") if cache else tmp_path_factory.mktemp("assembly")
+    return units(tmp_path_factory.mktemp("build"), kept)
+
+
+def matching(functions: list[Function], pattern: str) -> list[Function]:
+    found = [each for each in functions if each.packed + each.scalar and re.search(pattern, each.name)]
+    assert found, f"nothing is called {pattern}: name what took its place"
+    return found
+
+
+@pytest.mark.parametrize("unit", REGISTER)
+@pytest.mark.parametrize("hot", HOT, ids=lambda hot: f"{hot.kernel}{hot.variant}-{hot.floor}")
+def test_a_hot_loop_fills_the_registers(hot: Hot, unit: str, listings: dict[str, list[Function]]) -> None:
+    pattern = f"{hot.kernel}.*{hot.variant}"
+    loops = [size for function in matching(listings[unit], pattern) for size in function.loops]
+    assert sum(size >= hot.floor for size in loops) >= hot.loops, loops
+
+
+@pytest.mark.parametrize("unit", REGISTER)
+def test_the_noise_fills_the_registers(unit: str, listings: dict[str, list[Function]]) -> None:
+    """Box-Muller is a loop; of Philox, which is written in intrinsics or unrolled, the products count."""
+    (noise,) = matching(listings[unit], r"fill_normal<float>\(")
+    assert any(size >= 40 for size in noise.loops)
+    assert noise.products >= 30
+    assert noise.scalar == 0
+
+
+@pytest.mark.parametrize("unit", REGISTER)
+def test_nothing_else_is_scalar(unit: str, listings: dict[str, list[Function]]) -> None:
+    """Scalar is what is left over after whole registers, once or, unrolled, up to nine times; float64 is not asked."""
+    single = [function for function in listings[unit] if "double" not in function.name]
+    scalar = {function.name for function in single if function.scalar > max(30, 10 * function.packed)}
+    assert not scalar

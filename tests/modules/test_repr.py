@@ -1,0 +1,69 @@
+"""What losses, distributions and outputs print."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from fastvae import CyclicalWarmup, DiagonalGaussian, ELBOLoss, LinearWarmup
+from fastvae.losses import MultiScale
+from tests.modules.tiny import data, model
+
+
+def per_sample(prediction: Tensor, target: Tensor) -> Tensor:
+    return (prediction - target).abs().sum(1)
+
+
+@pytest.mark.parametrize(
+    ("module", "printed"),
+    [
+        (ELBOLoss(), ["beta=1.0", "Reconstruction(likelihood='bernoulli')"]),
+        (ELBOLoss(beta=torch.tensor(0.5), reduction="sample"), ["beta=tensor(0.5000), reduction='sample'"]),
+        (ELBOLoss(capacity=0.0), ["beta=1.0, capacity=0.0, capacity_per='batch'"]),
+        (ELBOLoss(capacity=LinearWarmup(0, 5, 9)), ["(capacity): LinearWarmup(start=0.0, end=5.0, steps=9)"]),
+        (ELBOLoss(beta=CyclicalWarmup(0, 1, 9, cycles=3)), ["(beta): CyclicalWarmup(start=0.0, end=1.0, steps=9, cyc"]),
+        (ELBOLoss(preset="keras"), ["preset='keras', beta=1.0", "likelihood='bernoulli_probs', reduction='channelm"]),
+        (ELBOLoss(preset="world-models"), ["free_bits=0.5, free_bits_per='latent_size'"]),
+        (ELBOLoss("laplace", preset="disentangling-vae"), ["likelihood='laplace', factor=3.0"]),
+        (ELBOLoss(per_sample), ["Reconstruction(likelihood='per_sample')"]),
+        (ELBOLoss(MultiScale("laplace")), ["(likelihood): MultiScale(", "factors=(4, 2, 1)"]),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_modules_print_their_options(module: nn.Module, printed: list[str]) -> None:
+    for part in printed:
+        assert part in repr(module)
+
+
+def test_a_gaussian_prints_what_it_is() -> None:
+    mu = torch.zeros(4, 3, dtype=torch.float16, device="meta")
+    printed = repr(DiagonalGaussian(mu, mu, parameterization="log_std", clamp=(-3.0, 2.0), min_var=0.25))
+    described = "shape=[4, 3], dtype=float16, device=meta, parameterization='log_std', clamp=(-3.0, 2.0), min_var=0.25"
+    assert printed == f"DiagonalGaussian({described})"
+
+
+def test_outputs_print_shapes() -> None:
+    output = model().float()(data().float(), num_samples=2)
+    assert repr(output) == (
+        f"VAEOutput(loss={output.loss.detach()!r}, reconstruction_loss=float32[2, 5], kl=float32[5], "
+        "z=float32[2, 5, 3], mu=float32[5, 3], scale=float32[5, 3], prediction=float32[2, 5, 12])"
+    )
+    parts = output._replace(prediction={"mean": (output.z, [output.mu.to("meta")]), "name": "x", "net": nn.Identity()})
+    assert "{'mean': (float32[2, 5, 3], [float32[5, 3] on meta]), 'name': 'x', 'net': Identity}" in repr(parts)
+    x = data()
+    loss = ELBOLoss(reduction="sample")(x, x, x[:, 0])
+    assert repr(loss) == "ELBOOutput(loss=float64[5], reconstruction=float64[5], kl=float64[5])"
+
+
+def test_outputs_stay_named_tuples_and_pytrees() -> None:
+    output = model()(data())
+    leaves, structure = tree_flatten(output)
+    assert isinstance(output, tuple)
+    assert len(leaves) == len(output) == 7
+    assert type(tree_unflatten(leaves, structure)) is type(output)
+    detached = type(output)(*(part.detach() for part in output))
+    for twin in (copy.deepcopy(detached), pickle.loads(pickle.dumps(detached))):
+        torch.testing.assert_close(twin, detached)

@@ -1,0 +1,108 @@
+"""Every op as one call on named operands, for the tests that hold for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+import fastvae.functional as F
+from tests.support.posteriors import posterior, prior_of
+
+Shape = tuple[int, ...]
+
+
+class Op(NamedTuple):
+    """`call(tensors, **options)`, operands of a shape and dtype, and those that have gradients."""
+
+    call: Callable[..., Tensor | tuple[Tensor, ...]]
+    operands: Callable[[Shape, torch.dtype], dict[str, Tensor]]
+    wanted: tuple[str, ...]
+    reduces: bool = True
+
+
+def _uniform(shape: Shape, dtype: torch.dtype, seed: int, low: float = 0.0, high: float = 1.0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return (low + (high - low) * torch.rand(shape, generator=generator, dtype=torch.float64)).to(dtype)
+
+
+def _kl(tensors: dict[str, Tensor], **options: object) -> Tensor:
+    return F.gaussian_kl(tensors["mu"], tensors["scale"], prior_of(tensors), **options)
+
+
+def _sample(tensors: dict[str, Tensor], **options: object) -> Tensor:
+    return F.reparameterize(tensors["mu"], tensors["scale"], eps=tensors["eps"], **options)
+
+
+def _seeded(tensors: dict[str, Tensor], **options: object) -> tuple[Tensor, Tensor]:
+    return F.reparameterize_kl(tensors["mu"], tensors["scale"], prior_of(tensors), seed=5, num_samples=2, **options)
+
+
+def _packed(tensors: dict[str, Tensor], **options: object) -> tuple[Tensor, Tensor]:
+    return F.reparameterize_kl_packed(tensors["moments"], dim=-1, seed=5, **options)
+
+
+def _interleaved(tensors: dict[str, Tensor], **options: object) -> tuple[Tensor, Tensor]:
+    return F.reparameterize_kl_packed(tensors["moments"], dim=-1, interleaved=True, seed=5, **options)
+
+
+def _density(tensors: dict[str, Tensor], **options: object) -> Tensor:
+    return F.log_normal(tensors["z"], tensors["mu"], tensors["scale"], **options)
+
+
+def _bound(tensors: dict[str, Tensor], **options: object) -> Tensor:
+    return F.importance_weighted_bound(tensors["log_w"], **options)
+
+
+def _posterior(shape: Shape, dtype: torch.dtype) -> dict[str, Tensor]:
+    return posterior("logvar", shape, dtype, "same")
+
+
+def _with_eps(shape: Shape, dtype: torch.dtype) -> dict[str, Tensor]:
+    return {**posterior("logvar", shape, dtype), "eps": _uniform(shape, dtype, 3, -2, 2)}
+
+
+def _moments(shape: Shape, dtype: torch.dtype) -> dict[str, Tensor]:
+    return {"moments": _uniform((*shape[:-1], 2 * shape[-1]), dtype, 4, -1, 1)}
+
+
+def _points(shape: Shape, dtype: torch.dtype) -> dict[str, Tensor]:
+    return {"z": _uniform(shape, dtype, 6, -2, 2), **posterior("logvar", shape, dtype)}
+
+
+def _log_w(shape: Shape, dtype: torch.dtype) -> dict[str, Tensor]:
+    return {"log_w": _uniform(shape, dtype, 8, -4, 0)}
+
+
+def _reconstruction(loss: str) -> Op:
+    def call(tensors: dict[str, Tensor], **options: object) -> Tensor:
+        positional = [tensors[name] for name in ("input", "target", "log_scale") if name in tensors]
+        result: Tensor = getattr(F, loss)(*positional, weight=tensors["weight"], **options)
+        return result
+
+    def operands(shape: Shape, dtype: torch.dtype) -> dict[str, Tensor]:
+        low, high = (0.02, 0.98) if loss == "binary_cross_entropy" else (-3.0, 3.0)
+        tensors = {
+            "input": _uniform(shape, dtype, 0, low, high),
+            "target": _uniform(shape, dtype, 1),
+            "weight": _uniform(shape, dtype, 2, 0.5, 1.5),
+        }
+        return tensors | ({"log_scale": _uniform(shape, dtype, 3, -0.5, 0.5)} if loss == "gaussian_nll" else {})
+
+    wanted = ("input", "target", "log_scale") if loss == "gaussian_nll" else ("input", "target")
+    return Op(call, operands, wanted)
+
+
+LOSSES = ("binary_cross_entropy_with_logits", "binary_cross_entropy", "mse_loss", "l1_loss", "gaussian_nll")
+OPS = {
+    "reparameterize": Op(_sample, _with_eps, ("mu", "scale"), reduces=False),
+    "gaussian_kl": Op(_kl, _posterior, ("mu", "scale", "prior_mu", "prior_scale")),
+    "reparameterize_kl": Op(_seeded, _posterior, ("mu", "scale", "prior_mu", "prior_scale")),
+    "reparameterize_kl_packed": Op(_packed, _moments, ("moments",)),
+    "reparameterize_kl_interleaved": Op(_interleaved, _moments, ("moments",)),
+    "log_normal": Op(_density, _points, ("z", "mu", "scale")),
+    "importance_weighted_bound": Op(_bound, _log_w, ("log_w",), reduces=False),
+    **{loss: _reconstruction(loss) for loss in LOSSES},
+}

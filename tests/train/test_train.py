@@ -1,0 +1,355 @@
+"""Training: it learns, it is a function of its config, and a killed run resumes to the same bits."""
+
+import math
+import os
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageSequence
+from safetensors.torch import load_file
+
+from fastvae.train import atomic, checkpoint, data, drawing, evaluation, likelihood, model, networks, panels, random
+from fastvae.train.config import Config
+from fastvae.train.errors import UserError
+from fastvae.train.metrics import Means, Sums
+from fastvae.train.options import choices
+from fastvae.train.presets import resolve
+from fastvae.train.run_folder import RunFolder
+from fastvae.train.trainer import Trainer
+from tests.support.command_line import mnist
+
+TINY = {"threads": 1, "device": "cpu", "hidden": (16,), "latent_dim": 2, "batch_size": 400, "epochs": 3}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.load("digits", None)
+
+
+def trainer(path, digits, **changes):
+    path.mkdir(exist_ok=True)
+    return Trainer(Config(**resolve({**TINY, **changes})), digits, RunFolder(path))
+
+
+def fitted(path, digits, **changes):
+    run = trainer(path, digits, **changes)
+    run.fit()
+    return run
+
+
+def weights(path):
+    return (path / "weights.safetensors").read_bytes()
+
+
+def test_the_weights_are_as_readable_as_the_other_files(tmp_path, digits):
+    before = os.umask(0o027)
+    try:
+        fitted(tmp_path / "run", digits, epochs=1)
+    finally:
+        os.umask(before)
+    modes = {file.name: oct(file.stat().st_mode & 0o777) for file in (tmp_path / "run").iterdir()}
+    assert modes["weights.safetensors"] == "0o640"
+    assert len(set(modes.values())) == 1, modes
+
+
+def test_a_run_from_when_the_learned_scale_was_a_scalar_goes_on(tmp_path, digits):
+    options = {"likelihood": "gaussian_learned", "digits": digits}
+    fitted(tmp_path / "new", **options, epochs=2)
+    checkpoint_file = fitted(tmp_path / "old", **options, epochs=1).folder.checkpoint_file
+    state = torch.load(checkpoint_file, weights_only=True)
+    averages = (values for values in state["optimizer"]["state"].values() if values["exp_avg"].shape == (1,))
+    for values in (state["model"], *averages):
+        for name in ("elbo.reconstruction.log_scale", "exp_avg", "exp_avg_sq"):
+            if name in values:
+                values[name] = values[name].reshape(())
+    torch.save(state, checkpoint_file)
+    fitted(tmp_path / "old", **options, epochs=2)
+    assert weights(tmp_path / "old") == weights(tmp_path / "new")
+
+
+@pytest.mark.parametrize("name", networks._MODELS)
+@pytest.mark.parametrize("likelihood", choices("likelihood"))
+def test_learns(tmp_path, digits, name, likelihood):
+    run = fitted(tmp_path / "run", digits, model=name, likelihood=likelihood, lr=1e-2)
+    first, *_, last = run.history
+    assert last.train_elbo > first.train_elbo
+    assert last.test_elbo > first.test_elbo
+
+
+def test_untrained_digits_cost_what_uniform_pixels_do(digits, tmp_path):
+    """At logits of zero every grey pixel costs log 2, whatever its value: the target is read as value / 255."""
+    run = trainer(tmp_path / "run", digits, likelihood="bernoulli")
+    for parameter in run.model.parameters():
+        torch.nn.init.zeros_(parameter)
+    means = evaluation.elbo(run.objective, run.data.test, 0, run.log_normalizer)
+    assert means.reconstruction == pytest.approx(64 * math.log(2), rel=1e-6)
+    assert means.kl == 0
+    assert means.elbo == -means.reconstruction
+
+
+def test_reconstruction_includes_the_normalizer(digits, tmp_path):
+    run = trainer(tmp_path / "run", digits, likelihood="gaussian")
+    x = run.data.test.images
+    output = run.model(x)
+    density = torch.distributions.Normal(output.prediction, 1.0).log_prob(x.float() / 255).sum((1, 2, 3))
+    sums = Sums(torch.device("cpu"), run.log_normalizer)
+    sums.add(output.loss.detach(), output.reconstruction_loss, output.kl)
+    assert sums.means().reconstruction == pytest.approx(-density.mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("latent_dim", [1, 2, 3, 33])
+@pytest.mark.parametrize("name", networks._MODELS)
+@pytest.mark.parametrize("size", [(8, 8), (28, 28)])
+@pytest.mark.parametrize("hidden", [(), (7,), (7, 5)])
+def test_network_shapes(name, size, hidden, latent_dim):
+    layers = networks.Layers(hidden, hidden[::-1])
+    encoder, decoder = networks.build(name, size, layers, latent_dim, networks.output("bernoulli_probs"))
+    images = torch.zeros(3, 1, *size, dtype=torch.uint8)
+    moments = encoder(images)
+    assert moments.shape == (3, 2 * latent_dim)
+    decoded = decoder(moments[:, :latent_dim])
+    assert decoded.shape == images.shape
+    assert ((decoded > 0) & (decoded < 1)).all()
+
+
+def test_initialisation_is_glorot_with_zero_biases():
+    torch.manual_seed(0)
+    encoder, _ = networks.build("mlp", (28, 28), networks.Layers((400,), (400,)), 20)
+    layer = encoder[2]
+    assert layer.bias.abs().max() == 0
+    bound = math.sqrt(6 / (784 + 400))
+    assert 0.99 * bound < layer.weight.abs().max() <= bound
+
+
+def test_pixels_read_bytes_as_fractions():
+    images = torch.arange(256, dtype=torch.uint8)
+    torch.testing.assert_close(networks.Pixels()(images), torch.arange(256) / 255)
+
+
+def test_same_config_same_bits(tmp_path, digits):
+    fitted(tmp_path / "a", digits)
+    torch.manual_seed(99)
+    fitted(tmp_path / "b", digits)
+    assert weights(tmp_path / "a") == weights(tmp_path / "b")
+    fitted(tmp_path / "c", digits, seed=1)
+    assert weights(tmp_path / "a") != weights(tmp_path / "c")
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing catches it."""
+
+
+# Three files are written per epoch: before the first, and after each of the first two epochs' files.
+@pytest.mark.parametrize("written", range(7))
+def test_killed_between_any_two_files_and_resumed(tmp_path, digits, monkeypatch, written):
+    whole = fitted(tmp_path / "whole", digits)
+    count = 0
+
+    def killing(path, writer, write=atomic.write):
+        nonlocal count
+        if count == written:
+            # What a kill within a write leaves: a part of the new file beside the old one.
+            path.with_name(f".partial-{path.name}").write_bytes(b"part")
+            raise Killed
+        count += 1
+        write(path, writer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic, "write", killing)
+        with pytest.raises(Killed):
+            fitted(tmp_path / "killed", digits)
+    torch.manual_seed(99)
+    resumed = trainer(tmp_path / "killed", digits)
+    assert len(resumed.history) == -(-written // 3)
+    resumed.fit()
+    assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
+    untimed = [[row._replace(seconds=0.0) for row in run.history] for run in (resumed, whole)]
+    assert untimed[0] == untimed[1]
+    assert [row.epoch for row in resumed.folder.read_metrics()] == [1, 2, 3]
+
+
+def test_killed_within_an_epoch_and_resumed(tmp_path, digits, monkeypatch):
+    # Nothing held out, on which an epoch would do as well as the sums below say.
+    fitted(tmp_path / "whole", digits, validation=0.0)
+    steps = 0
+
+    def killing(self, loss, reconstruction, kl):
+        nonlocal steps
+        steps += 1
+        if steps == 7:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Sums, "add", killing)
+        patch.setattr(Sums, "means", lambda self: Means(0.0, 0.0, 0.0, 0.0))
+        with pytest.raises(Killed):
+            fitted(tmp_path / "killed", digits, validation=0.0)
+    resumed = trainer(tmp_path / "killed", digits, validation=0.0)
+    assert 0 < len(resumed.history) < 3
+    resumed.fit()
+    assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
+
+
+def test_finished_run_goes_on_as_if_it_had_been_longer(tmp_path, digits):
+    fitted(tmp_path / "long", digits, epochs=4)
+    fitted(tmp_path / "short", digits, epochs=2)
+    fitted(tmp_path / "short", digits, epochs=4)
+    assert weights(tmp_path / "short") == weights(tmp_path / "long")
+
+
+def test_data_order_depends_on_seed_and_epoch_alone():
+    order = random.epoch_order(3, 5, 1000)
+    torch.rand(1)
+    assert torch.equal(random.epoch_order(3, 5, 1000), order)
+    assert torch.equal(order.sort().values, torch.arange(1000))
+    for other in (random.epoch_order(3, 6, 1000), random.epoch_order(4, 5, 1000), random.epoch_order(5, 3, 1000)):
+        assert not torch.equal(other, order)
+
+
+def test_separate_noise_leaves_no_trace():
+    torch.manual_seed(1)
+    with random.separate(7, torch.device("cpu")):
+        inside = torch.rand(3)
+    outside = torch.rand(3)
+    torch.manual_seed(1)
+    assert torch.equal(torch.rand(3), outside)
+    torch.manual_seed(7)
+    assert torch.equal(torch.rand(3), inside)
+
+
+def test_bf16_trains_in_float32_weights(tmp_path, digits):
+    run = fitted(tmp_path / "bf16", digits, amp="bf16", lr=1e-2)
+    assert run.history[-1].train_elbo > run.history[0].train_elbo
+    tensors = load_file(tmp_path / "bf16" / "weights.safetensors")
+    assert {tensor.dtype for tensor in tensors.values()} == {torch.float32}
+    fitted(tmp_path / "float32", digits, lr=1e-2)
+    assert weights(tmp_path / "bf16") != weights(tmp_path / "float32")
+
+
+@pytest.mark.slow
+# Raised inside torch by its own compiler.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_compiled_training_matches_eager(tmp_path, digits):
+    compiled = fitted(tmp_path / "compiled", digits, compile=True, epochs=2)
+    eager = fitted(tmp_path / "eager", digits, epochs=2)
+    # The same noise and order; a step of Adam may turn rounding into a change of up to its learning rate.
+    assert compiled.history[-1].test_elbo == pytest.approx(eager.history[-1].test_elbo, rel=1e-3)
+
+
+def test_divergence_is_said_and_not_saved(tmp_path, digits):
+    run = trainer(tmp_path / "run", digits, likelihood="squared_error")
+    next(run.model.parameters()).data.fill_(math.inf)
+    with pytest.raises(UserError, match="training diverged: the loss of epoch 1 is nan; try a smaller --lr"):
+        run.fit()
+    assert not list((tmp_path / "run").iterdir())
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage", None, "cut", "other"])
+def test_damaged_checkpoint(tmp_path, digits, damage):
+    run = fitted(tmp_path / "run", digits, epochs=1)
+    file = run.folder.checkpoint_file
+    if isinstance(damage, bytes):
+        file.write_bytes(damage)
+    elif damage == "cut":
+        file.write_bytes(file.read_bytes()[:-100])
+    elif damage == "other":
+        torch.save({"model": run.model.state_dict()}, file)
+    else:
+        torch.save([1, 2], file)
+    with pytest.raises(UserError, match=r"checkpoint\.pt: damaged"):
+        trainer(tmp_path / "run", digits)
+
+
+def test_checkpoint_of_another_model(tmp_path, digits):
+    fitted(tmp_path / "run", digits, epochs=1)
+    with pytest.raises(UserError, match=r"checkpoint\.pt: does not fit the model of config\.json"):
+        trainer(tmp_path / "run", digits, hidden=(17,))
+
+
+def test_checkpoint_runs_no_code(tmp_path, digits):
+    class Attack:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "attacked"), "w"))
+
+    run = trainer(tmp_path / "run", digits)
+    torch.save({"model": Attack()}, run.folder.checkpoint_file)
+    with pytest.raises(UserError, match="damaged"):
+        checkpoint.load(run.folder, checkpoint.State(run.model, None, run.optimizer), run.device)
+    assert not (tmp_path / "attacked").exists()
+
+
+def test_log_likelihood_is_above_the_elbo_and_repeatable(tmp_path, digits):
+    run = fitted(tmp_path / "run", digits, likelihood="gaussian_learned", lr=1e-2)
+    elbo = evaluation.elbo(run.objective, run.data.test, 0, run.log_normalizer)
+    found = likelihood.estimates(run.model, run.config, run.data.test, 64)
+    assert found["log_likelihood"] > elbo.elbo
+    # The gap is KL(q(z|x) || p(z|x)), small for a posterior of two dimensions: a wrong normalizer would show.
+    assert found["log_likelihood"] < elbo.elbo + 10
+    again = likelihood.estimates(run.model, run.config, run.data.test, 64)
+    assert again == found | {"log_likelihood_seconds": again["log_likelihood_seconds"]}
+
+
+def test_one_importance_sample_estimates_the_elbo(tmp_path, digits):
+    run = fitted(tmp_path / "run", digits)
+    elbo = evaluation.elbo(run.objective, run.data.test, 0, run.log_normalizer)
+    found = likelihood.estimates(run.model, run.config, run.data.test, 1)
+    # Two single-sample estimates over 297 images: four standard errors of either are allowed.
+    assert found["log_likelihood"] == pytest.approx(elbo.elbo, abs=4 * found["log_likelihood_standard_error"])
+
+
+def test_weights_file_restores_the_model(tmp_path, digits):
+    run = fitted(tmp_path / "run", digits)
+    restored = model.create(run.config)
+    model.load_weights(restored, run.folder)
+    x = run.data.test.images
+    run.trained.eval()
+    torch.testing.assert_close(restored.eval().reconstruct(x), run.trained.reconstruct(x), rtol=0, atol=0)
+
+
+def test_conv_on_mnist_shapes(tmp_path):
+    loaded = data.load("mnist", str(mnist(tmp_path / "data")))
+    run = fitted(tmp_path / "run", loaded, data="mnist", data_dir="somewhere", model="conv", epochs=1)
+    assert math.isfinite(run.history[-1].test_elbo)
+
+
+def test_weights_of_every_epoch_are_kept_where_asked(tmp_path, digits):
+    run = fitted(tmp_path / "run", digits, keep_weights=True, validation=0.0)
+    folder = run.folder
+    kept = [folder.epoch_weights_file(epoch).read_bytes() for epoch in (1, 2, 3)]
+    assert len(set(kept)) == 3
+    assert kept[-1] == weights(tmp_path / "run")
+    fitted(tmp_path / "one", digits, epochs=1, validation=0.0)
+    assert kept[0] == weights(tmp_path / "one")
+    assert not (tmp_path / "one" / "weights").exists()
+    restored = model.create(run.config)
+    model.load_weights(restored, folder, 1)
+    with pytest.raises(UserError, match="kept no weights of epoch 4"):
+        model.load_weights(restored, folder, 4)
+
+
+def test_kept_weights_become_an_animation_of_the_same_latents(tmp_path, digits):
+    run = fitted(tmp_path / "run", digits, keep_weights=True, lr=1e-2)
+    assert "samples.gif" in drawing.draw(run.folder, run.config, run.model, run.data.test, run.history)
+    with Image.open(tmp_path / "run" / "samples.gif") as film:
+        frames = [np.asarray(frame.convert("L")) for frame in ImageSequence.Iterator(film)]
+    assert len(frames) == 3
+    assert not any(np.array_equal(one, other) for one, other in pairwise(frames))
+    still = panels.smoothed(run.model.sample(16, seed=run.config.seed)[0, 0].numpy())
+    # A GIF has 256 greys, and three pixels for one.
+    height, width = (3 * side for side in still.shape)
+    np.testing.assert_allclose(frames[-1][:height:3, :width:3] / 255, still, atol=2 / 255)
+    again = fitted(tmp_path / "again", digits)
+    assert "samples.gif" not in drawing.draw(again.folder, again.config, again.model, again.data.test, again.history)
+
+
+@pytest.mark.parametrize("estimator", ["analytic", "monte_carlo"])
+def test_the_elbo_is_the_same_by_either_estimate_of_the_kl(tmp_path, digits, estimator):
+    run = fitted(tmp_path / "run", digits, kl_estimator=estimator)
+    exact = fitted(tmp_path / "exact", digits)
+    run.model.load_state_dict(exact.model.state_dict())
+    found, expected = (evaluation.elbo(one.objective, one.data.test, 0, one.log_normalizer) for one in (run, exact))
+    assert found.reconstruction == expected.reconstruction
+    assert found.kl == pytest.approx(expected.kl, abs=0 if estimator == "analytic" else 0.2)
+    assert (found.kl == expected.kl) == (estimator == "analytic")

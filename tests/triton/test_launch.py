@@ -1,0 +1,50 @@
+"""Launches as CUDA would get them: how many there are, and that those prepared earlier pass the same on."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
+    environment["TRITON_CACHE_DIR"] = str(tmp_path_factory.mktemp("triton"))
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")])
+    script = subprocess.run(
+        [sys.executable, "-m", "tests.triton.launches"], env=environment, capture_output=True, text=True
+    )
+    assert script.returncode == 0, script.stderr[-3000:]
+    result: dict[str, Any] = json.loads(script.stdout)
+    return result
+
+
+@pytest.mark.parametrize(
+    ("op", "forward", "backward"),
+    [("latent", 2, 1), ("separate", 2, 1), ("latent per sample", 1, 1), ("loss", 2, 1), ("bytes", 2, 1)],
+)
+def test_a_small_op_is_as_few_launches_as_its_sums_allow(
+    report: dict[str, Any], op: str, forward: int, backward: int
+) -> None:
+    """One over the elements and one that adds their sums; the draw of a seed is torch's own."""
+    assert report[op] == [[forward, backward]] * 3
+
+
+@pytest.mark.parametrize("offset", [0, 1, 4, 8])
+def test_an_operand_on_a_groups_boundary_counts_from_an_aligned_address(report: dict[str, Any], offset: int) -> None:
+    first, again = report["begins"][str(offset)]
+    assert first == again
+    assert first[0] == (-8 if offset == 4 else 0)
+
+
+def test_a_launch_is_prepared_once_for_a_layout(report: dict[str, Any]) -> None:
+    """Of z alone, of mu in another dtype, transposed and sliced; z with a KL was there before."""
+    assert report["new layouts"] == 4
