@@ -35,7 +35,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs without their pictures, which take longer to draw than a small model to train."""
-    monkeypatch.setattr("fastvae.train.drawing.draw", lambda *run: [])
+    monkeypatch.setattr("fastvae.train.pictures.run.draw", lambda *run: [])
 
 
 @pytest.fixture(scope="session")

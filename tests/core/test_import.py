@@ -50,9 +50,10 @@ def test_importing_and_using_it_on_the_cpu_loads_nothing_heavy(use):
     assert python(use + LOADED) == []
 
 
-def test_the_reference_is_imported_by_those_who_ask():
-    code = "import sys, fastvae; print('fastvae.reference' in sys.modules); import fastvae.reference"
-    assert python(code) == ["False"]
+@pytest.mark.parametrize("name", ["networks", "reference"])
+def test_what_an_import_need_not_wait_for_is_imported_by_those_who_ask(name):
+    code = f"import sys, fastvae; print('fastvae.{name}' in sys.modules); print(fastvae.{name}.__name__)"
+    assert python(code) == ["False", f"fastvae.{name}"]
 
 
 OPENMP = """

@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 import torch
 
-from fastvae.train import cli, data, options, trainer
-from fastvae.train.config import Config
+from fastvae.train import cli, options
+from fastvae.train.data import datasets
 from fastvae.train.errors import UserError
-from fastvae.train.presets import PRESETS
-from fastvae.train.run_folder import versions
+from fastvae.train.loop import trainer
+from fastvae.train.runs.folder import versions
+from fastvae.train.settings.config import Config
+from fastvae.train.settings.presets import PUBLISHED
 from tests.support.command_line import TINY, Result, fails, fastvae, mnist
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -84,7 +86,7 @@ def test_default_run_learns_the_digits(tmp_path):
     with (tmp_path / "run" / "metrics.csv").open() as file:
         last = list(csv.DictReader(file))[-1]
     # The best that a decoder which ignores its latent can do: a mean for each pixel, one deviation for all.
-    train, test = (part.images.flatten(1).double() / 255 for part in data.load("digits", None))
+    train, test = (part.images.flatten(1).double() / 255 for part in datasets.load("digits", None))
     deviation = (train - train.mean(0)).square().mean().sqrt()
     ignorant = torch.distributions.Normal(train.mean(0), deviation).log_prob(test).sum(1).mean().item()
     # Above it by 37 nats or more, and no latent unused, with every one of eight seeds: docs/training.md.
@@ -193,7 +195,7 @@ def test_help(arguments):
 
 def test_help_lists_what_train_takes():
     text = fastvae("train", "--help").out
-    for choice in (*PRESETS, *(choice for field in Config.model_fields for choice in options.choices(field))):
+    for choice in (*PUBLISHED, *(choice for field in Config.model_fields for choice in options.choices(field))):
         assert re.search(rf"\b{choice}\b", text), choice
 
 
@@ -211,7 +213,7 @@ def test_preset_and_explicit_option(tmp_path):
     assert fastvae("train", *options, "--out", tmp_path / "run").code == 0
     config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
     assert config["preset"] == "s5"
-    assert config["likelihood"] == PRESETS["s5"]["likelihood"]
+    assert config["likelihood"] == PUBLISHED["s5"]["likelihood"]
     assert (config["epochs"], config["hidden"]) == (1, [12])
 
 
@@ -371,12 +373,12 @@ def test_out_that_cannot_be_made(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--beta", "2"), "--beta 2.0 (the run has 1.0)"),
+        (("--beta", "2"), "--beta 2 (the run has 1)"),
         (("--hidden", "8,4"), "--hidden 8,4 (the run has 16)"),
         (("--model", "conv", "--seed", "1"), "--model conv (the run has mlp), --seed 1 (the run has 0)"),
-        (("--preset", "s5"), "--preset s5 (the run has None)"),
+        (("--preset", "s5"), "--preset s5 (the run has default)"),
         (("--threads", "7"), "--threads 7 (the run has 1)"),
-        (("--compile",), "--compile True (the run has False)"),
+        (("--compile",), "--compile yes (the run has no)"),
         (("--epochs", "1"), "--epochs: got 1; takes at least the 2"),
         (("--epochs", "0"), "--epochs: got 0"),
         (("--data-dir", "x"), "--data-dir: got"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import itertools
 import math
-from typing import Any
 
 import pytest
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor
 
 import fastvae.functional as F
 from fastvae import _ops, reference
+from fastvae._options import ReconstructionOptions
 from tests.support.interpreter import LAYOUTS, check, interpreted, laid_out, normal, outputs_and_gradients, uniform
 
 LOSSES = ("binary_cross_entropy_with_logits", "binary_cross_entropy", "mse_loss", "l1_loss", "gaussian_nll")
@@ -189,11 +189,11 @@ def test_scale_gradient_with_fewer_programs_than_tiles(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("layout", [layout for layout in LAYOUTS if layout != "expanded"])
 def test_inplace_writes_the_same_gradient_over_the_input(loss: str, reduction: str, layout: str) -> None:
     target = uniform(2, 4, 3, 8, seed=1, grad=False)
-    arguments: tuple[Any, ...] = (target, None, None, False, reduction, 1)
+    arguments = (target, None, None, ReconstructionOptions(loss, False, reduction, 1))
     input = laid_out(normal(2, 4, 3, 8), layout)
     with interpreted():
-        expected = _ops.reconstruction(loss, input, *arguments, True, (True, False))
-        value, samples = _ops.reconstruction_inplace(loss, input, *arguments, True)
+        expected = _ops.reconstruction(input, *arguments, True, (True, False))
+        value, samples = _ops.reconstruction_inplace(input, *arguments, True)
     assert torch.equal(value, expected[0])
     assert torch.equal(samples, expected[1])
     assert torch.equal(input, expected[2])
@@ -217,7 +217,7 @@ def test_inplace_through_autograd(loss: str) -> None:
 @pytest.mark.parametrize("length", [8, 9001])
 def test_per_sample_sums_beside_any_reduction(reduction: str, grad: bool, length: int) -> None:
     input, target = (t.detach() for t in operands("mse_loss", 3, length))
-    arguments: tuple[Any, ...] = ("mse_loss", input, target, None, None, False, reduction, 1)
+    arguments = (input, target, None, None, ReconstructionOptions("mse_loss", False, reduction, 1))
     with interpreted():
         loss, samples, gradient, _ = _ops.reconstruction(*arguments, True, (grad, False))
         alone, absent, *_ = _ops.reconstruction(*arguments, False, (grad, False))
@@ -244,10 +244,11 @@ def test_gradients_written_in_forward_are_those_of_backward(
 ) -> None:
     input, target = normal(2, 5, 33, 31, grad=False), normal(2, 5, 33, 31, seed=1, grad=False)
     weight = uniform(2, 1, 1, 1, seed=2, grad=False) if weighted else None
-    arguments = (input, target, weight, normal(*shape, seed=3, grad=False), True, reduction, 1)
+    options = ReconstructionOptions("gaussian_nll", True, reduction, 1)
+    arguments = (input, target, weight, normal(*shape, seed=3, grad=False), options)
     with interpreted():
-        early = _ops.reconstruction("gaussian_nll", *arguments, False, (True, True))[2:]
-        late = _ops.reconstruction_backward("gaussian_nll", torch.ones(()), *arguments, (True, False, True))[::2]
+        early = _ops.reconstruction(*arguments, False, (True, True))[2:]
+        late = _ops.reconstruction_backward(torch.ones(()), *arguments, (True, False, True))[::2]
     for value, other in zip(early, late, strict=True):
         torch.testing.assert_close(value, other, rtol=3e-7, atol=0)
 
