@@ -90,8 +90,7 @@ def test_every_file_has_every_sigma_form() -> None:
 
 def test_the_kernels_name_what_they_have() -> None:
     x = torch.zeros(2)
-    options = (None, None, False, "sum", 1, False, (False, False))
     with pytest.raises(
-        ValueError, match=r"name: got 'rayleigh'; takes binary_cross_entropy_with_logits, .*gaussian_nll"
+        ValueError, match=r"loss: got 'rayleigh'; takes binary_cross_entropy_with_logits, .*gaussian_nll"
     ):
-        torch.ops.fastvae.reconstruction("rayleigh", x, x, *options)
+        torch.ops.fastvae.reconstruction(x, x, None, None, "rayleigh", False, "sum", 1, False, (False, False))
