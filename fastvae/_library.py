@@ -1,4 +1,4 @@
-"""Registers an op with PyTorch's dispatcher, and calls it without the dispatcher where that has nothing to do.
+"""Registers an op with PyTorch's dispatcher, which a call in plain eager mode bypasses.
 
 The CPU implementation is `fastvae._C.<op>`, the CUDA (and ROCm) one `fastvae._triton.<op>`, imported on
 first use, so that importing fastvae loads neither Triton nor CUDA. `torch.library.Library` rather than
