@@ -30,7 +30,7 @@ __version__: str
 
 
 def __getattr__(name: str) -> ModuleType | str:
-    """What an import need not wait for."""
+    """Attributes that are found on first use, so that an import does not wait for them."""
     if name in ("networks", "reference"):
         return importlib.import_module(f"fastvae.{name}")
     if name == "__version__":

@@ -23,7 +23,7 @@ def _names(dtypes: Sequence[torch.dtype]) -> str:
 
 
 def _whole(value: object) -> bool:
-    """An int; a bool is none."""
+    """Is it an int? A bool does not count."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -81,7 +81,7 @@ def batch_dims(value: int, like: Tensor) -> None:
 
 
 def _alike(first: Tensor, second: Tensor) -> bool:
-    """Two tensors of one shape, dtype and device, found out in one call; what follows it explains a mismatch."""
+    """Do the two have one shape, dtype and device? If so, the checks that follow have nothing to find."""
     return not is_dynamo_compiling() and _C.alike(first, second)
 
 
@@ -205,7 +205,7 @@ def overwritable(name: str, value: Tensor, reduction_name: str, scalar: bool, al
 
 
 def written_in_place(name: str, value: Tensor, **operands: Tensor | None) -> None:
-    """`value` is plain memory that no operand shares, but for a target that is the very same view.
+    """`value` shares no memory with an operand, unless the target is the same view of it.
 
     A kernel reads an element of the input and of the target before it writes there, but may read its weight after.
     """

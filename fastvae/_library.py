@@ -1,4 +1,4 @@
-"""Registers an op with PyTorch's dispatcher, and calls it without the dispatcher where that has nothing to do.
+"""Registers an op with PyTorch's dispatcher, which a call in plain eager mode bypasses.
 
 The CPU implementation is `fastvae._C.<op>`, the CUDA (and ROCm) one `fastvae._triton.<op>`, imported on
 first use, so that importing fastvae loads neither Triton nor CUDA. `torch.library.Library` rather than
@@ -18,7 +18,7 @@ from torch.compiler import is_dynamo_compiling
 
 from fastvae import _backend
 from fastvae._extension import _C
-from fastvae._schema import flat, layout, nested, parameters, schema
+from fastvae._schema import flat, nesting, parameters, schema
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -64,7 +64,7 @@ def op(
 
     def register(fake: Callable[P, R]) -> Callable[P, R]:
         name = fake.__name__
-        types, as_declared = parameters(fake), layout(fake)
+        types, as_declared = parameters(fake), nesting(fake)
         # An absent output is an empty tensor of the device and dtype of the first tensor that is always there.
         like = list(types.values()).index(Tensor)
         masked = "wanted" in types
@@ -81,7 +81,7 @@ def op(
             """As the dispatcher calls it, which knows neither options nor an absent output."""
 
             def run(*arguments: object) -> object:
-                outputs = function(*nested(as_declared, arguments))
+                outputs = function(*as_declared(*arguments))
                 if not isinstance(outputs, tuple):
                     return outputs
                 present = arguments[like]
@@ -103,7 +103,7 @@ def op(
                 return overload(*flat(arguments))
 
             def rule(info: _Batch, dims: tuple[int | None, ...], *arguments: object) -> object:
-                return vmap(batched, info.batch_size, dims, *nested(as_declared, arguments))
+                return vmap(batched, info.batch_size, dims, *as_declared(*arguments))
 
             torch.library.register_vmap(f"fastvae::{name}", rule, lib=_library)
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def _span(value: Tensor) -> tuple[int, int] | None:
-    """The addresses of the first byte and of the one behind the last; None where there is no memory."""
+    """The address range, from the first byte to the one behind the last; None where there is no memory."""
     if value.numel() == 0 or value.untyped_storage().device.type == "meta" or value.data_ptr() == 0:
         return None
     last = sum((size - 1) * stride for size, stride in zip(value.shape, value.stride(), strict=True))
@@ -14,13 +14,13 @@ def _span(value: Tensor) -> tuple[int, int] | None:
 
 
 def overlap(first: Tensor, second: Tensor) -> bool:
-    """Do the two cover a common byte, or lie between each other's elements?"""
+    """Do the address ranges of the two intersect? Views whose elements only interleave count, too."""
     one, other = _span(first), _span(second)
     return one is not None and other is not None and one[0] < other[1] and other[0] < one[1]
 
 
 def same_view(first: Tensor, second: Tensor) -> bool:
-    """Is each element of the one the same element of the other?"""
+    """Are the two the same view: address, dtype, shape and strides?"""
     return (
         first.data_ptr() == second.data_ptr()
         and first.dtype == second.dtype
@@ -31,7 +31,7 @@ def same_view(first: Tensor, second: Tensor) -> bool:
 
 
 def shares_elements(value: Tensor) -> bool:
-    """May two elements be one, as in an expanded view or in windows that overlap?
+    """May two indices have one address, as in an expanded view or in overlapping windows?
 
     Ordered by stride, each dimension has to step over all that the ones before it cover. A view whose dimensions
     interleave without a common element is taken for one that shares.

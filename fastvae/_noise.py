@@ -60,7 +60,7 @@ def noise(
 
 
 def _drawn(mu: Tensor) -> Tensor:
-    """A seed of torch's default generator. Under functorch torch draws it, and heeds the randomness asked of vmap."""
+    """A seed from torch's default generator; under functorch by torch's own op, which follows vmap's `randomness`."""
     transformed = torch._C._are_functorch_transforms_active()
     return _ops.draw_seed(mu) if transformed or not (mu.is_cpu or mu.is_cuda) else _ops.seed(mu)
 

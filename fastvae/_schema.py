@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from torch import Tensor
@@ -65,16 +65,24 @@ def flat(arguments: Iterable[object]) -> list[object]:
     return result
 
 
-Layout = list["int | tuple[Callable[..., object], Layout]"]
-"""Of each argument of a function: its place among the flat ones, or the NamedTuple that several of them make."""
+def nesting(function: Callable[..., object]) -> Callable[..., tuple[object, ...]]:
+    """The reverse for one function: takes the flat arguments, returns those of the function.
 
+    Written out as source and compiled, as `collections.namedtuple` is: 3 us a call less than a loop over the types.
+    """
+    records: dict[str, object] = {}
+    places = itertools.count()
 
-def layout(function: Callable[..., object], places: Iterator[int] | None = None) -> Layout:
-    places = itertools.count() if places is None else places
-    kinds = parameters(function).values()
-    return [(kind, layout(kind, places)) if _is_record(kind) else next(places) for kind in kinds]
+    def sources(function: Callable[..., object]) -> Iterator[str]:
+        for kind in parameters(function).values():
+            if _is_record(kind):
+                name = f"record{len(records)}"
+                records[name] = kind
+                yield f"{name}({', '.join(sources(kind))})"
+            else:
+                yield f"a{next(places)}"
 
-
-def nested(of: Layout, arguments: Sequence[object]) -> list[object]:
-    """The flat arguments as the function of this layout takes them."""
-    return [arguments[at] if isinstance(at, int) else at[0](*nested(at[1], arguments)) for at in of]
+    arguments = ", ".join(sources(function))
+    taken = ", ".join(f"a{place}" for place in range(next(places)))
+    compiled: Callable[..., tuple[object, ...]] = eval(f"lambda {taken}: ({arguments},)", records)
+    return compiled

@@ -1,7 +1,7 @@
 """The rules of the ops for `torch.func.vmap`: one call for all rows, which become a further, leading dimension.
 
-What each row reduces to a scalar is the sum of a sample then, times the reduction's factor. Noise is written out before
-the call: a seed belongs to one row, so that one for all of them gives every row the same eps.
+A reduction of each row to a scalar becomes the per-sample reduction of the call over all rows, times the factor of a
+mean. Noise is drawn before the call, row by row: rows that share a seed have the same eps.
 
 A rule takes the op, the number of rows, the batched dimension of each argument (None where it has none) and the op's
 arguments; it returns the outputs and their batched dimensions.

@@ -1,1 +1,1 @@
-"""The autograd rules of the ops: one thin file an op, over `fastvae._ops`."""
+"""The differentiable ops: one class an op, which says what is saved and what backward calls."""

@@ -1,4 +1,4 @@
-"""What an op needs to be differentiable: the base of its class, which has the three methods of an autograd.Function."""
+"""The base class of the differentiable ops, over the three methods of `torch.autograd.Function`."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class _NoSecondDerivative(Function):
 
 
 class _AlreadyRead:
-    """A context whose saved tensors are at hand."""
+    """A context whose saved tensors were read before; everything else is the context's own."""
 
     def __init__(self, ctx: Context, saved_tensors: tuple[Tensor | None, ...]) -> None:
         self.__dict__.update(_ctx=ctx, saved_tensors=saved_tensors)
@@ -98,7 +98,6 @@ class Op:
         backward: Callable[..., tuple[Tensor | None, ...]]
 
     def __init_subclass__(cls, *, name: str) -> None:
-        # Read once: an attribute of a class is looked up at every call.
         run, save, differentiate = cls.forward, cls.setup_context, cls.backward
 
         def forward(ctx: Context, *inputs: object) -> object:

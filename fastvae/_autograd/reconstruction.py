@@ -81,7 +81,7 @@ class Reconstruction(Op, name="reconstruction"):
         if grad_loss is None:
             return (None,) * 6
         if to_input is not None or to_log_scale is not None:
-            if _batched(grad_loss):  # several products of the one gradient that was written
+            if _batched(grad_loss):  # a product for each upstream gradient
                 to_input, to_log_scale = (None if g is None else g * grad_loss for g in (to_input, to_log_scale))
                 return (to_input, None, None, to_log_scale, None, None)
             if to_input is not None:
@@ -132,7 +132,7 @@ def reconstruction_with_samples(
     inplace: bool = False,
     per_sample: bool = True,
 ) -> tuple[Tensor, Tensor | None]:
-    """The loss and, at no cost, its per-sample sums without gradient; absent where the loss is they."""
+    """The loss and, at no cost, its per-sample sums without gradient; None where the loss is those sums."""
     _checks.fused_device("input", input)
     of_input, of_log_scale = input.requires_grad, log_scale is not None and log_scale.requires_grad
     transformed = _transformed()

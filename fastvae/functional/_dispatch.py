@@ -12,11 +12,11 @@ from torch.compiler import is_dynamo_compiling
 from fastvae import _backend, _checks
 
 
-def plain(name: str, like: Tensor) -> bool:
+def use_reference(name: str, like: Tensor) -> bool:
     """Did this thread ask for the reference backend? Where it did not, the kernels must run on the device of `like`."""
     if _backend.requested() == "reference":
         if is_dynamo_compiling():
-            # Traced further, a `use_backend` inside the graph would be written past its threading.local.
+            # Dynamo would write a `use_backend` inside the graph past its threading.local.
             torch._dynamo.graph_break()
         return True
     _checks.fused_device(name, like)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from fastvae import _checks
 from fastvae._autograd.importance_weighted_bound import ImportanceWeightedBound
-from fastvae.functional._dispatch import plain
+from fastvae.functional._dispatch import use_reference
 
 
 def importance_weighted_bound(log_w: Tensor, *, dim: int = 0) -> Tensor:
@@ -23,7 +23,7 @@ def importance_weighted_bound(log_w: Tensor, *, dim: int = 0) -> Tensor:
     """
     _checks.tensor("log_w", log_w)
     _checks.dim("dim", dim, "log_w", log_w)
-    if plain("log_w", log_w):
+    if use_reference("log_w", log_w):
         from fastvae import reference
 
         return reference.importance_weighted_bound(log_w, dim=dim)

@@ -7,7 +7,7 @@ from torch import Tensor
 from fastvae import _checks
 from fastvae._autograd.log_normal import LogNormal
 from fastvae._options import DensityOptions, scale_form
-from fastvae.functional._dispatch import plain
+from fastvae.functional._dispatch import use_reference
 
 
 def log_normal(
@@ -36,7 +36,7 @@ def log_normal(
     """
     _checks.density(z, mu, scale, reduction, batch_dims)
     form = scale_form(parameterization, clamp, min_std, min_var)
-    if plain("z", z):
+    if use_reference("z", z):
         from fastvae import reference
 
         return reference.log_normal(

@@ -7,7 +7,7 @@ from torch import Tensor
 from fastvae import _checks
 from fastvae._autograd import reconstruction as fused
 from fastvae._options import ReconstructionOptions
-from fastvae.functional._dispatch import plain
+from fastvae.functional._dispatch import use_reference
 
 
 def binary_cross_entropy_with_logits(
@@ -40,7 +40,7 @@ def binary_cross_entropy_with_logits(
         The loss in nats: a scalar, ``[batch]`` for ``"sample"``, the shape of `input` for ``"none"``.
     """
     _checks.reconstruction(input, target, weight, reduction, batch_dims)
-    if plain("input", input):
+    if use_reference("input", input):
         from fastvae import reference
 
         return reference.binary_cross_entropy_with_logits(
@@ -60,7 +60,7 @@ def binary_cross_entropy(
     stopping. Arguments and result as in `binary_cross_entropy_with_logits`.
     """
     _checks.reconstruction(input, target, weight, reduction, batch_dims)
-    if plain("input", input):
+    if use_reference("input", input):
         from fastvae import reference
 
         return reference.binary_cross_entropy(input, target, weight=weight, reduction=reduction, batch_dims=batch_dims)
@@ -83,7 +83,7 @@ def mse_loss(
     result as in `binary_cross_entropy_with_logits`.
     """
     _checks.reconstruction(input, target, weight, reduction, batch_dims)
-    if plain("input", input):
+    if use_reference("input", input):
         from fastvae import reference
 
         return reference.mse_loss(input, target, weight=weight, reduction=reduction, batch_dims=batch_dims)
@@ -106,7 +106,7 @@ def l1_loss(
     result as in `binary_cross_entropy_with_logits`.
     """
     _checks.reconstruction(input, target, weight, reduction, batch_dims)
-    if plain("input", input):
+    if use_reference("input", input):
         from fastvae import reference
 
         return reference.l1_loss(input, target, weight=weight, reduction=reduction, batch_dims=batch_dims)
@@ -136,7 +136,7 @@ def gaussian_nll(
     """
     _checks.log_scale(log_scale, input)
     _checks.reconstruction(input, target, weight, reduction, batch_dims)
-    if plain("input", input):
+    if use_reference("input", input):
         from fastvae import reference
 
         return reference.gaussian_nll(

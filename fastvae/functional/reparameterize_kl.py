@@ -10,7 +10,7 @@ from fastvae._autograd.reparameterize_kl import ReparameterizeKl, Reparameterize
 from fastvae._layout import unpacked_shape
 from fastvae._noise import noise
 from fastvae._options import Packing, PosteriorOptions, scale_form
-from fastvae.functional._dispatch import plain
+from fastvae.functional._dispatch import use_reference
 
 
 def reparameterize(
@@ -50,7 +50,7 @@ def reparameterize(
     """
     _checks.posterior(mu, scale)
     form = scale_form(parameterization, clamp, min_std, min_var)
-    to_reference = plain("mu", mu)
+    to_reference = use_reference("mu", mu)
     eps, drawn = noise(mu, mu.shape, eps=eps, seed=seed, generator=generator, num_samples=num_samples)
     if to_reference:
         from fastvae import reference
@@ -96,7 +96,7 @@ def gaussian_kl(
     _checks.batch_dims(batch_dims, mu)
     mu_p, scale_p = _checks.prior(prior, mu, mu.shape)
     form = scale_form(parameterization, clamp, min_std, min_var)
-    if plain("mu", mu):
+    if use_reference("mu", mu):
         from fastvae import reference
 
         return reference.gaussian_kl(
@@ -135,7 +135,7 @@ def reparameterize_kl(
     _checks.batch_dims(batch_dims, mu)
     mu_p, scale_p = _checks.prior(prior, mu, mu.shape)
     form = scale_form(parameterization, clamp, min_std, min_var)
-    to_reference = plain("mu", mu)
+    to_reference = use_reference("mu", mu)
     eps, drawn = noise(mu, mu.shape, eps=eps, seed=seed, generator=generator, num_samples=num_samples)
     if to_reference:
         from fastvae import reference
@@ -187,7 +187,7 @@ def reparameterize_kl_packed(
     _checks.batch_dims(batch_dims, moments)
     mu_p, scale_p = _checks.prior(prior, moments, shape)
     form = scale_form(parameterization, clamp, min_std, min_var)
-    to_reference = plain("moments", moments)
+    to_reference = use_reference("moments", moments)
     eps, drawn = noise(moments, shape, eps=eps, seed=seed, generator=generator, num_samples=num_samples)
     if to_reference:
         from fastvae import reference
