@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.core.assembly import REGISTER, Function, units
+from tests.core.assembly import REGISTER, Function
 
 TOOLS = [tool for tool in ("cmake", "c++filt") if not shutil.which(tool)] + (
     [] if shutil.which("make") or shutil.which("ninja") else ["make or ninja"]
@@ -67,13 +67,6 @@ HOT = [
 ]
 
 
-@pytest.fixture(scope="session")
-def listings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Function]]:
-    cache = getattr(request.config, "cache", None)  # kept from run to run, but with -p no:cacheprovider
-    kept = cache.mkdir("assembly") if cache else tmp_path_factory.mktemp("assembly")
-    return units(tmp_path_factory.mktemp("build"), kept)
-
-
 def matching(functions: list[Function], pattern: str) -> list[Function]:
     found = [each for each in functions if each.packed + each.scalar and re.search(pattern, each.name)]
     assert found, f"nothing is called {pattern}: name what took its place"
@@ -82,24 +75,24 @@ def matching(functions: list[Function], pattern: str) -> list[Function]:
 
 @pytest.mark.parametrize("unit", REGISTER)
 @pytest.mark.parametrize("hot", HOT, ids=lambda hot: f"{hot.kernel}{hot.variant}-{hot.floor}")
-def test_a_hot_loop_fills_the_registers(hot: Hot, unit: str, listings: dict[str, list[Function]]) -> None:
+def test_a_hot_loop_fills_the_registers(hot: Hot, unit: str, assembly: dict[str, list[Function]]) -> None:
     pattern = f"{hot.kernel}.*{hot.variant}"
-    loops = [size for function in matching(listings[unit], pattern) for size in function.loops]
+    loops = [size for function in matching(assembly[unit], pattern) for size in function.loops]
     assert sum(size >= hot.floor for size in loops) >= hot.loops, loops
 
 
 @pytest.mark.parametrize("unit", REGISTER)
-def test_the_noise_fills_the_registers(unit: str, listings: dict[str, list[Function]]) -> None:
+def test_the_noise_fills_the_registers(unit: str, assembly: dict[str, list[Function]]) -> None:
     """Box-Muller is a loop; of Philox, which is written in intrinsics or unrolled, the products count."""
-    (noise,) = matching(listings[unit], r"fill_normal<float>\(")
+    (noise,) = matching(assembly[unit], r"fill_normal<float>\(")
     assert any(size >= 40 for size in noise.loops)
     assert noise.products >= 30
     assert noise.scalar == 0
 
 
 @pytest.mark.parametrize("unit", REGISTER)
-def test_nothing_else_is_scalar(unit: str, listings: dict[str, list[Function]]) -> None:
+def test_nothing_else_is_scalar(unit: str, assembly: dict[str, list[Function]]) -> None:
     """Scalar is what is left over after whole registers, once or, unrolled, up to nine times; float64 is not asked."""
-    single = [function for function in listings[unit] if "double" not in function.name]
+    single = [function for function in assembly[unit] if "double" not in function.name]
     scalar = {function.name for function in single if function.scalar > max(30, 10 * function.packed)}
     assert not scalar

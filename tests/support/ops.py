@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -89,13 +90,19 @@ def _reconstruction(loss: str) -> Op:
             "target": _uniform(shape, dtype, 1),
             "weight": _uniform(shape, dtype, 2, 0.5, 1.5),
         }
-        return tensors | ({"log_scale": _uniform(shape, dtype, 3, -0.5, 0.5)} if loss == "gaussian_nll" else {})
+        return tensors | ({"log_scale": _uniform(shape, dtype, 3, -0.5, 0.5)} if loss in SCALED_LOSSES else {})
 
-    wanted = ("input", "target", "log_scale") if loss == "gaussian_nll" else ("input", "target")
-    return Op(call, operands, wanted)
+    return Op(call, operands, ("input", "target", "log_scale") if loss in SCALED_LOSSES else ("input", "target"))
 
 
-LOSSES = ("binary_cross_entropy_with_logits", "binary_cross_entropy", "mse_loss", "l1_loss", "gaussian_nll")
+def _takes(loss: str, argument: str) -> bool:
+    return argument in inspect.signature(getattr(F, loss)).parameters
+
+
+# Every reconstruction loss there is, those with a scale of their own, and those that write over their input.
+LOSSES = tuple(name for name in F.__all__ if _takes(name, "target"))
+SCALED_LOSSES = tuple(loss for loss in LOSSES if _takes(loss, "log_scale"))
+OVERWRITING_LOSSES = tuple(loss for loss in LOSSES if _takes(loss, "inplace"))
 OPS = {
     "reparameterize": Op(_sample, _with_eps, ("mu", "scale"), reduces=False),
     "gaussian_kl": Op(_kl, _posterior, ("mu", "scale", "prior_mu", "prior_scale")),

@@ -5,7 +5,7 @@ The fused error may exceed torch's own same-dtype error by one unit in the last 
 
 Where a value is a sum, its magnitude is that of its terms, and torch's error is the larger of the one it made and of
 the errors of its terms: a single sum can be right by luck. Where the dtype is float64 nothing is more exact: torch's
-error is then the number of units it loses in float32, once for each of the two float64 results.
+error is then the number of units it loses in float32, once for each of the two float64 results, and so is the unit.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def standards(
             same[name].dtype,
             magnitude,
             _fraction(max(own, _largest(same[name] - value)), magnitude),
-            max(torch.finfo(same[name].dtype).eps, compute),
+            max(torch.finfo(same[name].dtype).eps, 2 * compute if double else compute),
         )
     return result
 

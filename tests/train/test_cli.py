@@ -1,6 +1,7 @@
 """The commands as a user types them: what they write, and the one line a mistake is answered with."""
 
 import csv
+import functools
 import json
 import os
 import re
@@ -495,7 +496,16 @@ def start(*arguments, **variables) -> subprocess.Popen:
     command = [sys.executable, "-m", "fastvae", *map(str, arguments)]
     root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", **variables}
-    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    # What the shell ignores of a job in the background, the process would, too.
+    interruptible = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(
+        command,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=interruptible,
+    )
 
 
 def wait_for_rows(process, file, rows):
