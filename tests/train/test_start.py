@@ -5,17 +5,12 @@ import math
 import pytest
 import torch
 
-from fastvae.train import data, model, start
+from fastvae.train import model, start
 from fastvae.train.data import Split
 from fastvae.train.pixels import fractions
 from fastvae.train.run_folder import RunFolder
 from fastvae.train.trainer import Trainer
 from tests.train.small_runs import config
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return data.load("digits", None)
 
 
 def scale(found):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from fastvae.train import data, networks, trainer
+from fastvae.train import networks, trainer
 from fastvae.train.config import Config
 from fastvae.train.graph import CudaGraph, GraphedStep
 from fastvae.train.metrics import Sums
@@ -190,11 +190,6 @@ def test_compilation_for_a_gpu_goes_without_timings_that_decide_numerics(monkeyp
         trainer._compiled(torch.nn.Identity(), torch.device(device))
     assert told == [{"dynamic": False, "options": None}, {"dynamic": False, "options": {"deterministic": True}}]
     assert "deterministic" in torch._inductor.list_options()
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return data.load("digits", None)
 
 
 def fitted(path, digits, *, graphed=False, epochs=1):
