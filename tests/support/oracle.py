@@ -5,7 +5,7 @@ The fused error may exceed torch's own same-dtype error by one unit in the last 
 
 Where a value is a sum, its magnitude is that of its terms, and torch's error is the larger of the one it made and of
 the errors of its terms: a single sum can be right by luck. Where the dtype is float64 nothing is more exact: torch's
-error is then the number of units it loses in float32, once for each of the two float64 results, and so is the unit.
+error is then the number of units it loses in float32, once for each of the two float64 results.
 """
 
 from __future__ import annotations
@@ -76,13 +76,13 @@ class Standard(NamedTuple):
         return _fraction(_largest(fused - self.exact), self.magnitude)
 
 
-def why_refused(fused: Sequence[Tensor], standards: Sequence[Standard]) -> str | None:
+def why_refused(fused: Sequence[Tensor], standards: Sequence[Standard], units: int = 1) -> str | None:
     """Why the fused results of some draws of one operand are worse than the criterion allows; None where not."""
     error = _maximum(standard.error_of(value) for value, standard in zip(fused, standards, strict=True))
     own, unit = _maximum(standard.own_error for standard in standards), standards[0].unit
-    if error <= own + unit:
+    if error <= own + units * unit:
         return None
-    return f"error {error:.3e}, torch's own {own:.3e}, one unit in the last place {unit:.3e}"
+    return f"error {error:.3e}, torch's own {own:.3e}, {units} x a unit in the last place {unit:.3e}"
 
 
 class Reduced(NamedTuple):
@@ -129,7 +129,7 @@ def standards(
             same[name].dtype,
             magnitude,
             _fraction(max(own, _largest(same[name] - value)), magnitude),
-            max(torch.finfo(same[name].dtype).eps, 2 * compute if double else compute),
+            max(torch.finfo(same[name].dtype).eps, compute),
         )
     return result
 
@@ -143,6 +143,9 @@ def three_way(
     needs several draws before torch's luck with it evens out.
     """
     fused, expected = [], []
+    # The float64 of the Triton kernels is the formula's own, in another order than torch's.
+    double = next(iter(draws[0].values())).dtype == torch.float64
+    units = 2 if double and fastvae._backend.requested() == "triton" else 1
     for operands in draws:
         with torch.no_grad():
             upstreams = upstreams_like(outputs_of(call, operands, **reduced.options()))
@@ -154,7 +157,7 @@ def three_way(
     refused = {
         name: why
         for name in fused[0]
-        if (why := why_refused([draw[name] for draw in fused], [draw[name] for draw in expected]))
+        if (why := why_refused([draw[name] for draw in fused], [draw[name] for draw in expected], units))
     }
     assert not refused, refused
 

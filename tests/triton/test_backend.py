@@ -126,43 +126,6 @@ def test_partial_sums_add_up_at_any_number_of_levels(terms: int) -> None:
     assert abs(out.double() - exact) <= torch.finfo(torch.float32).eps * exact
 
 
-def test_dimensions_collapse_where_all_operands_step_alike() -> None:
-    contiguous, packed = (24, 6, 2, 1), (48, 6, 2, 1)
-    flat = _layout.plan((2, 4, 3, 2), (contiguous, contiguous), 0, 64)
-    assert flat.tiling.column_sizes == (12,)
-    assert flat.steps[0].unit.value == 4
-    sliced = _layout.plan((2, 4, 3, 2), (contiguous, packed), 0, 64)
-    assert sliced.tiling.column_sizes == (2, 6)
-    assert sliced.steps[1].column_strides == (12, 1)
-    rows = _layout.plan((2, 4, 3, 2), (contiguous, packed), 1, 64)
-    assert (rows.tiling.row_sizes, rows.tiling.column_sizes) == ((2,), (6,))
-    scalar = _layout.plan((2, 4, 3, 2), (contiguous, (0, 0, 0, 0)), 0, 64)
-    assert scalar.steps[1].unit.value == 0
-
-
-def test_short_rows_fold_where_groups_straddle_them() -> None:
-    contiguous, packed = (10, 1), (20, 1)
-    flat = _layout.plan((6, 10), (packed, contiguous), 0, 64, foldable=True)
-    assert (flat.tiling.fold.value, [steps.unit.value for steps in flat.steps]) == (1, [1, 4])
-    rows = _layout.plan((6, 10), (packed, contiguous), 1, 64, foldable=True)
-    assert (rows.tiling.fold.value, rows.programs) == (2, 2)
-    odd = _layout.plan((8, 3), ((6, 1), (3, 1)), 1, 64, foldable=True)
-    assert odd.tiling.fold.value == 4
-    # Nothing that could straddle rows: a straddling group would be of no element's use.
-    assert _layout.plan((6, 10), (packed, packed), 1, 64, foldable=True).tiling.fold.value == 0
-    assert _layout.plan((3, 3), ((3, 1), (6, 1)), 1, 64, foldable=True).tiling.fold.value == 0
-
-
-def test_pairs_are_groups_of_eight_where_rows_begin_on_one() -> None:
-    def units(row: int, paired: tuple[int, ...]) -> list[int]:
-        strides = ((row, 2), (row, 2), (20, 1))
-        return [steps.unit.value for steps in _layout.plan((6, 20), strides, 1, 64, paired=paired).steps]
-
-    assert units(40, (0,)) == [8, 1, 4]
-    assert units(40, ()) == [1, 1, 4]
-    assert units(44, (0,)) == [1, 1, 4]
-
-
 @pytest.mark.parametrize("block", [16, 64])
 @pytest.mark.parametrize("layout", VIEWS)
 def test_results_do_not_depend_on_the_block(block: int, layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
