@@ -96,8 +96,7 @@ def test_defaults(name, default, backend):
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("reduction", ["sum", "mean", "batchmean"])
-@pytest.mark.usefixtures("kernels")
-def test_the_scalar_ops_also_return_the_sums_of_each_sample(loss, reduction):
+def test_the_scalar_ops_also_return_the_sums_of_each_sample(loss, reduction, kernels):
     """What the modules log beside the loss: no gradient, no second pass."""
     from fastvae._autograd.reconstruction import reconstruction_with_samples
 
@@ -109,4 +108,6 @@ def test_the_scalar_ops_also_return_the_sums_of_each_sample(loss, reduction):
     assert value.requires_grad
     assert not samples.requires_grad
     assert torch.equal(samples, OPS[loss].call(t, reduction="sample").detach())
-    assert torch.equal(value.detach(), OPS[loss].call(t, reduction=reduction).detach())
+    alone = OPS[loss].call(t, reduction=reduction)
+    # Where the samples are not asked for, Triton sums in one row.
+    torch.testing.assert_close(value, alone, rtol=3e-7 if kernels == "triton" else 0, atol=0)
