@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import torch
 from torch import Tensor
@@ -10,6 +10,8 @@ from torch import Tensor
 from fastvae import _checks
 from fastvae import functional as F
 from fastvae._describe import named
+from fastvae._gaussian_options import GaussianOptions
+from fastvae._keywords import DrawKeywords, ScaleKeywords, passes_on
 from fastvae._layout import unpack
 from fastvae._options import scale_form
 
@@ -42,22 +44,15 @@ class DiagonalGaussian:
         self.mu = mu
         self.scale = scale
         self._form = scale_form(parameterization, clamp, min_std, min_var)
-        self._options: dict[str, Any] = {
+        self._options: ScaleKeywords = {
             "parameterization": parameterization, "clamp": clamp, "min_std": min_std, "min_var": min_var
         }  # fmt: skip
         self._packed: tuple[Tensor, int, bool] | None = None
 
     @classmethod
+    @passes_on(__init__)
     def from_moments(
-        cls,
-        moments: Tensor,
-        *,
-        dim: int = 1,
-        interleaved: bool = False,
-        parameterization: str = "logvar",
-        clamp: tuple[float, float] | None = None,
-        min_std: float = 0.0,
-        min_var: float = 0.0,
+        cls, moments: Tensor, *, dim: int = 1, interleaved: bool = False, **scale: Unpack[ScaleKeywords]
     ) -> DiagonalGaussian:
         """The Gaussian whose mu and scale are packed along `dim`; `rsample_kl` writes the gradient packed.
 
@@ -65,21 +60,17 @@ class DiagonalGaussian:
             moments: an encoder's single output.
             dim: the packed dimension, never the batch.
             interleaved: mu and scale alternate along `dim` instead of being its two halves.
+            **scale: the options of `DiagonalGaussian`.
         """
         axis = _checks.packed(moments, dim)
-        mu, scale = unpack(moments, axis, interleaved)
-        posterior = cls(
-            mu, scale, parameterization=parameterization, clamp=clamp, min_std=min_std, min_var=min_var
-        )  # fmt: skip
-        posterior._packed = (moments, axis, interleaved)
-        return posterior
+        gaussian = cls(*unpack(moments, axis, interleaved), **scale)
+        gaussian._packed = (moments, axis, interleaved)
+        return gaussian
 
     def __repr__(self) -> str:
-        mu, form = self.mu, self._form
-        options = {"parameterization": form.parameterization, "clamp": self._options["clamp"]}
-        options |= {"min_std": form.min_std or None, "min_var": form.min_var or None}
+        mu, options = self.mu, named(GaussianOptions(**self._options).described())
         dtype = str(mu.dtype).removeprefix("torch.")
-        return f"{type(self).__name__}(shape={list(mu.shape)}, dtype={dtype}, device={mu.device}, {named(options)})"
+        return f"{type(self).__name__}(shape={list(mu.shape)}, dtype={dtype}, device={mu.device}, {options})"
 
     @property
     def mean(self) -> Tensor:
@@ -123,7 +114,7 @@ class DiagonalGaussian:
         raw = self.scale.clamp(form.low, form.high) if form.clamped else self.scale
         if form.parameterization != "softplus":
             return factor * raw
-        # There sigma is e^raw to the last place, and vanishes before its logarithm says anything unusual.
+        # Below -40 softplus(raw) is e^raw to the last place, so that its logarithm is raw, even where e^raw is 0.
         exponential = raw < -40
         return factor * torch.where(exponential, raw, torch.log(torch.where(exponential, 1, self.std)))
 
@@ -159,7 +150,7 @@ class DiagonalGaussian:
             prior: None for N(0, I); a pair ``(mu_p, scale_p)`` under this distribution's parameterization; or a
                 DiagonalGaussian, whose own parameterization counts.
         """
-        scale, pair, options = self._against(prior)
+        scale, pair, options = self._under_common_options(prior)
         return F.gaussian_kl(self.mu, scale, pair, **options, reduction=reduction)
 
     def rsample_kl(
@@ -173,8 +164,8 @@ class DiagonalGaussian:
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor]:
         """``(rsample(), kl())`` in one pass over the parameters."""
-        scale, pair, options = self._against(prior)
-        draw: dict[str, Any] = {"num_samples": num_samples, "eps": eps, "seed": seed, "generator": generator}
+        scale, pair, options = self._under_common_options(prior)
+        draw: DrawKeywords = {"num_samples": num_samples, "eps": eps, "seed": seed, "generator": generator}
         if scale is not self.scale:
             return self.rsample(**draw), F.gaussian_kl(self.mu, scale, pair, **options, reduction=reduction)
         if self._packed is None:
@@ -184,8 +175,8 @@ class DiagonalGaussian:
             moments, pair, dim=dim, interleaved=interleaved, **options, **draw, reduction=reduction
         )
 
-    def _against(self, prior: Prior) -> tuple[Tensor, tuple[Tensor, Tensor] | None, dict[str, Any]]:
-        """This scale and the prior's pair under common options; log variances where theirs differ."""
+    def _under_common_options(self, prior: Prior) -> tuple[Tensor, tuple[Tensor, Tensor] | None, ScaleKeywords]:
+        """This scale and the prior's pair under the same options; both as log variances where their options differ."""
         if not isinstance(prior, DiagonalGaussian):
             return self.scale, prior, self._options
         if prior._form == self._form:

@@ -1,17 +1,19 @@
 """How the projects people use write their ELBO: one row a project, as data.
 
-`fastvae.functional.vae_loss` serves the rows its four arguments can express, `fastvae.ELBOLoss` serves all of them,
-`fastvae.VAE(preset=...)` takes the posterior's options from a row too.
+``preset=`` names a row. `fastvae.functional.vae_loss` takes those that its four tensors can express, `fastvae.ELBOLoss`
+takes all of them, and `fastvae.VAE` reads its encoder's output as the row says, too.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
+
+from fastvae._gaussian_options import GaussianOptions
 
 
 @dataclass(frozen=True)
-class Preset:
+class Convention:
     """One way to write the ELBO. The defaults are fastvae's own.
 
     Attributes:
@@ -26,8 +28,7 @@ class Preset:
             prior's part only, averaged over a mask).
         free_bits, free_bits_per: see `fastvae.ELBOLoss`.
         capacity_per: where abs(KL - C) is taken; None where the project has no capacity.
-        parameterization, clamp, min_std, min_var: the posterior's scale, see `fastvae.functional.reparameterize`.
-        packed_dim, interleaved: how a single encoder output is packed.
+        gaussian: how an encoder's output is read.
     """
 
     likelihoods: tuple[tuple[str, float], ...] | None = None
@@ -38,12 +39,7 @@ class Preset:
     free_bits: float = 0.0
     free_bits_per: str = "sample"
     capacity_per: str | None = None
-    parameterization: str = "logvar"
-    clamp: tuple[float, float] | None = None
-    min_std: float = 0.0
-    min_var: float = 0.0
-    packed_dim: int = 1
-    interleaved: bool = False
+    gaussian: GaussianOptions = field(default_factory=GaussianOptions)
 
     @property
     def beyond_four_arguments(self) -> str | None:
@@ -59,56 +55,66 @@ class Preset:
 _BERNOULLI: Final = (("bernoulli_probs", 1.0), ("bernoulli", 1.0))
 _PYTHAE: Final = (("gaussian", 1.0), *_BERNOULLI)
 
-PRESETS: Final[dict[str, Preset]] = {
-    "pytorch-examples": Preset(_BERNOULLI, reconstruction="sum", kl="sum"),
-    "pythae": Preset(_PYTHAE),
-    "pytorch-vae": Preset((("squared_error", 1.0),), reconstruction="mean", kl_weight=0.00025),
-    # Its "gaussian" is the squared error of pixels in 0..255, divided by 255: 255 * error^2, twice 255 times ours.
-    "disentangling-vae": Preset(
-        (*_BERNOULLI, ("gaussian", 2 * 255.0), ("laplace", 3.0)), capacity_per="batch", interleaved=True
+CONVENTIONS: Final[dict[str, Convention]] = {
+    "pytorch-examples": Convention(_BERNOULLI, reconstruction="sum", kl="sum"),
+    "pythae": Convention(_PYTHAE),
+    "pytorch-vae": Convention((("squared_error", 1.0),), reconstruction="mean", kl_weight=0.00025),
+    "disentangling-vae": Convention(
+        # Its "gaussian" is the squared error of pixels in 0..255, divided by 255: 255 * error^2, twice 255 times ours.
+        (*_BERNOULLI, ("gaussian", 2 * 255.0), ("laplace", 3.0)),
+        capacity_per="batch",
+        gaussian=GaussianOptions(interleaved=True),
     ),
-    "disentangled-beta": Preset(_PYTHAE, capacity_per="sample"),
-    "diffusers": Preset((("laplace", 1.0), ("squared_error", 1.0)), clamp=(-30.0, 20.0)),
-    "latent-diffusion": Preset((("laplace_learned", 1.0),), kl_weight=1e-6, clamp=(-30.0, 20.0)),
-    "tf-tutorial": Preset((("bernoulli", 1.0),), kl_estimator="monte_carlo", packed_dim=-1),
-    "keras": Preset(_BERNOULLI, reconstruction="channelmean"),
-    "world-models": Preset((("squared_error", 1.0),), free_bits=0.5, free_bits_per="latent_size"),
-    "scvi": Preset(min_var=1e-4),
-    "vits": Preset((), kl_estimator="masked", parameterization="log_std"),
-    "bolts": Preset((("squared_error", 1.0),), reconstruction="mean", kl="mean", kl_weight=0.1),
-    # mu^2 + var - logvar - 1, without the factor 0.5.
-    "oobleck": Preset((), kl="positionmean", kl_weight=2.0, parameterization="softplus", min_std=1e-4),
+    "disentangled-beta": Convention(_PYTHAE, capacity_per="sample"),
+    "diffusers": Convention((("laplace", 1.0), ("squared_error", 1.0)), gaussian=GaussianOptions(clamp=(-30.0, 20.0))),
+    "latent-diffusion": Convention(
+        (("laplace_learned", 1.0),), kl_weight=1e-6, gaussian=GaussianOptions(clamp=(-30.0, 20.0))
+    ),
+    "tf-tutorial": Convention(
+        (("bernoulli", 1.0),), kl_estimator="monte_carlo", gaussian=GaussianOptions(packed_dim=-1)
+    ),
+    "keras": Convention(_BERNOULLI, reconstruction="channelmean"),
+    "world-models": Convention((("squared_error", 1.0),), free_bits=0.5, free_bits_per="latent_size"),
+    "scvi": Convention(gaussian=GaussianOptions(min_var=1e-4)),
+    "vits": Convention((), kl_estimator="masked", gaussian=GaussianOptions(parameterization="log_std")),
+    "bolts": Convention((("squared_error", 1.0),), reconstruction="mean", kl="mean", kl_weight=0.1),
+    "oobleck": Convention(
+        (),
+        kl="positionmean",
+        kl_weight=2.0,  # mu^2 + var - logvar - 1, without the factor 0.5
+        gaussian=GaussianOptions(parameterization="softplus", min_std=1e-4),
+    ),
 }
 
 
-def preset(name: str) -> Preset:
-    """The row called `name`.
+def convention(preset: str) -> Convention:
+    """The row called `preset`.
 
     Raises:
         ValueError: an unknown name.
     """
-    if name not in PRESETS:
-        raise ValueError(f"preset: got {name!r}; takes one of {tuple(PRESETS)}")
-    return PRESETS[name]
+    if preset not in CONVENTIONS:
+        raise ValueError(f"preset: got {preset!r}; takes one of {tuple(CONVENTIONS)}")
+    return CONVENTIONS[preset]
 
 
-def check_four_arguments(name: str, recon_x: object, x: object) -> Preset:
-    """The row called `name`, where ``vae_loss(recon_x, x, mu, logvar)`` can express it.
+def check_four_arguments(preset: str, recon_x: object, x: object) -> Convention:
+    """The row called `preset`, where ``vae_loss(recon_x, x, mu, logvar)`` can express it.
 
     Raises:
         ValueError: an unknown name; a row that needs more; a reconstruction missing, or given to a row without one.
     """
-    row = preset(name)
+    row = convention(preset)
     needed = row.beyond_four_arguments
     if needed is not None:
+        enough = tuple(name for name, other in CONVENTIONS.items() if other.beyond_four_arguments is None)
         raise ValueError(
-            f"preset: got {name!r}, which also needs {needed}; vae_loss takes "
-            f"{tuple(other for other in PRESETS if PRESETS[other].beyond_four_arguments is None)}. "
-            f"Use fastvae.ELBOLoss(preset={name!r})"
+            f"preset: got {preset!r}, which also needs {needed}; vae_loss takes {enough}. "
+            f"Use fastvae.ELBOLoss(preset={preset!r})"
         )
     for argument, value in (("recon_x", recon_x), ("x", x)):
         if row.likelihoods and value is None:
-            raise ValueError(f"{argument}: got None with preset={name!r}; takes a torch.Tensor")
+            raise ValueError(f"{argument}: got None with preset={preset!r}; takes a torch.Tensor")
         if not row.likelihoods and value is not None:
-            raise ValueError(f"{argument}: got a value with preset={name!r}, which has no reconstruction; takes None")
+            raise ValueError(f"{argument}: got a value with preset={preset!r}, which has no reconstruction; takes None")
     return row

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from fastvae._autograd import reconstruction as fused
 from fastvae._likelihoods import Likelihood
 from fastvae._outputs import compute_dtype
 from fastvae.functional import reconstruction
-from fastvae.presets import Preset
+from fastvae.presets import Convention
 
 
 def with_samples(
@@ -27,18 +28,20 @@ def with_samples(
 ) -> tuple[Tensor, Tensor]:
     """The reconstruction loss `name`, and its per-sample sums without gradient.
 
-    The kernel writes the gradient during forward, exact for an upstream of 1: whatever follows should only add to it.
+    The kernel writes the gradient in the forward pass, for an upstream gradient of 1. Any other one costs a pass over
+    it in backward, so that callers add to the loss but do not scale it.
     """
     scale = () if log_scale is None else (log_scale,)
-    loss_of = getattr(reconstruction, name)
-    options: dict[str, Any] = {"weight": weight, "batch_dims": batch_dims}
+    loss_of: Callable[..., Tensor] = partial(
+        getattr(reconstruction, name), input, target, *scale, weight=weight, batch_dims=batch_dims
+    )
     if reduction == "sample":
-        loss = loss_of(input, target, *scale, **options, reduction="sample")
+        loss = loss_of(reduction="sample")
         return loss, loss.detach()
     if _backend.requested() == "reference":
         with torch.no_grad():
-            samples = loss_of(input, target, *scale, **options, reduction="sample")
-        return loss_of(input, target, *scale, **options, reduction=reduction), samples
+            samples = loss_of(reduction="sample")
+        return loss_of(reduction=reduction), samples
     if log_scale is not None:
         _checks.log_scale(log_scale, input)
     _checks.reconstruction(input, target, weight, reduction, batch_dims)
@@ -48,7 +51,7 @@ def with_samples(
 
 
 def _scaled_weight(weight: Tensor | None, factor: float, like: Tensor) -> Tensor | None:
-    """A constant factor rides in the weight, because one outside would change the upstream gradient."""
+    """weight * factor: in the weight a constant factor is free, on the loss it would scale it (see `with_samples`)."""
     if factor == 1.0:
         return weight
     if weight is None:
@@ -71,8 +74,9 @@ def reconstruction_term(
     """The reconstruction term and its per-sample values without gradient.
 
     Args:
-        reduction: as `Preset.reconstruction` says. Leading dimensions before the batch are averaged over.
-        per_sample: keep the term one value a sample; `reduction` then says what is divided out of each.
+        factor: multiplies the loss, besides the likelihood's own factor.
+        reduction: see `fastvae.presets.Convention.reconstruction`. Dimensions before the batch are averaged over.
+        per_sample: one value a sample instead, each divided by what `reduction` averages over within a sample.
     """
     factor *= likelihood.factor
     features = prediction.shape[batch_dims:]
@@ -104,7 +108,10 @@ def _learned_laplace(
     reduction: str,
     batch_dims: int,
 ) -> tuple[Tensor, Tensor]:
-    """weight * (abs(error) * exp(-s) + s), reduced. The learned factor costs one pass over the written gradient."""
+    """weight * (abs(error) * exp(-s) + s), reduced; `loss` is the sum of weight * abs(error).
+
+    exp(-s) scales the loss, which costs a pass over the gradient in backward.
+    """
     lead, features = prediction.shape[:batch_dims], prediction.shape[batch_dims:]
     if weight is None:
         count = prediction.new_full(lead, float(features.numel()), dtype=loss.dtype)
@@ -131,7 +138,7 @@ def _distance(kl: Tensor, capacity: float | Tensor) -> Tensor:
 
 
 def kl_term(
-    preset: Preset,
+    convention: Convention,
     kl: Tensor,
     latent_shape: torch.Size,
     *,
@@ -139,35 +146,35 @@ def kl_term(
     capacity: float | Tensor | None = None,
     per_sample: bool = False,
 ) -> Tensor:
-    """The KL as `preset` reduces, bounds and weights it.
+    """The KL as `convention` reduces, bounds and weights it.
 
     Args:
         kl: per sample, ``[..., batch]``, or ``[..., batch, *latent_shape]`` where free bits are per dimension.
         latent_shape: the shape of one sample's latent.
     """
-    if preset.free_bits:
-        kl = _free_bits(preset, kl, latent_shape)
-    if capacity is not None and preset.capacity_per == "sample":
+    if convention.free_bits:
+        kl = _free_bits(convention, kl, latent_shape)
+    if capacity is not None and convention.capacity_per == "sample":
         kl = _distance(kl, capacity)
-    weight = preset.kl_weight
-    if preset.kl == "mean":
+    weight = convention.kl_weight
+    if convention.kl == "mean":
         weight /= latent_shape.numel()
-    elif preset.kl == "positionmean":
+    elif convention.kl == "positionmean":
         weight /= latent_shape[1:].numel()
     if not per_sample and kl.dim():
-        kl = kl.sum(-1).mean() if preset.kl == "sum" else kl.mean()
-    if capacity is not None and preset.capacity_per == "batch":
+        kl = kl.sum(-1).mean() if convention.kl == "sum" else kl.mean()
+    if capacity is not None and convention.capacity_per == "batch":
         kl = _distance(kl, capacity)
     return times(times(kl, weight), beta)
 
 
-def _free_bits(preset: Preset, kl: Tensor, latent_shape: torch.Size) -> Tensor:
+def _free_bits(convention: Convention, kl: Tensor, latent_shape: torch.Size) -> Tensor:
     """Bounds the KL from below; no gradient where the bound is active."""
-    if preset.free_bits_per == "sample":
-        return kl.clamp(min=preset.free_bits)
-    if preset.free_bits_per == "latent_size":
-        return kl.clamp(min=preset.free_bits * latent_shape.numel())
+    if convention.free_bits_per == "sample":
+        return kl.clamp(min=convention.free_bits)
+    if convention.free_bits_per == "latent_size":
+        return kl.clamp(min=convention.free_bits * latent_shape.numel())
     elements = kl.flatten(kl.dim() - len(latent_shape)) if latent_shape else kl.unsqueeze(-1)
-    if preset.free_bits_per == "batch_dimension":
-        return elements.flatten(0, -2).mean(0).clamp(min=preset.free_bits).sum()
-    return elements.clamp(min=preset.free_bits).sum(-1)
+    if convention.free_bits_per == "batch_dimension":
+        return elements.flatten(0, -2).mean(0).clamp(min=convention.free_bits).sum()
+    return elements.clamp(min=convention.free_bits).sum(-1)

@@ -42,17 +42,15 @@ def vae_loss(
         ValueError: an unknown preset, or one that needs more than these four tensors: those take
             ``fastvae.ELBOLoss(preset=...)``.
     """
-    rule = check_four_arguments(preset, recon_x, x)
-    kl = gaussian_kl(
-        mu, logvar, parameterization=rule.parameterization, clamp=rule.clamp, min_std=rule.min_std,
-        min_var=rule.min_var, reduction="sample",
-    )  # fmt: skip
-    loss = kl_term(rule, kl, mu.shape[1:], beta=beta)
-    if not rule.likelihoods:
+    convention = check_four_arguments(preset, recon_x, x)
+    kl = gaussian_kl(mu, logvar, **convention.gaussian.scale, reduction="sample")
+    loss = kl_term(convention, kl, mu.shape[1:], beta=beta)
+    if not convention.likelihoods:
         return loss
     assert recon_x is not None
     assert x is not None
-    name, factor = rule.likelihoods[0]
-    x = flattened_like(x, recon_x)
-    reconstruction, _ = reconstruction_term(LIKELIHOODS[name], recon_x, x, factor=factor, reduction=rule.reconstruction)
+    name, factor = convention.likelihoods[0]
+    reconstruction, _ = reconstruction_term(
+        LIKELIHOODS[name], recon_x, flattened_like(x, recon_x), factor=factor, reduction=convention.reconstruction
+    )
     return reconstruction + loss

@@ -1,8 +1,9 @@
 """The training objective: likelihoods, the ELBO and its schedules."""
 
 from fastvae.losses.density import Density
-from fastvae.losses.elbo import ELBOLoss, ELBOOutput
+from fastvae.losses.elbo import ELBOLoss
 from fastvae.losses.multiscale import MultiScale
+from fastvae.losses.output import ELBOOutput
 from fastvae.losses.reconstruction import Reconstruction
 from fastvae.losses.schedules import CyclicalWarmup, LinearWarmup, Schedule
 

@@ -1,19 +1,32 @@
-"""The options of the objective, checked: weights that may be tensors or schedules, and what a preset decides."""
+"""The options of the objective: their types, their checks, and what a preset decides of them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypedDict
 
 from torch import Tensor
 
 from fastvae._likelihoods import likelihood
 from fastvae.losses.schedules import Schedule
-from fastvae.presets import Preset, preset
+from fastvae.presets import Convention, convention
 
 CustomLikelihood = Callable[[Any, Tensor], Tensor]
 Weight = float | Tensor | Schedule
+
+
+class ObjectiveKeywords(TypedDict, total=False):
+    """The keywords of `fastvae.ELBOLoss` that a model takes as well."""
+
+    likelihood: str | CustomLikelihood | None
+    beta: Weight
+    free_bits: float
+    free_bits_per: str
+    capacity: Weight | None
+    capacity_per: str | None
+    kl_estimator: str | None
+    preset: str | None
 
 
 def one_of(name: str, value: object, choices: tuple[object, ...]) -> None:
@@ -29,8 +42,8 @@ def non_negative(name: str, value: float) -> float:
     return float(value)
 
 
-def weight(name: str, value: Any) -> Weight:
-    """A float of at least 0, a 0-dim tensor or a schedule. A tensor's value is not looked at."""
+def weight(name: str, value: object) -> Weight:
+    """A float of at least 0, a 0-dim tensor or a schedule. A tensor's value is not read, which would wait for a GPU."""
     if isinstance(value, Schedule):
         return value
     if isinstance(value, Tensor):
@@ -53,38 +66,52 @@ def current(value: Weight) -> float | Tensor:
     return value
 
 
-def preset_rule(
-    name: str, *, free_bits: float, capacity: object, capacity_per: str | None, kl_estimator: str | None
-) -> Preset:
-    """The row called `name`, refusing options that contradict it."""
-    rule = preset(name)
-    conflicts = {
+def choose_convention(
+    preset: str | None,
+    *,
+    free_bits: float,
+    free_bits_per: str,
+    capacity: object,
+    capacity_per: str | None,
+    kl_estimator: str | None,
+) -> Convention:
+    """The preset's, refusing options that it decides; without a preset, one of these options."""
+    if preset is None:
+        return Convention(
+            kl_estimator=kl_estimator or "analytic",
+            free_bits=non_negative("free_bits", free_bits),
+            free_bits_per=free_bits_per,
+            capacity_per=capacity_per or "batch",
+        )
+    chosen = convention(preset)
+    decided = {
         "free_bits": free_bits or None,
-        "capacity": capacity if rule.capacity_per is None else None,
+        "free_bits_per": None if free_bits_per == "sample" else free_bits_per,
+        "capacity": capacity if chosen.capacity_per is None else None,
         "capacity_per": capacity_per,
         "kl_estimator": kl_estimator,
     }
-    for option, value in conflicts.items():
+    for option, value in decided.items():
         if value is not None:
-            raise ValueError(f"{option}: got {value!r} with preset={name!r}, which decides it; takes the default")
-    return rule
+            raise ValueError(f"{option}: got {value!r} with preset={preset!r}, which decides it; takes the default")
+    return chosen
 
 
 def choose_likelihood(
-    given: str | CustomLikelihood | None, preset_name: str | None, rule: Preset
+    wanted: str | CustomLikelihood | None, preset: str | None, convention: Convention
 ) -> tuple[str | CustomLikelihood | None, float]:
-    """The likelihood and the factor a preset puts on it; None without a reconstruction term."""
-    if given is not None and not callable(given):
-        likelihood(given)
-    if preset_name is None:
-        return ("bernoulli" if given is None else given), 1.0
-    if rule.likelihoods is None:
-        if given is None:
-            raise ValueError(f"likelihood: got None with preset={preset_name!r}; takes a name or a callable")
-        return given, 1.0
-    if given is None:
-        return next(iter(rule.likelihoods), (None, 1.0))
-    factors = dict(rule.likelihoods)
-    if callable(given) or given not in factors:
-        raise ValueError(f"likelihood: got {given!r} with preset={preset_name!r}; takes one of {tuple(factors)}")
-    return given, factors[given]
+    """The likelihood, or None where there is no reconstruction term, and the factor the convention puts on it."""
+    if wanted is not None and not callable(wanted):
+        likelihood(wanted)
+    if preset is None:
+        return ("bernoulli" if wanted is None else wanted), 1.0
+    if convention.likelihoods is None:
+        if wanted is None:
+            raise ValueError(f"likelihood: got None with preset={preset!r}; takes a name or a callable")
+        return wanted, 1.0
+    if wanted is None:
+        return next(iter(convention.likelihoods), (None, 1.0))
+    factors = dict(convention.likelihoods)
+    if callable(wanted) or wanted not in factors:
+        raise ValueError(f"likelihood: got {wanted!r} with preset={preset!r}; takes one of {tuple(factors)}")
+    return wanted, factors[wanted]

@@ -2,72 +2,55 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
-from fastvae._describe import describe, named
+from fastvae._describe import named
 from fastvae.distributions import DiagonalGaussian, Prior
 from fastvae.functional._elbo import kl_term, times
+from fastvae.losses._masked import masked_kl
 from fastvae.losses._options import (
     CustomLikelihood,
     Weight,
+    choose_convention,
     choose_likelihood,
     current,
-    non_negative,
     one_of,
-    preset_rule,
     weight,
 )
+from fastvae.losses.output import ELBOOutput
 from fastvae.losses.reconstruction import Reconstruction
-from fastvae.presets import Preset
 
-_FREE_BITS_PER: Final = ("sample", "dimension", "batch_dimension")
+FREE_BITS_PER: Final = ("sample", "dimension", "batch_dimension")
 _CAPACITY_PER: Final = ("batch", "sample")
-_ESTIMATORS: Final = ("analytic", "monte_carlo")
+KL_ESTIMATORS: Final = ("analytic", "monte_carlo")
 _REDUCTIONS: Final = ("batchmean", "sample")
-
-
-class ELBOOutput(NamedTuple):
-    """What `ELBOLoss` returns.
-
-    Attributes:
-        loss: the negative ELBO, differentiable: a scalar, or ``[batch]`` with ``reduction="sample"``.
-        reconstruction: the reconstruction term of each sample as it enters `loss`, detached.
-        kl: the KL of each sample in nats, before free bits, capacity and beta, detached.
-
-    Printed, it is the loss and the shapes of the rest.
-    """
-
-    loss: Tensor
-    reconstruction: Tensor
-    kl: Tensor
-
-    def __repr__(self) -> str:
-        return describe(self)
 
 
 class ELBOLoss(nn.Module):
     """Negative ELBO: reconstruction + beta * KL (Kingma & Welling 2014; beta: Higgins et al. 2017).
 
     Args:
-        likelihood: ``"bernoulli"`` (logits, the default), ``"bernoulli_probs"``, ``"gaussian"`` (unit variance),
+        likelihood: ``"bernoulli"`` (logits), ``"bernoulli_probs"``, ``"gaussian"`` (unit variance),
             ``"squared_error"`` (no factor 0.5), ``"laplace"``, ``"gaussian_learned"`` or ``"laplace_learned"`` (one
             learned log-scale), each summed over features per sample; or a callable
             ``(prediction, target) -> negative log-likelihood [batch]``, such as an nn.Module. A
-            `fastvae.losses.Density` also says what the normalized `log_prob` and the `mean` are.
+            `fastvae.losses.Density` also says what the normalized `log_prob` and the `mean` are. None: the first that
+            the preset's project offers, or ``"bernoulli"``.
         beta: multiplies the KL: a float, a 0-dim tensor (yours to change in place, never read on the host) or a
             schedule, which you `step`.
         free_bits: nats of KL that cost nothing (Kingma et al. 2016): max(KL, free_bits).
         free_bits_per: ``"sample"``, ``"dimension"`` (of each sample) or ``"batch_dimension"`` (each dimension's mean
             over the batch, as in the paper). The last two need the KL elementwise, or a DiagonalGaussian.
         capacity: C of abs(KL - C) (Burgess et al. 2018), given as `beta` may be; None for the KL itself.
-        capacity_per: take it of the ``"batch"`` mean (the default), or of each ``"sample"``.
-        kl_estimator: ``"analytic"`` (the default), or ``"monte_carlo"``: log q(z|x) - log p(z) at `z`.
-        preset: a row of `fastvae.presets`. It decides everything above but `beta`, which multiplies its own weight,
-            `capacity`, where the project has one, and `likelihood`, where the project offers several.
+        capacity_per: take it of the ``"batch"`` mean or of each ``"sample"``. None: the preset's, or the batch.
+        kl_estimator: ``"analytic"`` or ``"monte_carlo"``: log q(z|x) - log p(z) at `z`. None: the preset's, or
+            analytic.
+        preset: a project's way to write the ELBO, a row of `fastvae.presets`. It decides everything above but `beta`,
+            which multiplies its own weight, `capacity`, where the project has one, and `likelihood`, where the project
+            offers several.
         reduction: ``"batchmean"`` (a preset's own reduction in its place) or ``"sample"``, a differentiable vector.
 
     Raises:
@@ -88,54 +71,45 @@ class ELBOLoss(nn.Module):
         reduction: str = "batchmean",
     ) -> None:
         super().__init__()
-        one_of("free_bits_per", free_bits_per, _FREE_BITS_PER)
+        one_of("free_bits_per", free_bits_per, FREE_BITS_PER)
         one_of("capacity_per", capacity_per, (None, *_CAPACITY_PER))
-        one_of("kl_estimator", kl_estimator, (None, *_ESTIMATORS))
+        one_of("kl_estimator", kl_estimator, (None, *KL_ESTIMATORS))
         one_of("reduction", reduction, _REDUCTIONS)
         self.beta = weight("beta", beta)
         self.capacity = None if capacity is None else weight("capacity", capacity)
         self.preset = preset
         self.per_sample = reduction == "sample"
-        if preset is None:
-            self.rule = Preset(
-                kl_estimator=kl_estimator or "analytic",
-                free_bits=non_negative("free_bits", free_bits),
-                free_bits_per=free_bits_per,
-                capacity_per=capacity_per or "batch",
-            )
-        else:
-            self.rule = preset_rule(
-                preset,
-                free_bits=free_bits,
-                capacity=capacity,
-                capacity_per=capacity_per,
-                kl_estimator=kl_estimator,
-            )
-        chosen, factor = choose_likelihood(likelihood, preset, self.rule)
-        self.reconstruction = None if chosen is None else Reconstruction(chosen, factor, self.rule.reconstruction)
+        self.convention = choose_convention(
+            preset, free_bits=free_bits, free_bits_per=free_bits_per, capacity=capacity, capacity_per=capacity_per,
+            kl_estimator=kl_estimator,
+        )  # fmt: skip
+        chosen, factor = choose_likelihood(likelihood, preset, self.convention)
+        self.reconstruction = None if chosen is None else Reconstruction(chosen, factor, self.convention.reconstruction)
         if self.per_sample:
             self._check_separable()
 
     def _check_separable(self) -> None:
-        rule = self.rule
-        across = {
-            "free_bits_per='batch_dimension'": bool(rule.free_bits) and rule.free_bits_per == "batch_dimension",
-            "capacity_per='batch'": self.capacity is not None and rule.capacity_per == "batch",
-            f"preset={self.preset!r}": rule.kl_estimator == "masked",
+        """The objective is a sum of one term a sample."""
+        row = self.convention
+        mixing = {
+            "free_bits_per='batch_dimension'": bool(row.free_bits) and row.free_bits_per == "batch_dimension",
+            "capacity_per='batch'": self.capacity is not None and row.capacity_per == "batch",
+            f"preset={self.preset!r}": row.kl_estimator == "masked",
         }
-        for cause, present in across.items():
+        for cause, present in mixing.items():
             if present:
                 raise ValueError(f"reduction: got 'sample' with {cause}, which mixes samples; takes 'batchmean'")
 
     @property
     def needs_z(self) -> bool:
-        """The KL is estimated at z: call with a DiagonalGaussian and `z`."""
-        return self.rule.kl_estimator != "analytic"
+        """The KL is estimated at a sample: call with a DiagonalGaussian and `z`."""
+        return self.convention.kl_estimator != "analytic"
 
     @property
     def kl_reduction(self) -> str:
         """How `combine` takes the KL: ``"sample"``, or ``"none"`` (elementwise)."""
-        per_dimension = self.rule.free_bits and self.rule.free_bits_per in ("dimension", "batch_dimension")
+        row = self.convention
+        per_dimension = row.free_bits and row.free_bits_per in ("dimension", "batch_dimension")
         return "none" if per_dimension else "sample"
 
     def forward(
@@ -163,37 +137,39 @@ class ELBOLoss(nn.Module):
             weight: of the reconstruction's elements, broadcastable to `prediction`; a mask is a weight of 0 and 1.
             mask: of the latent's elements, for ``preset="vits"``.
         """
-        if mask is not None and self.rule.kl_estimator != "masked":
+        estimator = self.convention.kl_estimator
+        if mask is not None and estimator != "masked":
             raise ValueError(f"mask: got a tensor with preset={self.preset!r}; takes None (a mask of x is a weight)")
         if not isinstance(kl, DiagonalGaussian):
-            values, latent_shape = self._given(kl, prior, batch_dims)
+            values, latent_shape = self._computed(kl, prior, batch_dims)
             return self.combine(prediction, target, values, latent_shape, weight=weight, batch_dims=batch_dims)
         if self.needs_z and z is None:
-            raise ValueError(f"z: got None with kl_estimator={self.rule.kl_estimator!r}; takes the posterior's sample")
-        if self.rule.kl_estimator == "masked":
+            raise ValueError(f"z: got None with kl_estimator={estimator!r}; takes the posterior's sample")
+        if estimator == "masked":
             self._check_no_reconstruction(prediction, target)
-            return self._masked(kl, z, prior, mask)
+            loss, samples = masked_kl(kl, z, prior, mask)
+            return ELBOOutput(times(loss, current(self.beta)), torch.zeros_like(samples.detach()), samples.detach())
         if z is not None and self.needs_z:
             values = kl.log_ratio(z, prior, reduction=self.kl_reduction)
         else:
             values = kl.kl(prior, reduction=self.kl_reduction)
         return self.combine(prediction, target, values, kl.mu.shape[1:], weight=weight, batch_dims=batch_dims)
 
-    def _given(self, kl: Tensor, prior: object, batch_dims: int) -> tuple[Tensor, torch.Size | None]:
-        """A KL computed by the caller, and the latent's shape where the tensor shows it."""
+    def _computed(self, kl: Tensor, prior: object, batch_dims: int) -> tuple[Tensor, torch.Size | None]:
+        """A KL computed by the caller, as `kl_reduction` says, and the latent's shape where the tensor shows it."""
+        row = self.convention
         if self.needs_z:
-            raise TypeError(f"kl: got a tensor with kl_estimator={self.rule.kl_estimator!r}; takes a DiagonalGaussian")
+            raise TypeError(f"kl: got a tensor with kl_estimator={row.kl_estimator!r}; takes a DiagonalGaussian")
         if prior is not None:
             raise ValueError("prior: got a value with kl as a tensor; takes None, the KL to the prior being kl itself")
         if kl.dim() > batch_dims:
             values = kl if self.kl_reduction == "none" else kl.flatten(batch_dims).sum(-1)
             return values, kl.shape[batch_dims:]
-        rule = self.rule
-        by_size = rule.free_bits_per == "latent_size" or rule.kl in ("mean", "positionmean")
+        by_size = row.free_bits_per == "latent_size" or row.kl in ("mean", "positionmean")
         if by_size or self.kl_reduction == "none":
             raise ValueError(
                 f"kl: got shape {list(kl.shape)}, one value a sample, with preset={self.preset!r}, free_bits_per="
-                f"{rule.free_bits_per!r}; takes a DiagonalGaussian, or the KL elementwise"
+                f"{row.free_bits_per!r}; takes a DiagonalGaussian, or the KL elementwise"
             )
         return kl, None
 
@@ -207,28 +183,28 @@ class ELBOLoss(nn.Module):
         weight: Tensor | None = None,
         batch_dims: int = 1,
     ) -> ELBOOutput:
-        """`forward` for a KL at hand, reduced as `kl_reduction` says, of latents of `latent_shape` a sample."""
+        """`forward` for a KL reduced as `kl_reduction` says, of latents of `latent_shape` a sample."""
         shape = torch.Size() if latent_shape is None else latent_shape
-        divergence = kl_term(
-            self.rule,
+        weighted_kl = kl_term(
+            self.convention,
             kl,
             shape,
             beta=current(self.beta),
             capacity=None if self.capacity is None else current(self.capacity),
             per_sample=self.per_sample,
         )
-        plain = kl.detach()
+        kl_samples = kl.detach()
         if self.kl_reduction == "none" and shape:
-            plain = plain.flatten(-len(shape)).sum(-1)
+            kl_samples = kl_samples.flatten(-len(shape)).sum(-1)
         if self.reconstruction is None:
             self._check_no_reconstruction(prediction, target)
-            return ELBOOutput(divergence, torch.zeros_like(plain), plain)
+            return ELBOOutput(weighted_kl, torch.zeros_like(kl_samples), kl_samples)
         if target is None:
             raise TypeError("target: got None; takes a torch.Tensor")
         reconstruction, samples = self.reconstruction(
             prediction, target, weight=weight, per_sample=self.per_sample, batch_dims=batch_dims
         )
-        return ELBOOutput(reconstruction + divergence, samples, plain)
+        return ELBOOutput(reconstruction + weighted_kl, samples, kl_samples)
 
     def log_prob(self, prediction: Any, target: Tensor, *, batch_dims: int = 1) -> Tensor:
         """log p(target | z) in nats of each sample, normalized, without the factors of a preset."""
@@ -242,15 +218,15 @@ class ELBOLoss(nn.Module):
 
     def extra_repr(self) -> str:
         """The module's options, for `repr`; those that are modules follow it, with the likelihood."""
-        rule = self.rule
+        row = self.convention
         options = {
             "preset": self.preset,
             "beta": self.beta,
-            "free_bits": rule.free_bits or None,
-            "free_bits_per": rule.free_bits_per if rule.free_bits else None,
+            "free_bits": row.free_bits or None,
+            "free_bits_per": row.free_bits_per if row.free_bits else None,
             "capacity": self.capacity,
-            "capacity_per": None if self.capacity is None else rule.capacity_per,
-            "kl_estimator": rule.kl_estimator if self.needs_z else None,
+            "capacity_per": None if self.capacity is None else row.capacity_per,
+            "kl_estimator": row.kl_estimator if self.needs_z else None,
             "reduction": "sample" if self.per_sample else None,
         }
         return named({name: value for name, value in options.items() if not isinstance(value, nn.Module)})
@@ -259,16 +235,3 @@ class ELBOLoss(nn.Module):
         for name, value in (("prediction", prediction), ("target", target)):
             if value is not None:
                 raise ValueError(f"{name}: got a value with preset={self.preset!r}, which has no reconstruction")
-
-    def _masked(self, posterior: DiagonalGaussian, z: Tensor | None, prior: Prior, mask: Tensor | None) -> ELBOOutput:
-        """VITS (Kim et al. 2021): log sigma_p - log sigma_q - 0.5 + 0.5 ((z - mu_p) / sigma_p)^2, over the mask."""
-        for name, value in (("prior", prior), ("mask", mask)):
-            if value is None:
-                raise ValueError(f"{name}: got None with preset={self.preset!r}; takes the flowed sample's")
-        assert z is not None
-        assert mask is not None
-        surprise = -posterior.log_prior(z, prior, reduction="none")
-        elements = surprise - 0.5 * posterior.logvar - 0.5 * (1 + math.log(2 * math.pi))
-        samples = (elements * mask).flatten(1).sum(1)
-        loss = times(samples.sum() / mask.sum(), current(self.beta))
-        return ELBOOutput(loss, torch.zeros_like(samples.detach()), samples.detach())

@@ -21,7 +21,7 @@ class Reconstruction(nn.Module):
     Args:
         likelihood: a name, ``(prediction, target) -> negative log-likelihood [batch]``, or a `Density`.
         factor: multiplies a named likelihood in the loss, not in `log_prob`.
-        reduction: see `fastvae.presets.Preset.reconstruction`.
+        reduction: see `fastvae.presets.Convention.reconstruction`.
 
     Attributes:
         log_scale: the learned log-scale, ``[1]``, of the likelihoods that have one, else None. Not a scalar, which
@@ -101,6 +101,7 @@ class Reconstruction(nn.Module):
         per_sample: bool,
         batch_dims: int,
     ) -> tuple[Tensor, Tensor]:
+        """The term of the likelihood `name`, whose prediction is one tensor in the shape of the target."""
         if not isinstance(prediction, Tensor):
             raise TypeError(f"prediction: got {type(prediction).__name__}; likelihood {name!r} takes a torch.Tensor")
         if prediction.shape != target.shape:
@@ -121,14 +122,17 @@ class Reconstruction(nn.Module):
 
 
 def _custom(name: str, function: CustomLikelihood, prediction: Any, target: Tensor, batch_dims: int) -> Tensor:
-    """A callable sees one batch dimension, so several samples are folded into it (which copies the target)."""
-    lead = target.shape[:batch_dims]
+    """One value a sample from a callable, which sees one batch dimension: the others are flattened into it.
+
+    That copies a target which is an expanded view.
+    """
+    batch_shape = target.shape[:batch_dims]
     if batch_dims > 1:
-        target, prediction = target.flatten(0, batch_dims - 1), fold(prediction, lead)
+        target, prediction = target.flatten(0, batch_dims - 1), fold(prediction, batch_shape)
     values = function(prediction, target)
     if not isinstance(values, Tensor) or values.shape != target.shape[:1]:
         returned = f"shape {list(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
         raise ValueError(
             f"{name}: returned {returned}; takes a callable that returns one value a sample, {list(target.shape[:1])}"
         )
-    return values.reshape(lead)
+    return values.reshape(batch_shape)

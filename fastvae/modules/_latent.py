@@ -1,92 +1,66 @@
-"""What the latent-variable models share: posteriors from network outputs, noise, importance sampling."""
+"""What the latent-variable models share: Gaussians from network outputs, the objective, importance sampling."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
 
-from fastvae import functional as F
 from fastvae._describe import describe, named
-from fastvae._options import scale_form
+from fastvae._gaussian_options import GaussianOptions
+from fastvae._keywords import DrawKeywords, passes_on
 from fastvae.distributions import DiagonalGaussian
 from fastvae.losses import ELBOLoss
-from fastvae.modules._networks import call
+from fastvae.modules import _options
+from fastvae.modules._importance import chunks, log_mean_exp, seeded
+from fastvae.modules._networks import call, folded, repeated
+from fastvae.modules.output import VAEOutput
 
 
 class LatentVariableModel(nn.Module):
-    """A model with Gaussian latents and an `ELBOLoss`. Options left at None are the preset's, or the plain default.
+    """A model with Gaussian latents and an `ELBOLoss`, `elbo`; the options are described in `fastvae.VAE`.
 
-    Args:
-        elbo: the objective.
-        parameterization, clamp, min_std, min_var: what a raw scale means, see `fastvae.functional.reparameterize`.
-        packed_dim, interleaved: how a network's single output packs mu and scale: its halves along dim 1, by default.
-        latent_shape: the shape of one sample's latent; None to take that of the latest input.
+    A subclass decodes: ``decode(z, *condition)`` gives the likelihood's parameters.
     """
 
+    decode: Callable[..., Any]
+
+    @passes_on(ELBOLoss, GaussianOptions, without=("reduction",))
     def __init__(
         self,
-        elbo: ELBOLoss,
         *,
-        parameterization: str | None,
-        clamp: tuple[float, float] | None,
-        min_std: float | None,
-        min_var: float | None,
-        packed_dim: int | None,
-        interleaved: bool | None,
-        latent_shape: int | Sequence[int] | None,
+        loss: ELBOLoss | None = None,
+        latent_shape: int | Sequence[int] | None = None,
+        **options: Unpack[_options.ObjectiveAndGaussian],
     ) -> None:
         super().__init__()
-        if elbo.rule.kl_estimator == "masked":
-            raise ValueError(
-                f"preset: got {elbo.preset!r}, whose KL needs a flow and a mask; takes another. Use "
-                f"fastvae.ELBOLoss(preset={elbo.preset!r})"
-            )
-        self.elbo = elbo
-        row = elbo.rule
-        self._scale_options: dict[str, Any] = {
-            "parameterization": row.parameterization if parameterization is None else parameterization,
-            "clamp": row.clamp if clamp is None else clamp,
-            "min_std": row.min_std if min_std is None else min_std,
-            "min_var": row.min_var if min_var is None else min_var,
-        }
-        scale_form(**self._scale_options)
-        self._packing: dict[str, Any] = {
-            "dim": row.packed_dim if packed_dim is None else packed_dim,
-            "interleaved": row.interleaved if interleaved is None else interleaved,
-        }
-        self.latent_shape = _latent_shape(latent_shape)
-        self._seen_shape: tuple[int, ...] | None = None
+        objective, gaussian = _options.told_apart(type(self).__name__, options)
+        self.elbo = _options.objective(loss, objective)
+        self.latent_shape = _options.latent_shape(latent_shape)
+        self._latest_shape: tuple[int, ...] | None = None
+        self._gaussian_options = replace(self.elbo.convention.gaussian, **gaussian)
 
     def extra_repr(self) -> str:
         """The options of the latent, for `repr`; the objective's follow it."""
-        scale, packing = self._scale_options, self._packing
-        options = {
-            "parameterization": scale["parameterization"],
-            "clamp": scale["clamp"],
-            "min_std": scale["min_std"] or None,
-            "min_var": scale["min_var"] or None,
-            "packed_dim": None if packing["dim"] == 1 else packing["dim"],
-            "interleaved": packing["interleaved"] or None,
-            "latent_shape": self.latent_shape,
-        }
-        return named(options)
+        return named(self._gaussian_options.described() | {"latent_shape": self.latent_shape})
 
-    def _gaussian(self, name: str, network: nn.Module, **inputs: Any) -> DiagonalGaussian:
+    def _gaussian(self, name: str, network: nn.Module, **inputs: object) -> DiagonalGaussian:
         """The distribution that a network's output stands for."""
-        output = call(name, network, **inputs)
+        output, options = call(name, network, **inputs), self._gaussian_options
         if isinstance(output, Tensor):
             if output.dim() < 2:
                 got = " and ".join(map(describe, inputs.values()))
                 raise ValueError(
                     f"{', '.join(inputs)}: got {got}, of which {name} makes {describe(output)}; takes [batch, ...]"
                 )
-            gaussian = DiagonalGaussian.from_moments(output, **self._packing, **self._scale_options)
+            gaussian = DiagonalGaussian.from_moments(
+                output, dim=options.packed_dim, interleaved=options.interleaved, **options.scale
+            )
         elif isinstance(output, (tuple, list)) and len(output) == 2:
-            gaussian = DiagonalGaussian(*output, **self._scale_options)
+            gaussian = DiagonalGaussian(*output, **options.scale)
         else:
             raise TypeError(
                 f"{name}: returned {type(output).__name__}; takes a network that returns a pair (mu, scale) or one "
@@ -94,17 +68,17 @@ class LatentVariableModel(nn.Module):
             )
         shape = tuple(gaussian.mu.shape[1:])
         if self.latent_shape is None:
-            if self._seen_shape != shape:
-                self._seen_shape = shape
+            if self._latest_shape != shape:
+                self._latest_shape = shape
         elif shape != self.latent_shape:
             raise ValueError(
                 f"latent_shape: got {list(self.latent_shape)}; {name} returned a latent of shape {list(shape)}"
             )
         return gaussian
 
-    def _standard(self, batch: int) -> DiagonalGaussian:
+    def _standard_normal(self, batch: int) -> DiagonalGaussian:
         """N(0, I) for `batch` latents, on the device and in the dtype of the parameters."""
-        shape = self._seen_shape if self.latent_shape is None else self.latent_shape
+        shape = self._latest_shape if self.latent_shape is None else self.latent_shape
         if shape is None:
             raise RuntimeError(
                 "latent_shape: got None and no input so far that an encoder or a recognition or prior network has "
@@ -115,14 +89,14 @@ class LatentVariableModel(nn.Module):
         return DiagonalGaussian(zeros, zeros)
 
     @staticmethod
-    def _standard_like(posterior: DiagonalGaussian) -> DiagonalGaussian:
+    def _standard_normal_like(posterior: DiagonalGaussian) -> DiagonalGaussian:
         """N(0, I) for latents such as those of `posterior`."""
         zeros = torch.zeros_like(posterior.mu)
         return DiagonalGaussian(zeros, zeros)
 
     @staticmethod
-    def _check_batch(posterior: DiagonalGaussian, name: str, value: Any) -> None:
-        """The latents and what is reconstructed, called `name`, are as many, and some."""
+    def _check_batch(posterior: DiagonalGaussian, name: str, value: object) -> None:
+        """What is reconstructed, the argument `name`, has as many samples as there are latents, one or more."""
         batch = posterior.mu.shape[0]
         if isinstance(value, Tensor) and (value.dim() == 0 or value.shape[0] != batch or batch == 0):
             raise ValueError(
@@ -130,60 +104,84 @@ class LatentVariableModel(nn.Module):
                 "more and a latent for each"
             )
 
-    def _latent(
-        self, posterior: DiagonalGaussian, prior: DiagonalGaussian | None, sample: bool, noise: dict[str, Any]
+    def _negative_elbo(
+        self,
+        posterior: DiagonalGaussian,
+        prior: DiagonalGaussian | None,
+        target: Tensor,
+        *condition: Tensor,
+        sample: bool,
+        draw: DrawKeywords,
+        weight: Tensor | None,
+    ) -> VAEOutput:
+        """The objective for latents of `posterior`, decoded with `condition`."""
+        num_samples = draw["num_samples"]
+        z, kl = self._draw_with_kl(posterior, prior, sample, draw)
+        prediction = folded(self.decode, z, *condition, folds=num_samples is not None)
+        reconstructs = self.elbo.reconstruction is not None
+        loss = self.elbo.combine(
+            prediction if reconstructs else None,
+            repeated(target, num_samples) if reconstructs else None,
+            kl,
+            posterior.mu.shape[1:],
+            weight=weight,
+            batch_dims=1 if num_samples is None else 2,
+        )
+        return VAEOutput(*loss, z, posterior.mu, posterior.scale, prediction)
+
+    def _draw_with_kl(
+        self, posterior: DiagonalGaussian, prior: DiagonalGaussian | None, sample: bool, draw: DrawKeywords
     ) -> tuple[Tensor, Tensor]:
-        """(z, KL), the KL as the objective wants it."""
+        """(z, KL), the KL reduced as the objective takes it."""
         reduction = self.elbo.kl_reduction
         if not sample:
-            return self._draw(posterior, sample, noise), posterior.kl(prior, reduction=reduction)
+            return self._draw(posterior, sample, draw), posterior.kl(prior, reduction=reduction)
         if self.elbo.needs_z:
-            z = self._draw(posterior, sample, noise)
+            z = self._draw(posterior, sample, draw)
             return z, posterior.log_ratio(z, prior, reduction=reduction)
-        return posterior.rsample_kl(prior, reduction=reduction, **noise)
+        return posterior.rsample_kl(prior, reduction=reduction, **draw)
 
     @staticmethod
-    def _draw(gaussian: DiagonalGaussian, sample: bool, noise: dict[str, Any]) -> Tensor:
+    def _draw(gaussian: DiagonalGaussian, sample: bool, draw: DrawKeywords) -> Tensor:
+        """A sample, or without `sample` the mean."""
         if sample:
-            return gaussian.rsample(**noise)
-        given = [name for name, value in noise.items() if value is not None]
-        if given:
-            raise ValueError(f"{', '.join(given)}: got a value with sample=False, which draws nothing; takes None")
+            return gaussian.rsample(**draw)
+        unused = [name for name, value in draw.items() if value is not None]
+        if unused:
+            raise ValueError(f"{', '.join(unused)}: got a value with sample=False, which draws nothing; takes None")
         return gaussian.mode()
 
+    def _log_weights(
+        self,
+        posterior: DiagonalGaussian,
+        prior: DiagonalGaussian | None,
+        target: Tensor,
+        *condition: Tensor,
+        num_samples: int,
+        seed: int | Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """log p(target, z_k) - log q(z_k), ``[num_samples, batch]``, for draws z_k of `posterior`."""
+        z = posterior.rsample(num_samples, seed=seed, generator=generator)
+        prediction = folded(self.decode, z, *condition, folds=True)
+        log_p = self.elbo.log_prob(prediction, repeated(target, num_samples), batch_dims=2)
+        return log_p if posterior is prior else log_p - posterior.log_ratio(z, prior)
 
-def _latent_shape(value: int | Sequence[int] | None) -> tuple[int, ...] | None:
-    if value is None:
-        return None
-    shape = (value,) if isinstance(value, int) else tuple(value)
-    if not all(isinstance(size, int) and size >= 1 for size in shape):
-        raise ValueError(f"latent_shape: got {value!r}; takes positive ints, the shape of one sample's latent")
-    return shape
-
-
-def chunks(num_samples: int, chunk_size: int) -> Iterator[int]:
-    """`num_samples` in pieces of at most `chunk_size`."""
-    for name, value in (("num_samples", num_samples), ("chunk_size", chunk_size)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{name}: got {value!r}; takes an int of at least 1")
-    for start in range(0, num_samples, chunk_size):
-        yield min(chunk_size, num_samples - start)
-
-
-def seeded(seed: int | None, generator: torch.Generator | None, device: torch.device) -> torch.Generator | None:
-    """One source for the draws of every chunk."""
-    if seed is None:
-        return generator
-    if generator is not None:
-        raise ValueError("seed, generator: got 2 sources of noise; takes at most one")
-    return torch.Generator(device).manual_seed(seed)
-
-
-def log_mean_exp(log_w: Iterator[Tensor], num_samples: int) -> Tensor:
-    """log of the mean over all samples of exp(log_w), from pieces of ``[chunk, batch]``, in float64."""
-    total: Tensor | None = None
-    for piece in log_w:
-        part = F.importance_weighted_bound(piece.double()) + math.log(piece.shape[0])
-        total = part if total is None else torch.logaddexp(total, part)
-    assert total is not None
-    return total - math.log(num_samples)
+    def _log_likelihood(
+        self,
+        posterior: DiagonalGaussian,
+        prior: DiagonalGaussian | None,
+        target: Tensor,
+        *condition: Tensor,
+        num_samples: int,
+        chunk_size: int,
+        seed: int | None,
+        generator: torch.Generator | None,
+    ) -> Tensor:
+        """log of the mean importance weight of each sample, ``[batch]``, in float64."""
+        source = seeded(seed, generator, posterior.mu.device)
+        log_w = (
+            self._log_weights(posterior, prior, target, *condition, num_samples=count, generator=source)
+            for count in chunks(num_samples, chunk_size)
+        )
+        return log_mean_exp(log_w, num_samples)

@@ -1,4 +1,4 @@
-"""Calls of the user's networks: what a network fails on is named, and several samples go through as one batch."""
+"""Calls of the user's networks: errors name the inputs, and several samples of a batch go through as one batch."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from fastvae._describe import describe
 from fastvae._folding import unfold
 
 
-def call(name: str, network: Callable[..., Any], **inputs: Any) -> Any:
+def call(name: str, network: Callable[..., Any], **inputs: object) -> Any:
     """``network(*inputs)``.
 
     Raises:
-        TypeError, ValueError: torch refuses what the network, called `name`, makes of its inputs.
+        TypeError, ValueError: the inputs do not fit the network, in the message `name`.
     """
-    # Inside a try block torch.compile could not go on after a graph break of the network.
+    # torch.compile cannot resume after a graph break within a try block.
     if is_dynamo_compiling():
         return network(*inputs.values())
     try:
@@ -29,14 +29,14 @@ def call(name: str, network: Callable[..., Any], **inputs: Any) -> Any:
                 raise TypeError(f"{argument}: got {type(value).__name__}; takes a torch.Tensor") from error
         raise
     except (IndexError, RuntimeError, ValueError) as error:
-        # With these torch refuses dtypes and shapes. Classes derived from them are of memory or a compiler.
+        # torch raises these for dtypes and shapes; their subclasses are other errors, such as of memory or a compiler.
         if type(error) not in (IndexError, RuntimeError, ValueError):
             raise
-        raise _refusal(name, network, inputs, error) from error
+        raise _misfit(name, network, inputs, error) from error
 
 
-def _refusal(name: str, network: Callable[..., Any], inputs: dict[str, Any], error: Exception) -> Exception:
-    """What torch says of a network, in terms of its inputs."""
+def _misfit(name: str, network: Callable[..., Any], inputs: dict[str, object], error: Exception) -> Exception:
+    """torch's error in a network, with the inputs and what the network takes: a TypeError where dtypes differ."""
     parameters = network.parameters() if isinstance(network, nn.Module) else iter(())
     dtype = next((parameter.dtype for parameter in parameters if parameter.is_floating_point()), None)
     dtypes = {dtype} | {value.dtype for value in inputs.values() if isinstance(value, Tensor)}
@@ -58,5 +58,5 @@ def folded(network: Callable[..., Any], z: Tensor, *inputs: Tensor, folds: bool)
 
 
 def repeated(target: Tensor, num_samples: int | None) -> Tensor:
-    """The target seen by each sample: a view."""
+    """The target once for each sample, ``[num_samples, ...]``: an expanded view, not a copy."""
     return target if num_samples is None else target.expand(num_samples, *target.shape)

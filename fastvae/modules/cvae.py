@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from fastvae._describe import describe, named
+from fastvae._keywords import DrawKeywords, passes_on
 from fastvae.distributions import DiagonalGaussian
-from fastvae.losses import ELBOLoss
-from fastvae.losses._options import CustomLikelihood, Weight
-from fastvae.modules._latent import LatentVariableModel, chunks, log_mean_exp, seeded
+from fastvae.losses._options import one_of
+from fastvae.modules._importance import chunks, seeded
+from fastvae.modules._latent import LatentVariableModel
 from fastvae.modules._networks import call, folded, repeated
+from fastvae.modules._options import ModelKeywords
 from fastvae.modules.output import VAEOutput
 
 OBJECTIVES: Final = ("cvae", "gsnn", "hybrid")
@@ -28,15 +29,16 @@ class CVAE(LatentVariableModel):
         recognition: ``recognition(target, condition)``, q(z | condition, target).
         generation: ``generation(z, condition)``, the likelihood's parameters, in the shape of the target.
         prior: ``prior(condition)``, p(z | condition); None for N(0, I), where ``"gsnn"`` needs `latent_shape`, because
-            it asks no recognition network. Both distributions share the options of scale and packing below.
+            it asks no recognition network. The options of scale and packing hold for both networks.
         objective: ``"cvae"`` (equation 5); ``"gsnn"``, z from the prior and no KL, so that training draws as
             prediction does (equation 7); ``"hybrid"``, alpha * cvae + (1 - alpha) * gsnn (equation 8).
         alpha: the share of the CVAE objective in ``"hybrid"``, from 0 to 1.
-        likelihood, beta, ... latent_shape: as in `fastvae.VAE`. A write-up's KL weight of 1 + b is ``beta=1 + b``.
+        **options: as in `fastvae.VAE`. A write-up's KL weight of 1 + b is ``beta=1 + b``.
 
-    A network returns a pair ``(mu, scale)`` or one tensor packed along `packed_dim`.
+    A recognition or prior network returns a pair ``(mu, scale)`` or one tensor packed along `packed_dim`.
     """
 
+    @passes_on(LatentVariableModel)
     def __init__(
         self,
         recognition: nn.Module,
@@ -45,34 +47,12 @@ class CVAE(LatentVariableModel):
         *,
         objective: str = "cvae",
         alpha: float = 1.0,
-        likelihood: str | CustomLikelihood | None = None,
-        beta: Weight = 1.0,
-        free_bits: float = 0.0,
-        free_bits_per: str = "sample",
-        capacity: Weight | None = None,
-        capacity_per: str | None = None,
-        kl_estimator: str | None = None,
-        preset: str | None = None,
-        parameterization: str | None = None,
-        clamp: tuple[float, float] | None = None,
-        min_std: float | None = None,
-        min_var: float | None = None,
-        packed_dim: int | None = None,
-        interleaved: bool | None = None,
-        latent_shape: int | Sequence[int] | None = None,
+        **options: Unpack[ModelKeywords],
     ) -> None:
-        if objective not in OBJECTIVES:
-            raise ValueError(f"objective: got {objective!r}; takes one of {OBJECTIVES}")
+        one_of("objective", objective, OBJECTIVES)
         if not 0.0 <= alpha <= 1.0:
             raise ValueError(f"alpha: got {alpha!r}; takes a number from 0 to 1")
-        super().__init__(
-            ELBOLoss(
-                likelihood, beta=beta, free_bits=free_bits, free_bits_per=free_bits_per, capacity=capacity,
-                capacity_per=capacity_per, kl_estimator=kl_estimator, preset=preset,
-            ),
-            parameterization=parameterization, clamp=clamp, min_std=min_std, min_var=min_var, packed_dim=packed_dim,
-            interleaved=interleaved, latent_shape=latent_shape,
-        )  # fmt: skip
+        super().__init__(**options)
         if self.elbo.reconstruction is None:
             raise ValueError(f"preset: got {self.elbo.preset!r}, which has no reconstruction; takes one that has")
         self.recognition = recognition
@@ -96,7 +76,7 @@ class CVAE(LatentVariableModel):
             return self._gaussian("prior", self.prior, condition=condition)
         if not isinstance(condition, Tensor) or not condition.dim():
             raise TypeError(f"condition: got {describe(condition)}; takes a torch.Tensor, [batch, ...]")
-        return self._standard(condition.shape[0])
+        return self._standard_normal(condition.shape[0])
 
     def _learned_prior(self, condition: Tensor) -> DiagonalGaussian | None:
         """p(z | condition) of a prior network; None for N(0, I)."""
@@ -124,44 +104,35 @@ class CVAE(LatentVariableModel):
         With ``"hybrid"`` the vectors and the latent are those of the CVAE part, with ``"gsnn"`` mu and scale are the
         prior's. The two parts of ``"hybrid"`` draw separately unless `eps` or `seed` fixes the noise of both.
         """
-        noise = {"num_samples": num_samples, "eps": eps, "seed": seed, "generator": generator}
+        draw: DrawKeywords = {"num_samples": num_samples, "eps": eps, "seed": seed, "generator": generator}
         if self.objective == "gsnn":
-            return self._stochastic(self.encode_prior(condition), condition, target, sample, noise, weight)
+            return self._gsnn(self.encode_prior(condition), condition, target, sample, draw, weight)
         prior = self._learned_prior(condition)
         posterior = self.encode(target, condition)
         self._check_batch(posterior, "target", target)
-        z, kl = self._latent(posterior, prior, sample, noise)
-        prediction = folded(self.decode, z, condition, folds=num_samples is not None)
-        elbo = self.elbo.combine(
-            prediction,
-            repeated(target, num_samples),
-            kl,
-            posterior.mu.shape[1:],
-            weight=weight,
-            batch_dims=1 if num_samples is None else 2,
-        )
-        output = VAEOutput(*elbo, z, posterior.mu, posterior.scale, prediction)
+        output = self._negative_elbo(posterior, prior, target, condition, sample=sample, draw=draw, weight=weight)
         if self.objective == "cvae":
             return output
-        # Without a network the prior's latents are those of this batch, whatever came before it.
-        prior = self._standard_like(posterior) if prior is None else prior
-        stochastic = self._stochastic(prior, condition, target, sample, noise, weight)
-        # Two decoder passes, so that batch statistics stay those of one; alpha costs a pass over each written gradient.
-        return output._replace(loss=self.alpha * output.loss + (1 - self.alpha) * stochastic.loss)
+        # Of this batch's latent shape, where `encode_prior` would take the shape of an earlier one.
+        prior = self._standard_normal_like(posterior) if prior is None else prior
+        gsnn = self._gsnn(prior, condition, target, sample, draw, weight)
+        # One decoder pass each, because in one for both a batch norm would average over the latents of both. alpha
+        # scales the losses, which costs a pass over the gradient that each kernel has written for a factor of 1.
+        return output._replace(loss=self.alpha * output.loss + (1 - self.alpha) * gsnn.loss)
 
-    def _stochastic(
+    def _gsnn(
         self,
         prior: DiagonalGaussian,
         condition: Tensor,
         target: Tensor,
         sample: bool,
-        noise: dict[str, Any],
+        draw: DrawKeywords,
         weight: Tensor | None,
     ) -> VAEOutput:
         """The Gaussian stochastic network: recognition equals prior, so that there is no KL term."""
         self._check_batch(prior, "target", target)
-        z = self._draw(prior, sample, noise)
-        num_samples = noise["num_samples"]
+        z = self._draw(prior, sample, draw)
+        num_samples = draw["num_samples"]
         prediction = folded(self.decode, z, condition, folds=num_samples is not None)
         assert self.elbo.reconstruction is not None
         loss, samples = self.elbo.reconstruction(
@@ -237,33 +208,16 @@ class CVAE(LatentVariableModel):
                 ``"monte_carlo"`` draws from the prior. With objective ``"gsnn"``, whose recognition is the prior and
                 whose recognition network is never trained, both draw from the prior.
         """
-        if method not in METHODS:
-            raise ValueError(f"method: got {method!r}; takes one of {METHODS}")
+        one_of("method", method, METHODS)
         prior: DiagonalGaussian | None
         if method == "monte_carlo" or self.objective == "gsnn":
             posterior = prior = self.encode_prior(condition)
         else:
             prior, posterior = self._learned_prior(condition), self.encode(target, condition)
-        source = seeded(seed, generator, posterior.mu.device)
-        pieces = (
-            self._log_weights(posterior, prior, condition, target, count, source)
-            for count in chunks(num_samples, chunk_size)
-        )
-        return log_mean_exp(pieces, num_samples)
-
-    def _log_weights(
-        self,
-        posterior: DiagonalGaussian,
-        prior: DiagonalGaussian | None,
-        condition: Tensor,
-        target: Tensor,
-        num_samples: int,
-        generator: torch.Generator | None,
-    ) -> Tensor:
-        z = posterior.rsample(num_samples, generator=generator)
-        prediction = folded(self.decode, z, condition, folds=True)
-        log_p = self.elbo.log_prob(prediction, repeated(target, num_samples), batch_dims=2)
-        return log_p if posterior is prior else log_p - posterior.log_ratio(z, prior)
+        return self._log_likelihood(
+            posterior, prior, target, condition, num_samples=num_samples, chunk_size=chunk_size, seed=seed,
+            generator=generator,
+        )  # fmt: skip
 
 
 def _check_order(condition: object, n: object) -> None:

@@ -35,12 +35,12 @@ class BlockOmission(nn.Module):
         if images.dim() != 4:
             raise ValueError(f"images: got shape {list(images.shape)}; takes [batch, channels, height, width]")
         batch, _, height, width = images.shape
-        area, shape, vertical, horizontal = torch.rand(4, batch, dtype=torch.float32, device=images.device)
+        area, exponent, vertical, horizontal = torch.rand(4, batch, dtype=torch.float32, device=images.device)
         area = area * self.max_share
-        most = math.floor(self.max_share * height * width)
+        max_pixels = math.floor(self.max_share * height * width)
         # Sides of area^t and area^(1 - t) of the image's, t uniform. Rounding up may make the product too large.
-        rows = (height * area**shape).ceil().long().clamp(max=most)
-        columns = torch.minimum((width * area ** (1 - shape)).ceil().long(), most // rows.clamp(min=1))
+        rows = (height * area**exponent).ceil().long().clamp(max=max_pixels)
+        columns = torch.minimum((width * area ** (1 - exponent)).ceil().long(), max_pixels // rows.clamp(min=1))
         omitted_rows = _interval(rows, vertical, height)[:, None, :, None]
         omitted_columns = _interval(columns, horizontal, width)[:, None, None, :]
         return images.masked_fill(omitted_rows & omitted_columns, 0)
@@ -51,7 +51,7 @@ class BlockOmission(nn.Module):
 
 
 def _interval(length: Tensor, position: Tensor, size: int) -> Tensor:
-    """Intervals of `length` among `size` places, ``[batch, size]`` bool; `position`, in [0, 1), says where they lie."""
+    """True on `length` consecutive places of `size`, ``[batch, size]``; `position`, in [0, 1), picks the start."""
     start = (position * (size - length + 1)).long()
     places = torch.arange(size, device=length.device)
     return (places >= start[:, None]) & (places < (start + length)[:, None])

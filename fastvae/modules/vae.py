@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final, Unpack
 
 import torch
 from torch import Tensor, nn
 
+from fastvae._keywords import DrawKeywords, passes_on
 from fastvae.distributions import DiagonalGaussian
-from fastvae.losses import ELBOLoss
-from fastvae.losses._options import CustomLikelihood, Weight
-from fastvae.modules._latent import LatentVariableModel, chunks, log_mean_exp, seeded
-from fastvae.modules._networks import call, folded, repeated
+from fastvae.modules._latent import LatentVariableModel
+from fastvae.modules._networks import call
+from fastvae.modules._options import ModelKeywords
 from fastvae.modules.output import VAEOutput
+
+_BETA: Final = 4.0
 
 
 class VAE(LatentVariableModel):
@@ -22,46 +23,21 @@ class VAE(LatentVariableModel):
     Args:
         encoder: x to a pair ``(mu, scale)``, or to one tensor with both packed along `packed_dim`.
         decoder: z to the likelihood's parameters: logits for ``"bernoulli"``, in the shape of x.
-        likelihood="bernoulli", beta=1.0, free_bits=0.0, free_bits_per="sample", capacity=None, capacity_per="batch",
-            kl_estimator="analytic", preset=None: the objective, see `fastvae.ELBOLoss`.
-        parameterization="logvar", clamp=None, min_std=0.0, min_var=0.0: what the raw scale means, see
-            `fastvae.functional.reparameterize`.
-        packed_dim=1, interleaved=False: how a single encoder output packs mu and scale.
-        latent_shape=None: the shape of one sample's latent. Left out, it is that of the latest input, so that
-            `sample` needs an input first, and torch.compile compiles twice.
+        loss: the objective, a `fastvae.ELBOLoss` whose loss is a scalar. In its place its options may be given here,
+            all but `reduction`.
+        parameterization, clamp, min_std, min_var: what the raw scale means, see `fastvae.functional.reparameterize`.
+        packed_dim, interleaved: how a single encoder output packs mu and scale, by default as its halves along dim 1.
+        latent_shape: the shape of one sample's latent. Left out, it is that of the latest input, so that `sample`
+            needs an input first, and torch.compile compiles twice.
+
+    A preset, the loss's or one given here, replaces the defaults of the scale and of the packing by its project's.
 
     Training and eval mode treat the latent alike: it is the posterior's mean where ``sample=False`` says so.
     """
 
-    def __init__(
-        self,
-        encoder: nn.Module,
-        decoder: nn.Module,
-        *,
-        likelihood: str | CustomLikelihood | None = None,
-        beta: Weight = 1.0,
-        free_bits: float = 0.0,
-        free_bits_per: str = "sample",
-        capacity: Weight | None = None,
-        capacity_per: str | None = None,
-        kl_estimator: str | None = None,
-        preset: str | None = None,
-        parameterization: str | None = None,
-        clamp: tuple[float, float] | None = None,
-        min_std: float | None = None,
-        min_var: float | None = None,
-        packed_dim: int | None = None,
-        interleaved: bool | None = None,
-        latent_shape: int | Sequence[int] | None = None,
-    ) -> None:
-        super().__init__(
-            ELBOLoss(
-                likelihood, beta=beta, free_bits=free_bits, free_bits_per=free_bits_per, capacity=capacity,
-                capacity_per=capacity_per, kl_estimator=kl_estimator, preset=preset,
-            ),
-            parameterization=parameterization, clamp=clamp, min_std=min_std, min_var=min_var, packed_dim=packed_dim,
-            interleaved=interleaved, latent_shape=latent_shape,
-        )  # fmt: skip
+    @passes_on(LatentVariableModel)
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, **options: Unpack[ModelKeywords]) -> None:
+        super().__init__(**options)
         self.encoder = encoder
         self.decoder = decoder
 
@@ -96,21 +72,11 @@ class VAE(LatentVariableModel):
             weight: of the elements of the reconstruction, broadcastable to the prediction; a mask is one of 0 and 1.
         """
         posterior = self.encode(x)
-        reconstructs = self.elbo.reconstruction is not None
-        if reconstructs:
-            self._check_batch(posterior, *(("x", x) if target is None else ("target", target)))
-        noise = {"num_samples": num_samples, "eps": eps, "seed": seed, "generator": generator}
-        z, kl = self._latent(posterior, None, sample, noise)
-        prediction = folded(self.decode, z, folds=num_samples is not None)
-        loss = self.elbo.combine(
-            prediction if reconstructs else None,
-            repeated(x if target is None else target, num_samples) if reconstructs else None,
-            kl,
-            posterior.mu.shape[1:],
-            weight=weight,
-            batch_dims=1 if num_samples is None else 2,
-        )
-        return VAEOutput(*loss, z, posterior.mu, posterior.scale, prediction)
+        name, target = ("x", x) if target is None else ("target", target)
+        if self.elbo.reconstruction is not None:
+            self._check_batch(posterior, name, target)
+        draw: DrawKeywords = {"num_samples": num_samples, "eps": eps, "seed": seed, "generator": generator}
+        return self._negative_elbo(posterior, None, target, sample=sample, draw=draw, weight=weight)
 
     def reconstruct(self, x: Tensor, *, sample: bool = False, seed: int | None = None) -> Any:
         """The decoder's mean in data space for the posterior's mean, or for one sample of it."""
@@ -121,7 +87,7 @@ class VAE(LatentVariableModel):
     @torch.no_grad()
     def sample(self, n: int, *, seed: int | Tensor | None = None, generator: torch.Generator | None = None) -> Any:
         """The decoder's mean in data space for `n` latents from N(0, I)."""
-        z = self._standard(n).sample(seed=seed, generator=generator)
+        z = self._standard_normal(n).sample(seed=seed, generator=generator)
         return self.decode(z, mean=True)
 
     def log_weights(
@@ -141,12 +107,7 @@ class VAE(LatentVariableModel):
         """
         posterior = self.encode(x) if posterior is None else posterior
         target = x if target is None else target
-        return self._log_weights(posterior, target, num_samples, seed=seed, generator=generator)
-
-    def _log_weights(self, posterior: DiagonalGaussian, target: Tensor, num_samples: int, **noise: Any) -> Tensor:
-        z = posterior.rsample(num_samples, **noise)
-        prediction = folded(self.decode, z, folds=True)
-        return self.elbo.log_prob(prediction, repeated(target, num_samples), batch_dims=2) - posterior.log_ratio(z)
+        return self._log_weights(posterior, None, target, num_samples=num_samples, seed=seed, generator=generator)
 
     @torch.no_grad()
     def log_likelihood(
@@ -172,45 +133,21 @@ class VAE(LatentVariableModel):
             ``[batch]``, float64.
         """
         posterior = self.encode(x)
-        source = seeded(seed, generator, posterior.mu.device)
         target = x if target is None else target
-        pieces = (
-            self._log_weights(posterior, target, count, generator=source) for count in chunks(num_samples, chunk_size)
+        return self._log_likelihood(
+            posterior, None, target, num_samples=num_samples, chunk_size=chunk_size, seed=seed, generator=generator
         )
-        return log_mean_exp(pieces, num_samples)
 
 
 class BetaVAE(VAE):
     """A VAE whose KL is weighted by beta = 4 unless told otherwise (Higgins et al. 2017).
 
     With `capacity`, the penalty is beta * abs(KL - C) (Burgess et al. 2018); give C as a `LinearWarmup` to raise it.
-    Arguments and methods are those of `VAE`.
+    Arguments and methods are those of `VAE`; with `loss`, beta is the loss's own.
     """
 
-    def __init__(
-        self,
-        encoder: nn.Module,
-        decoder: nn.Module,
-        *,
-        likelihood: str | CustomLikelihood | None = None,
-        beta: Weight = 4.0,
-        free_bits: float = 0.0,
-        free_bits_per: str = "sample",
-        capacity: Weight | None = None,
-        capacity_per: str | None = None,
-        kl_estimator: str | None = None,
-        preset: str | None = None,
-        parameterization: str | None = None,
-        clamp: tuple[float, float] | None = None,
-        min_std: float | None = None,
-        min_var: float | None = None,
-        packed_dim: int | None = None,
-        interleaved: bool | None = None,
-        latent_shape: int | Sequence[int] | None = None,
-    ) -> None:
-        super().__init__(
-            encoder, decoder, likelihood=likelihood, beta=beta, free_bits=free_bits, free_bits_per=free_bits_per,
-            capacity=capacity, capacity_per=capacity_per, kl_estimator=kl_estimator, preset=preset,
-            parameterization=parameterization, clamp=clamp, min_std=min_std, min_var=min_var, packed_dim=packed_dim,
-            interleaved=interleaved, latent_shape=latent_shape,
-        )  # fmt: skip
+    @passes_on(VAE, beta=_BETA)
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, **options: Unpack[ModelKeywords]) -> None:
+        if options.get("loss") is None:
+            options.setdefault("beta", _BETA)
+        super().__init__(encoder, decoder, **options)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from fastvae._layout import flattened_like
 from fastvae._likelihoods import LIKELIHOODS
-from fastvae.presets import Preset, check_four_arguments
+from fastvae.presets import Convention, check_four_arguments
 from fastvae.reference import reconstruction
 from fastvae.reference.reparameterize_kl import gaussian_kl
 
@@ -21,17 +21,14 @@ def vae_loss(
     beta: float | Tensor = 1.0,
 ) -> Tensor:
     rule = check_four_arguments(preset, recon_x, x)
-    elements = gaussian_kl(
-        mu, logvar, parameterization=rule.parameterization, clamp=rule.clamp, min_std=rule.min_std,
-        min_var=rule.min_var, reduction="none",
-    )  # fmt: skip
+    elements = gaussian_kl(mu, logvar, **rule.gaussian.scale, reduction="none")
     loss = beta * rule.kl_weight * _kl(rule, elements)
     if recon_x is None or x is None:
         return loss
     return _reconstruction(rule, recon_x, flattened_like(x, recon_x)) + loss
 
 
-def _kl(rule: Preset, elements: Tensor) -> Tensor:
+def _kl(rule: Convention, elements: Tensor) -> Tensor:
     if rule.kl == "mean":
         return elements.mean()
     if rule.kl == "positionmean":
@@ -42,7 +39,7 @@ def _kl(rule: Preset, elements: Tensor) -> Tensor:
     return samples.sum() if rule.kl == "sum" else samples.mean()
 
 
-def _reconstruction(rule: Preset, recon_x: Tensor, x: Tensor) -> Tensor:
+def _reconstruction(rule: Convention, recon_x: Tensor, x: Tensor) -> Tensor:
     assert rule.likelihoods
     name, factor = rule.likelihoods[0]
     likelihood = LIKELIHOODS[name]

@@ -34,6 +34,11 @@ BATCH = 5
         (lambda: ELBOLoss(abs, preset="pythae"), ValueError, "likelihood: got <built-in function abs> with preset"),
         (lambda: ELBOLoss(preset="scvi"), ValueError, "likelihood: got None with preset='scvi'"),
         (lambda: ELBOLoss(preset="keras", free_bits=0.5), ValueError, "free_bits: got 0.5 with preset='keras'"),
+        (
+            lambda: ELBOLoss(preset="world-models", free_bits_per="dimension"),
+            ValueError,
+            "free_bits_per: got 'dimension' with preset='world-models'",
+        ),
         (lambda: ELBOLoss(preset="keras", capacity=1.0), ValueError, "capacity: got 1.0 with preset='keras'"),
         (
             lambda: ELBOLoss(preset="disentangling-vae", capacity=1.0, capacity_per="sample"),

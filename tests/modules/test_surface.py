@@ -1,13 +1,22 @@
 """What a user sees of the models: signatures, options as they are printed, and errors in terms of the call."""
 
 import inspect
-from typing import Any
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, get_type_hints
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from fastvae import CVAE, VAE, BetaVAE, ELBOLoss
+import fastvae
+from fastvae import CVAE, VAE, BetaVAE, DiagonalGaussian, ELBOLoss, functional, losses, modules
+from fastvae._gaussian_options import GaussianKeywords, GaussianOptions
+from fastvae._keywords import DrawKeywords, ScaleKeywords
+from fastvae._likelihoods import LIKELIHOODS
+from fastvae.losses._options import ObjectiveKeywords
+from fastvae.modules._latent import LatentVariableModel
+from fastvae.modules._options import ModelKeywords
 from tests.modules.tiny import BATCH, LATENT, PIXELS, ToFloat, TwoHeads
 
 
@@ -18,7 +27,7 @@ def options(model: type) -> dict[str, inspect.Parameter]:
 
 def test_the_models_write_out_the_same_options() -> None:
     plain, beta, conditional = options(VAE), options(BetaVAE), options(CVAE)
-    assert len(plain) == 15
+    assert len(plain) == 16
     assert set(inspect.signature(ELBOLoss).parameters) - {"reduction"} < set(plain)
     assert {name for name in plain if plain[name] != beta[name]} == {"beta"}
     assert beta["beta"].default == 4.0
@@ -28,6 +37,75 @@ def test_the_models_write_out_the_same_options() -> None:
         parameter.kind for each in (VAE, BetaVAE, CVAE) for parameter in inspect.signature(each).parameters.values()
     }
     assert kinds == {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
+
+
+@pytest.mark.parametrize(
+    ("passed_on", "target"),
+    [
+        (ObjectiveKeywords, ELBOLoss.__init__),
+        (GaussianKeywords, GaussianOptions),
+        (ScaleKeywords, DiagonalGaussian.__init__),
+        (ScaleKeywords, functional.gaussian_kl),
+        (DrawKeywords, functional.reparameterize),
+    ],
+)
+def test_keywords_passed_on_are_typed_as_where_they_go(passed_on: type, target: Callable[..., Any]) -> None:
+    assert get_type_hints(passed_on).items() <= get_type_hints(target).items()
+
+
+def test_no_keyword_is_taken_and_not_shown() -> None:
+    assert ModelKeywords.__optional_keys__ == options(VAE).keys() == options(LatentVariableModel).keys()
+    assert ObjectiveKeywords.__optional_keys__ == inspect.signature(ELBOLoss).parameters.keys() - {"reduction"}
+    moments = inspect.signature(DiagonalGaussian.from_moments).parameters
+    assert moments.keys() == {"moments", "dim", "interleaved"} | ScaleKeywords.__optional_keys__
+    of_gaussians = inspect.signature(GaussianOptions).parameters
+    names = {"dim": "packed_dim"}
+    assert all(
+        of_gaussians[names.get(name, name)].default == moments[name].default for name in moments.keys() - {"moments"}
+    )
+
+
+def documented() -> Iterator[Any]:
+    """Every public function, class and method whose docstring lists its arguments."""
+    for module in (fastvae, functional, losses, modules):
+        for name in module.__all__:
+            member = getattr(module, name)
+            methods = vars(member) if inspect.isclass(member) else ()
+            candidates = [member, *(getattr(member, method) for method in methods if not method.startswith("_"))]
+            yield from (each for each in candidates if callable(each) and "Args:\n" in (inspect.getdoc(each) or ""))
+
+
+@pytest.mark.parametrize("described", dict.fromkeys(documented()), ids=lambda each: each.__qualname__)
+def test_a_docstring_names_arguments_that_exist_and_leaves_their_defaults_to_the_signature(described: Any) -> None:
+    arguments = inspect.getdoc(described).split("Args:\n")[1].split("\n\n")[0]
+    heads = re.findall(r"^    (\S.*?):", arguments, re.MULTILINE)
+    names = {name for head in heads for name in head.split(", ") if not name.startswith("*")}
+    assert names <= inspect.signature(described).parameters.keys()
+
+
+def test_the_objective_describes_every_likelihood() -> None:
+    assert ELBOLoss.__doc__ is not None
+    assert [name for name in LIKELIHOODS if f'``"{name}"``' not in ELBOLoss.__doc__] == []
+
+
+@pytest.mark.parametrize("kind", [VAE, BetaVAE, CVAE])
+def test_an_objective_is_given_whole_or_by_its_options(kind: Callable[..., nn.Module]) -> None:
+    loss = ELBOLoss("laplace", beta=2.0, free_bits=0.5)
+    assert kind(nn.Identity(), nn.Identity(), loss=loss).elbo is loss
+    for given, named in (({"beta": 1.0}, "beta"), ({"likelihood": "gaussian", "preset": None}, "likelihood, preset")):
+        with pytest.raises(ValueError, match=rf"^{named}: got a value beside loss=; takes one there"):
+            kind(nn.Identity(), nn.Identity(), loss=loss, **given)
+    with pytest.raises(TypeError, match=r"loss: got MSELoss; takes a fastvae\.ELBOLoss"):
+        kind(nn.Identity(), nn.Identity(), loss=nn.MSELoss())
+    with pytest.raises(ValueError, match="loss: got reduction='sample'; takes reduction='batchmean'"):
+        kind(nn.Identity(), nn.Identity(), loss=ELBOLoss(reduction="sample"))
+
+
+def test_a_preset_fills_what_is_left_out_wherever_it_is_given() -> None:
+    for given in ({"preset": "diffusers"}, {"loss": ELBOLoss(preset="diffusers")}):
+        assert "clamp=(-30.0, 20.0)" in repr(VAE(nn.Identity(), nn.Identity(), **given))
+        assert "clamp=(-1.0, 1.0)" in repr(VAE(nn.Identity(), nn.Identity(), clamp=(-1.0, 1.0), **given))
+        assert "clamp" not in repr(VAE(nn.Identity(), nn.Identity(), clamp=None, **given))
 
 
 CHANGED: dict[str, Any] = {
@@ -50,7 +128,7 @@ OTHERS: dict[str, Any] = {"preset": "keras", "min_var": 0.25}
 
 @pytest.mark.parametrize("kind", [VAE, BetaVAE, CVAE])
 def test_every_option_is_printed(kind: type[nn.Module]) -> None:
-    assert (CHANGED | OTHERS).keys() == options(VAE).keys()
+    assert (CHANGED | OTHERS).keys() == options(VAE).keys() - {"loss"}
     for given in (CHANGED, OTHERS):
         printed = repr(kind(nn.Identity(), nn.Identity(), **given))
         for name, value in given.items():
