@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
@@ -12,6 +13,7 @@ from bench.gpu import cases
 from bench.gpu.launches import counted
 from bench.gpu.results import Row
 from tests.bench.gpu_benches import DRY
+from tests.support.background import Background
 
 SCRIPT = ROOT / "bench" / "gpu.sh"
 STAGES = ("correctness", "micro", "graphs", "compile", "training", "sanitize", "large", "picture", "table")
@@ -36,17 +38,24 @@ def test_it_takes_a_folder(arguments, tmp_path):
 ABSENT = ("pydantic", "safetensors", "sklearn")
 
 
-@pytest.mark.parametrize(
-    "work",
-    [
-        "from bench.gpu import launches, micro, plot, sanitize, table, training",
-        "import pytest; assert not pytest.main(['--collect-only', '-p', 'no:cacheprovider', 'tests/gpu'])",
-    ],
-    ids=["benches", "tests"],
-)
-def test_what_runs_on_a_gpu_needs_little(work):
+WORK = {
+    "benches": "from bench.gpu import launches, micro, plot, sanitize, table, training",
+    "tests": "import pytest; assert not pytest.main(['--collect-only', '-p', 'no:cacheprovider', 'tests/gpu'])",
+}
+
+
+def _alone(work: str) -> subprocess.CompletedProcess[str]:
     code = f"import sys; sys.modules.update(dict.fromkeys({ABSENT})); {work}"
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+ALONE = {name: Background(partial(_alone, work)) for name, work in WORK.items()}
+BACKGROUND = ALONE.values()
+
+
+@pytest.mark.parametrize("work", WORK)
+def test_what_runs_on_a_gpu_needs_little(work):
+    result = ALONE[work].result()
     assert result.returncode == 0, result.stdout + result.stderr
 
 

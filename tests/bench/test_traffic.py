@@ -18,6 +18,7 @@ from bench.traffic import eager, fused, worker
 from bench.traffic.cases import CASES, MNIST, Case
 from bench.traffic.passes import Tally
 from bench.traffic.rows import Row, encode, row_of
+from tests.support.background import Background
 
 N = 1000
 
@@ -153,14 +154,17 @@ print(json.dumps([[tally.bytes, tally.launches] for pair in counted for tally in
 """
 
 
+def _inductor() -> subprocess.CompletedProcess[str]:
+    command, environment = [sys.executable, "-c", BY_HAND], worker.environment("inductor")
+    return subprocess.run(command, cwd=worker.ROOT, env=environment, capture_output=True, text=True)
+
+
+INDUCTOR = Background(_inductor)
+BACKGROUND = (INDUCTOR,)
+
+
 def test_inductor_against_counts_by_hand() -> None:
-    script = subprocess.run(
-        [sys.executable, "-c", BY_HAND],
-        cwd=worker.ROOT,
-        env=worker.environment("inductor"),
-        capture_output=True,
-        text=True,
-    )
+    script = INDUCTOR.result()
     assert script.returncode == 0, script.stderr[-3000:]
     counted = iter(json.loads(script.stdout))
     n = 1024 * 64

@@ -93,21 +93,17 @@ def commands(build: Path) -> dict[str, list[str]]:
     return found
 
 
-def units(kept: Path = KEPT / "assembly") -> dict[str, list[Function]]:
-    """The functions of every unit. A minute of compiling, once for one state of the sources and the compiler."""
-    kept.mkdir(parents=True, exist_ok=True)
-
-    def compiled(unit: str, command: list[str]) -> list[Function]:
-        listing = kept / f"{unit}-{digest(command)}.json"
-        if not listing.exists():
-            listing.write_text(json.dumps(list(functions(_output(command), REGISTER[unit]))))
-        return [Function(*row) for row in json.loads(listing.read_text())]
-
-    def digest(command: list[str]) -> str:
-        version = _output([command[0], "--version"]).encode()
-        sources = [Path(__file__), *sorted((ROOT / "csrc").rglob("*.[ch]*"))]
-        parts = [version, *(word.encode() for word in command), *(path.read_bytes() for path in sources)]
-        return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
-
+def functions_of(unit: str, kept: Path = KEPT / "assembly") -> list[Function]:
+    """The functions of a unit. A minute of compiling, once for one state of the sources and the compiler."""
     with tempfile.TemporaryDirectory() as build:
-        return {unit: compiled(unit, command) for unit, command in commands(Path(build)).items()}
+        command = commands(Path(build))[unit]
+        version = _output([command[0], "--version"])
+        sources = [Path(__file__), *sorted((ROOT / "csrc").rglob("*.[ch]*"))]
+        parts = [version.encode(), *(word.encode() for word in command), *(path.read_bytes() for path in sources)]
+        digest = hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+        listing = kept / f"{unit}-{digest}.json"
+        if not listing.exists():
+            found = list(functions(_output(command), REGISTER[unit]))
+            kept.mkdir(parents=True, exist_ok=True)
+            listing.write_text(json.dumps(found))
+    return [Function(*row) for row in json.loads(listing.read_text())]

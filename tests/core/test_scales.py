@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import cache, partial
 
 import pytest
 import torch
@@ -16,6 +16,7 @@ from fastvae import reference
 from fastvae._options import PARAMETERIZATIONS
 from tests.core.units import UNITS, supported
 from tests.support.backends import BACKENDS, on
+from tests.support.background import Background
 
 # What the reference itself may be off, in units of the last place: no result here has more than sixteen roundings.
 OWN = 8
@@ -28,12 +29,16 @@ def own() -> accuracy.Errors:
         return accuracy.measure(POINTS)
 
 
+MEASURED = {unit: Background(partial(accuracy.measured, unit, POINTS)) for unit in supported()}
+BACKGROUND = MEASURED.values()
+
+
 @cache
 def errors(implementation: str) -> accuracy.Errors:
     if implementation == "interpreter":
         with on("triton"):
             return accuracy.measure(POINTS)
-    return accuracy.measured(implementation, POINTS)
+    return MEASURED[implementation].result()
 
 
 @pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from types import FunctionType, ModuleType
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ KERNELS = BACKENDS[:2]
 def on(backend: str) -> Iterator[None]:
     """Run on a backend. On CPU tensors the Triton kernels run in its interpreter, whose numpy warns of infinities."""
     if backend == "triton":
-        _patch_once_a_launch()
+        _patch_once()
     with fastvae.use_backend("auto" if backend == "cpp" else backend):
         if backend != "triton":
             yield
@@ -42,20 +42,16 @@ def _name(case: Any) -> str:
 
 
 @cache
-def _patch_once_a_launch() -> None:
-    """The interpreter patches its language again at every call of a device function: two fifths of its time."""
-    import triton.language as tl
-    from triton.runtime.interpreter import InterpretedFunction
+def _patch_once() -> None:
+    """The interpreter patches its language for each call of a device function: most of a small test's time."""
+    from triton.runtime import interpreter
 
-    patched_call = InterpretedFunction.__call__
+    patch, patched = interpreter._patch_lang, set[str]()
 
-    @cache
-    def languages(function: FunctionType) -> list[ModuleType]:
-        return [tl_or_core for tl_or_core in (tl, tl.core) if tl_or_core in function.__globals__.values()]
+    def patch_once(function: FunctionType) -> Any:
+        if function.__module__ not in patched:
+            patched.add(function.__module__)
+            patch(function)
+        return interpreter._LangPatchScope()  # which has nothing to restore
 
-    def call(self: InterpretedFunction, *args: Any, **kwargs: Any) -> Any:
-        if any(tl.core.is_builtin(language.load) for language in languages(self.fn)):
-            return patched_call(self, *args, **kwargs)
-        return self.rewrite()(*args, **kwargs)
-
-    InterpretedFunction.__call__ = call
+    interpreter._patch_lang = patch_once
