@@ -4,11 +4,9 @@
 
 namespace fastvae {
 
-enum class Form : int { logvar, log_std, std, softplus, variance };
-
-// How a raw scale becomes sigma: form(clamp(raw, low, high)), plus one of the two floors.
+// How a raw scale becomes sigma: parameterization(clamp(raw, low, high)), plus one of the two floors.
 struct ScaleOptions {
-  Form form = Form::logvar;
+  int parameterization = 0;  // an index into Kernels::parameterizations
   double low = 0, high = 0, min_std = 0, min_var = 0;
 };
 
@@ -50,10 +48,8 @@ struct ReparameterizeKlBackward : Launch {
   Gradient grad_mu, grad_scale, grad_prior_mu, grad_prior_scale;
 };
 
-enum class Likelihood : int { binary_cross_entropy_with_logits, binary_cross_entropy, mse_loss, l1_loss, gaussian_nll };
-
 struct Reconstruction : Launch {
-  Likelihood likelihood = Likelihood::mse_loss;
+  int likelihood = 0;  // an index into Kernels::likelihoods
   View input, target, weight, log_scale;
   bool full = false;
   LossOutput loss;
@@ -62,7 +58,7 @@ struct Reconstruction : Launch {
 };
 
 struct ReconstructionBackward : Launch {
-  Likelihood likelihood = Likelihood::mse_loss;
+  int likelihood = 0;  // an index into Kernels::likelihoods
   View grad_loss, input, target, weight, log_scale;
   double factor = 1;
   Gradient grad_input, grad_target, grad_log_scale;
@@ -81,7 +77,7 @@ struct LogNormalBackward : Launch {
   Gradient grad_z, grad_mu, grad_scale;
 };
 
-// The K samples lie along `lead`.
+// The K samples are `outer_stride` apart.
 struct ImportanceWeightedBound : Launch {
   View log_w, bound;
   int64_t num_samples = 1;
@@ -103,9 +99,12 @@ struct Normal {
   int threads = 1;
 };
 
-// One instruction-set unit: the same kernels compiled for one set of processor features.
+// One instruction-set unit: the same kernels compiled for one set of processor features, and the variants they have, in
+// arrays that end in a null.
 struct Kernels {
   const char* name;
+  const char* const* likelihoods;
+  const char* const* parameterizations;
   void (*reparameterize_kl)(const ReparameterizeKl&);
   void (*reparameterize_kl_backward)(const ReparameterizeKlBackward&);
   void (*reconstruction)(const Reconstruction&);

@@ -20,25 +20,26 @@ namespace fastvae {
 namespace {
 
 using Name = std::string_view;
-template <class Value, size_t Size>
-Value named(const char* argument, const std::pair<Name, Value> (&table)[Size], Name name) {
-  for (const auto& [key, value] : table)
-    if (key == name) return value;
-  throw std::invalid_argument(std::string(argument) + ": got '" + std::string(name) + "'");
+
+// The index of `name` among the variants that the kernels have.
+int index_of(const char* argument, const char* const* variants, Name name) {
+  std::string known;
+  for (int index = 0; variants[index]; ++index) {
+    if (name == variants[index]) return index;
+    known += (index ? ", " : "") + std::string(variants[index]);
+  }
+  throw std::invalid_argument(std::string(argument) + ": got '" + std::string(name) + "'; takes " + known);
 }
 
-constexpr std::pair<Name, Form> kForms[] = {{"logvar", Form::logvar},
-                                            {"log_std", Form::log_std},
-                                            {"std", Form::std},
-                                            {"softplus", Form::softplus},
-                                            {"variance", Form::variance}};
+int likelihood_of(Name name) { return index_of("name", kernels().likelihoods, name); }
 
-constexpr std::pair<Name, Likelihood> kLikelihoods[] = {
-    {"binary_cross_entropy_with_logits", Likelihood::binary_cross_entropy_with_logits},
-    {"binary_cross_entropy", Likelihood::binary_cross_entropy},
-    {"mse_loss", Likelihood::mse_loss},
-    {"l1_loss", Likelihood::l1_loss},
-    {"gaussian_nll", Likelihood::gaussian_nll}};
+int parameterization_of(Name name) { return index_of("parameterization", kernels().parameterizations, name); }
+
+py::list names_of(const char* const* variants) {
+  py::list names;
+  for (; *variants; ++variants) names.append(*variants);
+  return names;
+}
 
 const int64_t* seed_of(const Tensor& seed) { return static_cast<const int64_t*>(seed.data); }
 
@@ -76,7 +77,7 @@ void set(Call<Arguments>& call, const Tensor& mu, const Tensor& scale, const Pos
   call.samples(a.eps, p.eps, p.num_samples);
   a.seed = seed_of(p.seed);
   a.num_samples = p.num_samples.value_or(1);
-  a.options = {named("parameterization", kForms, p.form), p.low, p.high, p.min_std, p.min_var};
+  a.options = {parameterization_of(p.form), p.low, p.high, p.min_std, p.min_var};
 }
 
 py::tuple reparameterize_kl(const Tensor& mu, const Tensor& scale, const Posterior& posterior) {
@@ -151,7 +152,7 @@ void reconstruct(Name name, const Pair& pair, const Tensor& loss, const Tensor& 
   call.operand(a.input, input).operand(a.target, target).operand(a.weight, weight).operand(a.log_scale, log_scale);
   if (grad.data != input.data) call.fresh(grad);
   call.operand(a.grad, grad).gradient(a.grad_log_scale, grad_log_scale).loss(a.loss, loss, per_sample, reduction);
-  a.likelihood = named("name", kLikelihoods, name);
+  a.likelihood = likelihood_of(name);
   a.full = full;
   call.run(kernels().reconstruction, true);
 }
@@ -188,7 +189,7 @@ py::tuple reconstruction_backward(Name name, const Tensor& grad_loss, const Pair
   call.operand(a.input, input).operand(a.target, target).operand(a.weight, weight).operand(a.log_scale, log_scale);
   call.upstream(a.grad_loss, grad_loss).gradient(a.grad_input, grad_input).gradient(a.grad_target, grad_target);
   call.gradient(a.grad_log_scale, grad_log_scale);
-  a.likelihood = named("name", kLikelihoods, name);
+  a.likelihood = likelihood_of(name);
   a.factor = call.factor(reduction);
   call.run(kernels().reconstruction_backward, true);
   return objects({&grad_input, &grad_target, &grad_log_scale});
@@ -210,7 +211,7 @@ py::object log_normal(const Density& density) {
   Call<LogNormal> call(z, batch_dims);
   LogNormal& a = call.arguments;
   call.operand(a.z, z).operand(a.mu, mu).operand(a.scale, scale).loss(a.log_prob, log_prob, {}, reduction);
-  a.options = {named("parameterization", kForms, form), low, high, min_std, min_var};
+  a.options = {parameterization_of(form), low, high, min_std, min_var};
   call.run(kernels().log_normal, true);
   return log_prob.owner;
 }
@@ -223,7 +224,7 @@ py::tuple log_normal_backward(const Tensor& grad_log_prob, const Density& densit
   LogNormalBackward& a = call.arguments;
   call.operand(a.z, z).operand(a.mu, mu).operand(a.scale, scale).upstream(a.grad_log_prob, grad_log_prob);
   call.gradient(a.grad_z, grad_z).gradient(a.grad_mu, grad_mu).gradient(a.grad_scale, grad_scale);
-  a.options = {named("parameterization", kForms, form), low, high, min_std, min_var};
+  a.options = {parameterization_of(form), low, high, min_std, min_var};
   a.factor = call.factor(reduction);
   call.run(kernels().log_normal_backward, true);
   return objects({&grad_z, &grad_mu, &grad_scale});
@@ -266,7 +267,7 @@ void normal(const Tensor& seed, int64_t start, const Tensor& out, int threads) {
 }  // namespace fastvae
 
 PYBIND11_MODULE(_C, m) {
-  fastvae::usable_threads(1);  // from here on it knows of forks
+  fastvae::usable_threads(1);  // registers its atfork handler before anything can fork
   m.doc() = "CPU kernels of fastvae, on PyTorch's tensors but not built against PyTorch.";
   m.def("reparameterize_kl", fastvae::flat(fastvae::reparameterize_kl));
   m.def("reparameterize_kl_backward", fastvae::flat(fastvae::reparameterize_kl_backward));
@@ -282,7 +283,9 @@ PYBIND11_MODULE(_C, m) {
   m.def("scale_gradient", fastvae::flat(fastvae::scale_gradient));
   m.def("normal", fastvae::normal);
   m.def("alike", fastvae::alike);
-  m.def("plain_device", fastvae::plain_device);
-  m.def("layouts", fastvae::layouts);
+  m.def("direct_call_device", fastvae::direct_call_device);
+  m.def("layout_key", fastvae::layout_key);
   m.def("capability", [] { return fastvae::kernels().name; });
+  m.def("likelihoods", [] { return fastvae::names_of(fastvae::kernels().likelihoods); });
+  m.def("parameterizations", [] { return fastvae::names_of(fastvae::kernels().parameterizations); });
 }

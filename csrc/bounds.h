@@ -1,5 +1,6 @@
-// Bounds of exponentials that the kernels' compiler must not know. GCC turns `x < bound ? bound : x` into one max
-// instruction; of a bound it knows it makes a comparison and a masked move, which cost the KL loop a fifth of its time.
+// Bounds of exponentials, defined in a translation unit of their own so that the compiler of the kernels does not see
+// their values. GCC turns `x < bound ? bound : x` into one max
+// instruction; of a constant it makes a comparison and a masked move, which cost the KL loop a fifth of its time.
 #pragma once
 
 namespace fastvae {

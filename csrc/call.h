@@ -41,7 +41,7 @@ class Call {
     int64_t sizes[kMaxDims], strides[kMaxDims];
     std::copy(tensor.sizes + dim + 1, tensor.sizes + tensor.rank, std::copy_n(tensor.sizes, dim, sizes));
     std::copy(tensor.strides + dim + 1, tensor.strides + tensor.rank, std::copy_n(tensor.strides, dim, strides));
-    view.lead = tensor.strides[dim];
+    view.outer_stride = tensor.strides[dim];
     return place(view, {tensor.object, tensor.data, tensor.dtype, tensor.rank - 1, sizes, strides}, 0);
   }
 
@@ -82,7 +82,7 @@ class Call {
   // What turns a sum over everything into `reduction`. An average over nothing is 0 * inf = NaN, as in torch.
   double factor(std::string_view reduction) const {
     if (reduction == "mean") return reciprocal(count());
-    if (reduction == "batchmean") return reciprocal(product(shape_.sizes, shape_.sizes + batch_dims_));
+    if (reduction == "batchmean") return reciprocal(element_count(shape_.sizes, shape_.sizes + batch_dims_));
     return 1;
   }
 
@@ -105,7 +105,7 @@ class Call {
     return count ? 1.0 / static_cast<double>(count) : std::numeric_limits<double>::infinity();
   }
 
-  int64_t count() const { return product(shape_.sizes, shape_.sizes + shape_.rank); }
+  int64_t count() const { return element_count(shape_.sizes, shape_.sizes + shape_.rank); }
 
   // Sums of broadcast gradients take a fixed number of parts, so that no addition depends on the number of threads, and
   // no more memory than the gradient would at full size.

@@ -1,5 +1,6 @@
 // The part of DLPack's C ABI that reads a tensor (dlpack.h 1.3, https://github.com/dmlc/dlpack). PyTorch offers it as
-// `torch.Tensor.__dlpack_c_exchange_api__`: no Python object is made, and there is nothing of PyTorch to build against.
+// `torch.Tensor.__dlpack_c_exchange_api__`: no Python object is made, and the extension builds without PyTorch's
+// headers or libraries.
 #pragma once
 #include <cstdint>
 

@@ -30,13 +30,13 @@ const char* device_name(int32_t type) {
   return type == dlpack::kCuda || type == dlpack::kRocm ? "cuda" : nullptr;
 }
 
-bool has_pending_sign(py::handle object) {
+bool has_pending_negation(py::handle object) {
   PyObject* self = object.ptr();
   const py::object answer = checked(PyObject_VectorcallMethod(torch().is_neg, &self, 1, nullptr));
   return answer.ptr() == Py_True;
 }
 
-// Reads a tensor that is of no subclass but torch's own; false of any other.
+// Reads a torch.Tensor or torch.nn.Parameter; false of any other class.
 bool read(py::handle object, dlpack::Tensor& tensor) {
   const PyTypeObject* type = Py_TYPE(object.ptr());
   if (type != torch().tensor && type != torch().parameter) return false;
@@ -47,7 +47,7 @@ bool read(py::handle object, dlpack::Tensor& tensor) {
 
 }  // namespace
 
-int64_t Tensor::count() const { return product(sizes, sizes + rank); }
+int64_t Tensor::count() const { return element_count(sizes, sizes + rank); }
 
 int Tensor::item_size() const {
   static constexpr int kSizes[] = {4, 8, 2, 2, 1, 1, 8};
@@ -98,23 +98,23 @@ bool alike(py::handle first, py::handle second) {
          a.code == b.code && a.bits == b.bits && a.device_type == b.device_type && a.device_id == b.device_id;
 }
 
-py::object plain_device(const py::tuple& arguments) {
-  for (PyObject* observes : torch().observers)
-    if (PyObject_IsTrue(checked(PyObject_CallNoArgs(observes)).ptr())) return py::none();
+py::object direct_call_device(const py::tuple& arguments) {
+  for (PyObject* active : torch().dispatch_mode_queries)
+    if (PyObject_IsTrue(checked(PyObject_CallNoArgs(active)).ptr())) return py::none();
   const char* device = nullptr;
   for (const py::handle argument : arguments) {
     if (!PyObject_TypeCheck(argument.ptr(), torch().tensor)) continue;
     dlpack::Tensor tensor;
     if (!read(argument, tensor)) return py::none();
-    const bool memory = tensor.data || product(tensor.sizes, tensor.sizes + tensor.rank) == 0;
+    const bool memory = tensor.data || element_count(tensor.sizes, tensor.sizes + tensor.rank) == 0;
     const char* name = device_name(tensor.device_type);
-    if (!memory || !name || (device && device != name) || has_pending_sign(argument)) return py::none();
+    if (!memory || !name || (device && device != name) || has_pending_negation(argument)) return py::none();
     device = name;
   }
   return device ? py::object(py::str(device)) : py::none();
 }
 
-py::bytes layouts(const py::tuple& tensors) {
+py::bytes layout_key(const py::tuple& tensors) {
   std::string key;
   const auto append = [&](const void* data, size_t bytes) { key.append(static_cast<const char*>(data), bytes); };
   for (const py::handle object : tensors) {

@@ -8,7 +8,7 @@
 
 namespace fastvae {
 
-// Sizes and strides are borrowed from the tensor, as is the tensor itself. None becomes an absent one.
+// A borrowed tensor, with its sizes and strides. None becomes an absent one.
 struct Tensor {
   PyObject* object = nullptr;
   void* data = nullptr;
@@ -45,13 +45,14 @@ struct Unpacked {
 // Are these two plain tensors of one shape (of rank 1 or more), floating-point dtype and device?
 bool alike(pybind11::handle first, pybind11::handle second);
 
-// The type of the device ("cpu", "cuda") of all tensors among `arguments`, or None where a call of an op is more than a
-// kernel on memory: a tensor that is of a subclass, has no memory or a pending sign, or a mode, transform or trace.
-pybind11::object plain_device(const pybind11::tuple& arguments);
+// The type of the device ("cpu", "cuda") whose kernel may be called directly on `arguments`, or None where the call
+// must go through PyTorch's dispatcher: a mode, transform or trace is active, or a tensor is of a subclass, has no
+// memory or a pending negation, or is on another device than the rest.
+pybind11::object direct_call_device(const pybind11::tuple& arguments);
 
-// The dtypes, devices, sizes, strides and alignments (mod 16) of tensors and Nones on any device: a key for what was
-// prepared for their like.
-pybind11::bytes layouts(const pybind11::tuple& tensors);
+// The dtypes, devices, sizes, strides and alignments (mod 16) of tensors, some of them None, on any device: the key
+// under which a compiled launch is cached.
+pybind11::bytes layout_key(const pybind11::tuple& tensors);
 
 }  // namespace fastvae
 

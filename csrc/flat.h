@@ -1,5 +1,5 @@
-// A C++ function as a Python one of positional arguments. A parameter that is a struct with `fields()` (what a family
-// of ops shares) stands for as many arguments as it has fields.
+// A C++ function as a Python one of positional arguments: a parameter that is a struct with `fields()` (the arguments a
+// family of ops shares) is flattened into one argument for each field.
 #pragma once
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>

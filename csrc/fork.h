@@ -1,4 +1,4 @@
-// OpenMP's threads do not survive a fork, and its runtime would wait for them for ever.
+// OpenMP's threads do not survive a fork, and its runtime would wait for them forever: an atfork handler notes that.
 #pragma once
 #ifdef __unix__
 #include <pthread.h>

@@ -1,4 +1,4 @@
-// Memory that is first touched 4 KB at a time costs more than the arithmetic on it.
+// Page faults at 4 KB a page cost more than the arithmetic on a large output.
 #pragma once
 #include <cstdint>
 #ifdef __linux__

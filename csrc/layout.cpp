@@ -33,15 +33,15 @@ Layout layout_of(const Space& space, const View& view) {
     uniform &= view.strides[d] == 0;
     expected *= space.shape[d];
   }
-  return dense ? Layout::dense : uniform ? Layout::uniform : Layout::strided;
+  return dense ? Layout::contiguous : uniform ? Layout::broadcast : Layout::strided;
 }
 
 }  // namespace
 
 Space collapse(const Shape& shape, int batch_dims, const Operand* operands, int count, bool reorder) {
   Space space;
-  space.samples = product(shape.sizes, shape.sizes + batch_dims);
-  space.sample_size = product(shape.sizes + batch_dims, shape.sizes + shape.rank);
+  space.samples = element_count(shape.sizes, shape.sizes + batch_dims);
+  space.sample_size = element_count(shape.sizes + batch_dims, shape.sizes + shape.rank);
   space.count = space.samples * space.sample_size;
 
   int order[kMaxDims];

@@ -1,4 +1,4 @@
-// From the sizes and strides of tensors to the fewest dimensions a kernel can walk.
+// Collapses the dimensions of all operands together to the fewest that a kernel has to iterate over.
 #pragma once
 #include <cstdint>
 

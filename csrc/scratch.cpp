@@ -3,7 +3,7 @@
 namespace fastvae {
 
 void* scratch() {
-  alignas(64) static thread_local double memory[kScratchBlocks * kBlock];
+  alignas(kScratchAlignment) static thread_local unsigned char memory[kScratchBytes];
   return memory;
 }
 

@@ -7,7 +7,8 @@ namespace fastvae {
 constexpr int kMaxDims = 64;  // of a tensor: PyTorch's own limit
 constexpr int kMaxRank = 16;  // of a space, once its dimensions are collapsed
 
-inline int64_t product(const int64_t* first, const int64_t* last) {
+// The number of elements of a tensor of these sizes.
+inline int64_t element_count(const int64_t* first, const int64_t* last) {
   int64_t result = 1;
   for (; first != last; ++first) result *= *first;
   return result;
@@ -16,26 +17,26 @@ inline int64_t product(const int64_t* first, const int64_t* last) {
 // Losses are summed in blocks of this many elements: fixed, so that sums do not depend on the number of threads.
 constexpr int64_t kBlock = 2048;
 
-// int64 is for seeds.
+// i64 is for seeds.
 enum class DType : int { f32, f64, bf16, f16, u8, boolean, i64 };
 
-// How a view's elements lie: in row-major order without gaps, all at one address, or anyhow.
-enum class Layout : int { dense, uniform, strided };
+// The memory layout of a view over its space: row-major without gaps, one element broadcast to all, or any strides.
+enum class Layout : int { contiguous, broadcast, strided };
 
-// One operand, broadcast to the iteration space by strides of 0. `lead` is the stride of a further, outermost
-// dimension that some kernels loop over (the samples of a posterior). A null pointer is an absent operand.
+// One operand, broadcast to the iteration space by strides of 0. `outer_stride` is that of a further, outermost
+// dimension which some kernels loop over (the samples of a posterior). A null pointer is an absent operand.
 struct View {
   void* data = nullptr;
   DType dtype = DType::f32;
-  Layout layout = Layout::dense;
+  Layout layout = Layout::contiguous;
   int64_t strides[kMaxRank] = {};
-  int64_t lead = 0;
+  int64_t outer_stride = 0;
 
   explicit operator bool() const { return data != nullptr; }
 };
 
 // Where a gradient goes. That of an operand which was broadcast is summed: each part of the space adds to `size` sums
-// of its own, which lie as the gradient does.
+// of its own, in the order of the gradient's elements.
 struct Gradient : View {
   double* sums = nullptr;
   int64_t size = 0;

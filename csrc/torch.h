@@ -1,4 +1,4 @@
-// What we use of torch's Python objects, looked up once.
+// The Python objects of torch that the extension calls, looked up once.
 #pragma once
 #include <pybind11/pybind11.h>
 
@@ -10,8 +10,8 @@ struct Torch {
   PyTypeObject *tensor, *parameter;
   const dlpack::ExchangeApi* api;
   PyObject *float32, *empty_like, *get_num_threads;
-  // Functions whose answer is true where something sees the calls of ops: a mode, a transform, a trace.
-  PyObject* observers[3];
+  // Functions that return something true while a dispatch mode, a functorch transform or a trace intercepts ops.
+  PyObject* dispatch_mode_queries[3];
   // Names of methods and of keywords.
   PyObject *is_neg, *new_empty, *narrow, *dtype;
 };

@@ -1,13 +1,34 @@
-"""The likelihoods a decoder's output can parameterize: a table over the reconstruction losses."""
+"""What every level but the kernels says of a likelihood: the reconstruction losses, and the densities made of them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+
+class Loss(NamedTuple):
+    """A pointwise reconstruction loss of `fastvae.functional`.
+
+    Attributes:
+        scaled: a tensor `log_scale` follows the target.
+        counts: a uint8 target holds counts, not pixels that are read as value / 255.
+    """
+
+    scaled: bool = False
+    counts: bool = False
+
+
+LOSSES: Final[dict[str, Loss]] = {
+    "binary_cross_entropy_with_logits": Loss(),
+    "binary_cross_entropy": Loss(),
+    "mse_loss": Loss(),
+    "l1_loss": Loss(),
+    "gaussian_nll": Loss(scaled=True),
+}
 
 
 def _identity(prediction: Tensor) -> Tensor:
@@ -18,30 +39,43 @@ class Likelihood(NamedTuple):
     """p(x | z) with ``-log p = factor * loss(prediction, x) + log_normalizer`` an element.
 
     Attributes:
-        loss: the function of `fastvae.functional`.
-        factor: multiplies it.
-        log_normalizer: what the training losses leave out because it has no gradient.
-        learned_scale: the log-scale is a parameter.
-        mean: the decoder's output in data space.
+        loss: a row of `LOSSES`.
+        mean: from the decoder's output to the mean of x.
+        activation: from any real number to the decoder's output, where x is in [0, 1]; None if that takes any.
+        factor: multiplies the loss.
+        full: the loss is called with ``full=True``: what it adds depends on x, which no constant could stand for.
+        log_normalizer: the constant that the training loss leaves out, because it has no gradient.
+        scale: of x about its mean: ``"fixed"``, ``"learned"`` as a parameter, or None where the mean decides it.
     """
 
     loss: str
+    mean: Callable[[Tensor], Tensor]
+    activation: type[nn.Module] | None
     factor: float = 1.0
+    full: bool = False
     log_normalizer: float = 0.0
-    learned_scale: bool = False
-    mean: Callable[[Tensor], Tensor] = _identity
+    scale: Literal["fixed", "learned"] | None = None
+
+    @property
+    def learned_scale(self) -> bool:
+        """The log-scale is a parameter."""
+        return self.scale == "learned"
 
 
 _HALF_LOG_2PI: Final = 0.5 * math.log(2 * math.pi)
+_HALF_LOG_PI: Final = 0.5 * math.log(math.pi)
+_LOG_2: Final = math.log(2)
 
 LIKELIHOODS: Final[dict[str, Likelihood]] = {
-    "bernoulli": Likelihood("binary_cross_entropy_with_logits", mean=torch.sigmoid),
-    "bernoulli_probs": Likelihood("binary_cross_entropy"),
-    "gaussian": Likelihood("mse_loss", 0.5, _HALF_LOG_2PI),
-    "squared_error": Likelihood("mse_loss", 1.0, 0.5 * math.log(math.pi)),
-    "laplace": Likelihood("l1_loss", 1.0, math.log(2)),
-    "gaussian_learned": Likelihood("gaussian_nll", 1.0, _HALF_LOG_2PI, learned_scale=True),
-    "laplace_learned": Likelihood("l1_loss", 1.0, math.log(2), learned_scale=True),
+    "bernoulli": Likelihood("binary_cross_entropy_with_logits", torch.sigmoid, None),
+    "bernoulli_probs": Likelihood("binary_cross_entropy", _identity, nn.Sigmoid),
+    "gaussian": Likelihood("mse_loss", _identity, nn.Sigmoid, 0.5, log_normalizer=_HALF_LOG_2PI, scale="fixed"),
+    "squared_error": Likelihood("mse_loss", _identity, nn.Sigmoid, log_normalizer=_HALF_LOG_PI, scale="fixed"),
+    "laplace": Likelihood("l1_loss", _identity, nn.Sigmoid, log_normalizer=_LOG_2, scale="fixed"),
+    "gaussian_learned": Likelihood(
+        "gaussian_nll", _identity, nn.Sigmoid, log_normalizer=_HALF_LOG_2PI, scale="learned"
+    ),
+    "laplace_learned": Likelihood("l1_loss", _identity, nn.Sigmoid, log_normalizer=_LOG_2, scale="learned"),
 }
 
 

@@ -101,7 +101,7 @@ def _define(
         torch.library.register_vmap(f"fastvae::{name}", rule, lib=_library)
 
     def call(*args: Any) -> Any:
-        device = None if is_dynamo_compiling() else _C.plain_device(args)
+        device = None if is_dynamo_compiling() else _C.direct_call_device(args)
         if device is not None:
             return by_device[device](*args)
         outputs = overload(*args)

@@ -5,21 +5,21 @@
 
 namespace {
 
-constexpr int64_t kGrain = 8;    // blocks that are worth a thread
+constexpr int64_t kGrain = 8;    // blocks that are worth starting a thread
 constexpr int64_t kChunk = 512;  // elements
 
-// The thread's buffers: some of the size of a block, and behind them as many chunks as there is room for.
+// Buffers of a block and of a chunk of elements.
 template <class T>
-class Scratch {
- public:
-  explicit Scratch(int blocks = 0) : blocks_(static_cast<T*>(scratch())), chunks_(blocks_ + blocks * kBlock) {}
+using BlockOf = T[kBlock];
+template <class T>
+using ChunkOf = T[kChunk];
 
-  FASTVAE_INLINE T* block(int index) const { return blocks_ + index * kBlock; }
-  FASTVAE_INLINE T* chunk(int index) const { return chunks_ + index * kChunk; }
-
- private:
-  T *blocks_, *chunks_;
-};
+// The thread's scratch memory as an array, or as a struct of arrays with a name each.
+template <class Buffers>
+FASTVAE_INLINE Buffers& scratch_as() {
+  static_assert(sizeof(Buffers) <= kScratchBytes && alignof(Buffers) <= kScratchAlignment);
+  return *static_cast<Buffers*>(scratch());
+}
 
 template <class Body>
 void parallel_for(int64_t count, int threads, int64_t grain, const Body& body) {
@@ -55,17 +55,18 @@ void for_each_block(const Launch& launch, const Body& body) {
   });
 }
 
-// Calls body(chunk) for parts of a block, of a size that keeps all operands of the arithmetic between load and store in
-// L1, and the memory busy while it runs. Rows of about that size come one at a time, used in place: the halves of a
-// packed tensor. The processor follows an array on its own, but not from row to row: ahead(rows) is called before.
-template <class Ahead, class Body>
-FASTVAE_INLINE void for_each_chunk(const Space& space, const Block& block, const Ahead& ahead, const Body& body) {
+// Calls body(chunk) for parts of a block small enough that all operands of a chunk stay in L1, and that memory is read
+// while the arithmetic runs. Rows of about that size (of the halves of a packed tensor) come one at a time, so that
+// they are used in place. The hardware prefetcher follows an array, but not from row to row: prefetch(rows) is called
+// first.
+template <class Prefetch, class Body>
+FASTVAE_INLINE void for_each_chunk(const Space& space, const Block& block, const Prefetch& prefetch, const Body& body) {
   const int64_t row = space.shape[space.rank - 1];
   const bool by_row = space.rank > 1 && row >= kChunk / 8 && row < kChunk;
   const int64_t chunk = by_row ? row : kChunk, rows = kChunk / chunk * chunk, end = block.begin + block.size;
   for (int64_t begin = block.begin; begin < end;) {
     const int64_t stop = smaller(begin + rows, end);
-    if (by_row) ahead(Range(space, begin, stop - begin));
+    if (by_row) prefetch(Range(space, begin, stop - begin));
     for (; begin < stop; begin += chunk)
       body(Block{Range(space, begin, smaller(chunk, stop - begin)), block.index, block.part});
   }
@@ -103,8 +104,8 @@ FASTVAE_INLINE double sum(const T* values, int64_t n) {
   return n >= 256 ? sum_in_lanes<32>(values, n) : sum_in_lanes<16>(values, n);
 }
 
-// Takes one block of an elementwise loss: stores it, or sums it, and by sample where those are short and wanted. The
-// total does not depend on whether they are.
+// Takes one block of an elementwise loss: stores it, or sums it, and per sample where samples are short and their sums
+// wanted. The total does not depend on whether they are.
 template <class T>
 void put_loss(const LossOutput& out, const Space& space, const Block& block, const Destination<T>& loss) {
   store(out.elementwise, space, block, loss);
@@ -163,12 +164,12 @@ template <class T>
 void finish_gradient(const Gradient& out, int64_t parts) {
   if (!out.sums) return;
   View gradient = out;
-  gradient.layout = Layout::dense;
+  gradient.layout = Layout::contiguous;
   Space space;
   space.rank = 1;
   for (int64_t begin = 0; begin < out.size; begin += kBlock) {
     const Range at(space, begin, smaller(kBlock, out.size - begin));
-    const Destination<T> to = destination(gradient, space, at, Scratch<T>().block(0));
+    const Destination<T> to = destination<T>(gradient, space, at, scratch_as<BlockOf<T>>());
     for (int64_t i = 0; i < at.size; ++i) {
       double total = 0;
       for (int64_t part = 0; part < parts; ++part) total += out.sums[part * out.size + begin + i];

@@ -5,60 +5,65 @@
 
 namespace {
 
-// The standard normal: no mu, no scale.
-struct UnitForm {};
+// log N(z; 0, 1): no mu, no scale.
+struct StandardNormal {};
 
 template <class Visit>
 void with_density(const ScaleOptions& options, bool standard, const Visit& visit) {
-  if (standard) return visit(UnitForm{});
+  if (standard) return visit(StandardNormal{});
   with_form(options, visit);
 }
 
 template <class T>
-void density(UnitForm, int64_t n, const Floors<T>, const T* z, const T*, const T*, T* log_prob) {
+void density(StandardNormal, int64_t n, const ScaleLimits<T>, const T* z, const T*, const T*, T* log_prob) {
   for (int64_t i = 0; i < n; ++i) log_prob[i] = T(-0.5) * z[i] * z[i] - T(kHalfLogTwoPi);
 }
 
 template <class T, class Form>
-void density(Form, int64_t n, const Floors<T> f, const T* z, const T* mu, const T* raw, T* log_prob) {
+void density(Form, int64_t n, const ScaleLimits<T> limits, const T* z, const T* mu, const T* raw, T* log_prob) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
-    const Scale<T> q = Form::at(clamped(raw[i], f), f);
-    log_prob[i] = T(-0.5) * Form::distance(z[i] - mu[i], q, f) - Form::log_sigma(q) - T(kHalfLogTwoPi);
+    const Scale<T> q = Form::at(clamped(raw[i], limits), limits);
+    log_prob[i] = T(-0.5) * Form::distance(z[i] - mu[i], q, limits) - Form::log_sigma(q) - T(kHalfLogTwoPi);
   }
 }
 
 template <class T>
-void density_gradients(UnitForm, int64_t n, const Floors<T>, const T* z, const T*, const T*, const T* g, T* dz, T*,
-                       T*) {
+void density_gradients(StandardNormal, int64_t n, const ScaleLimits<T>, const T* z, const T*, const T*, const T* g,
+                       T* dz, T*, T*) {
   for (int64_t i = 0; i < n; ++i) dz[i] = -g[i] * z[i];
 }
 
 template <class T, class Form>
-void density_gradients(Form, int64_t n, const Floors<T> f, const T* z, const T* mu, const T* raw, const T* g, T* dz,
-                       T* dmu, T* draw) {
+void density_gradients(Form, int64_t n, const ScaleLimits<T> limits, const T* z, const T* mu, const T* raw, const T* g,
+                       T* dz, T* dmu, T* draw) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
-    const Scale<T> q = Form::at(clamped(raw[i], f), f);
-    const T delta = z[i] - mu[i], pull = g[i] * Form::over_variance(delta, q, f);
+    const Scale<T> q = Form::at(clamped(raw[i], limits), limits);
+    const T delta = z[i] - mu[i], pull = g[i] * Form::over_variance(delta, q, limits);
     dz[i] = -pull;
     dmu[i] = pull;
-    draw[i] = clamp_mask(raw[i], f, g[i] * T(0.5) * (Form::distance(delta, q, f) - T(1)) * q.dlogvar);
+    draw[i] = clamp_mask(raw[i], limits, g[i] * T(0.5) * (Form::distance(delta, q, limits) - T(1)) * q.dlogvar);
   }
 }
 
 template <class T>
+struct DensityBuffers {
+  BlockOf<T> z, mu, scale, log_prob;
+};
+
+template <class T>
 void log_normal(const LogNormal& a) {
-  const Floors<T> f = floors<T>(a.options);
+  const ScaleLimits<T> limits = scale_limits<T>(a.options);
   with_density(a.options, !a.scale, [&](auto form) {
     for_each_block(a, [&](const Block& block) {
-      const Scratch<T> scratch(4);
+      DensityBuffers<T>& buffers = scratch_as<DensityBuffers<T>>();
       const int64_t n = block.size;
-      const T* z = load(a.z, a.space, block, scratch.block(0));
-      const T* mu = load(a.mu, a.space, block, scratch.block(1));
-      const T* raw = load(a.scale, a.space, block, scratch.block(2));
-      const Destination<T> log_prob = destination(a.log_prob.elementwise, a.space, block, scratch.block(3));
-      density(form, n, f, z, mu, raw, log_prob.values);
+      const T* z = load<T>(a.z, a.space, block, buffers.z);
+      const T* mu = load<T>(a.mu, a.space, block, buffers.mu);
+      const T* raw = load<T>(a.scale, a.space, block, buffers.scale);
+      const Destination<T> log_prob = destination<T>(a.log_prob.elementwise, a.space, block, buffers.log_prob);
+      density(form, n, limits, z, mu, raw, log_prob.values);
       put_loss(a.log_prob, a.space, block, log_prob);
     });
   });
@@ -66,23 +71,28 @@ void log_normal(const LogNormal& a) {
 }
 
 template <class T>
+struct DensityGradientBuffers {
+  BlockOf<T> gradients[3], z, mu, scale, upstream;
+};
+
+template <class T>
 void log_normal_backward(const LogNormalBackward& a) {
-  const Floors<T> f = floors<T>(a.options);
+  const ScaleLimits<T> limits = scale_limits<T>(a.options);
   const Gradient* views[3] = {&a.grad_z, &a.grad_mu, &a.grad_scale};
   with_density(a.options, !a.scale, [&](auto form) {
     for_each_block(a, [&](const Block& block) {
-      const Scratch<T> scratch(7);
-      T* upstream = scratch.block(6);
+      DensityGradientBuffers<T>& buffers = scratch_as<DensityGradientBuffers<T>>();
+      T* upstream = buffers.upstream;
       const int64_t n = block.size;
       Destination<T> out[3];
-      for (int i = 0; i < 3; ++i) out[i] = destination(*views[i], a.space, block, scratch.block(i));
-      const T* z = load(a.z, a.space, block, scratch.block(3));
-      const T* mu = load(a.mu, a.space, block, scratch.block(4));
-      const T* raw = load(a.scale, a.space, block, scratch.block(5));
+      for (int i = 0; i < 3; ++i) out[i] = destination<T>(*views[i], a.space, block, buffers.gradients[i]);
+      const T* z = load<T>(a.z, a.space, block, buffers.z);
+      const T* mu = load<T>(a.mu, a.space, block, buffers.mu);
+      const T* raw = load<T>(a.scale, a.space, block, buffers.scale);
       const T* g = load(a.grad_log_prob, a.space, block, upstream);
       const T factor = static_cast<T>(a.factor);
       for (int64_t i = 0; i < n; ++i) upstream[i] = g[i] * factor;
-      density_gradients(form, n, f, z, mu, raw, static_cast<const T*>(upstream), out[0].values, out[1].values,
+      density_gradients(form, n, limits, z, mu, raw, static_cast<const T*>(upstream), out[0].values, out[1].values,
                         out[2].values);
       for (int i = 0; i < 3; ++i) put_gradient(*views[i], a.space, block, out[i]);
     });

@@ -1,7 +1,7 @@
 // The noise contract: Philox4x32-10 (Salmon et al. 2011) and Box-Muller on its words, bit for bit the noise of
 // fastvae.reference.noise. Only IEEE add, multiply, sqrt and exact conversions, and never a fused multiply-add.
 #pragma once
-#include "kernels/math.h"
+#include "kernels/elementary.h"
 #include "kernels/philox.h"
 
 namespace {

@@ -23,7 +23,7 @@ FASTVAE_INLINE Words every(uint32_t word) { return _mm512_set1_epi32(static_cast
 FASTVAE_INLINE Words counters(uint64_t group) {
   return _mm512_add_epi64(_mm512_set1_epi64(static_cast<int64_t>(group)), _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14));
 }
-FASTVAE_INLINE Words product(Words a, Words b) { return _mm512_mul_epu32(a, b); }
+FASTVAE_INLINE Words wide_product(Words a, Words b) { return _mm512_mul_epu32(a, b); }
 FASTVAE_INLINE Words high(Words words) { return _mm512_srli_epi64(words, 32); }
 FASTVAE_INLINE Words mix(Words a, Words b, Words c) { return _mm512_ternarylogic_epi32(a, b, c, 0x96); }
 FASTVAE_INLINE void store_pairs(uint32_t* to, Words even, Words odd) {
@@ -37,7 +37,7 @@ FASTVAE_INLINE Words every(uint32_t word) { return _mm256_set1_epi32(static_cast
 FASTVAE_INLINE Words counters(uint64_t group) {
   return _mm256_add_epi64(_mm256_set1_epi64x(static_cast<int64_t>(group)), _mm256_setr_epi64x(0, 2, 4, 6));
 }
-FASTVAE_INLINE Words product(Words a, Words b) { return _mm256_mul_epu32(a, b); }
+FASTVAE_INLINE Words wide_product(Words a, Words b) { return _mm256_mul_epu32(a, b); }
 FASTVAE_INLINE Words high(Words words) { return _mm256_srli_epi64(words, 32); }
 FASTVAE_INLINE Words mix(Words a, Words b, Words c) { return _mm256_xor_si256(a, _mm256_xor_si256(b, c)); }
 FASTVAE_INLINE void store_pairs(uint32_t* to, Words even, Words odd) {
@@ -104,7 +104,7 @@ FASTVAE_INLINE void philox(uint64_t seed, uint64_t group, uint32_t* c0, uint32_t
       const Words k0 = every(key0 + round * kWeyl0), k1 = every(key1 + round * kWeyl1);
 #pragma GCC unroll 2
       for (int odd = 0; odd < 2; ++odd) {
-        const Words p0 = product(w0[odd], m0), p1 = product(w2[odd], m1);
+        const Words p0 = wide_product(w0[odd], m0), p1 = wide_product(w2[odd], m1);
         w0[odd] = mix(high(p1), w1[odd], k0);
         w1[odd] = p1;
         w2[odd] = mix(high(p0), w3[odd], k1);

@@ -1,95 +1,10 @@
-// Reconstruction losses and their gradients. A likelihood is one struct (kScaled: does it read log_scale?); the loops
-// are shared.
+// Reconstruction losses and their gradients: the loops that all likelihoods share.
 #pragma once
 #include "kernels/blocks.h"
-#include "kernels/math.h"
+#include "kernels/fast_range.h"
+#include "kernels/likelihoods.h"
 
 namespace {
-
-// A loss and its derivatives by input, target and log_scale. What a loop does not store, the compiler removes.
-template <class T>
-struct Point {
-  T loss, dinput, dtarget, dlog_scale;
-};
-
-// (1 - t) x - log sigmoid(x), as torch writes it: the other common form is NaN at x = inf, t = 0.
-// Common: for logits whose exponentials are ordinary numbers, in fewer steps.
-template <bool Common = false>
-struct BinaryCrossEntropyWithLogits {
-  static constexpr bool kScaled = false;
-  static constexpr double kCommon = 87;
-  using CommonForm = BinaryCrossEntropyWithLogits<true>;
-
-  template <class T>
-  static FASTVAE_INLINE Point<T> at(T x, T t, T, T) {
-    const Logistic<T> l = logistic<Common>(x);
-    const T minus_log_sigmoid = l.softplus_negative_magnitude - (x < T(0) ? x : T(0));
-    return {fma(T(1) - t, x, minus_log_sigmoid), l.sigmoid - t, -x, T(0)};
-  }
-};
-
-// A likelihood without log_scale and without a shorter twin.
-struct Plain {
-  static constexpr bool kScaled = false;
-  static constexpr double kCommon = 0;
-};
-
-// -(t log p + (1 - t) log(1 - p)), each logarithm at least -100 and the denominator of the input's gradient at least
-// 1e-12, but the target's gradient unbounded: as torch. What is no probability has neither loss nor gradient: NaN.
-struct BinaryCrossEntropy : Plain {
-  template <class T>
-  static FASTVAE_INLINE Point<T> at(T p, T t, T, T) {
-    const T log_p = log(p), log_q = log1p_negative(-p);
-    const T spread = (T(1) - p) * p, denominator = spread < T(1e-12) ? T(1e-12) : spread;
-    const T slope = (p - t) / denominator;
-    const bool outside = (p < T(0)) | (p > T(1));
-    return {(t - T(1)) * bounded(log_q) - t * bounded(log_p), outside ? T(__builtin_nan("")) : slope, log_q - log_p,
-            T(0)};
-  }
-  template <class T>
-  static FASTVAE_INLINE T bounded(T logarithm) {
-    return logarithm < T(-100) ? T(-100) : logarithm;
-  }
-};
-
-struct MseLoss : Plain {
-  template <class T>
-  static FASTVAE_INLINE Point<T> at(T x, T t, T, T) {
-    const T difference = x - t;
-    return {difference * difference, T(2) * difference, T(-2) * difference, T(0)};
-  }
-};
-
-struct L1Loss : Plain {
-  template <class T>
-  static FASTVAE_INLINE Point<T> at(T x, T t, T, T) {
-    const T difference = x - t;
-    const T signs = difference > T(0) ? T(1) : (difference < T(0) ? T(-1) : difference);  // 0 at a tie, NaN at NaN
-    return {magnitude(difference), signs, -signs, T(0)};
-  }
-};
-
-// 0.5 ((x - t) / sigma)^2 + log sigma + constant.
-struct GaussianNll : Plain {
-  static constexpr bool kScaled = true;
-
-  template <class T>
-  static FASTVAE_INLINE Point<T> at(T x, T t, T log_sigma, T constant) {
-    const T precision = exp(-log_sigma), scaled = (x - t) * precision, gradient = scaled * precision;
-    return {T(0.5) * (scaled * scaled) + log_sigma + constant, gradient, -gradient, T(1) - scaled * scaled};
-  }
-};
-
-template <class Visit>
-void with_likelihood(Likelihood likelihood, const Visit& visit) {
-  switch (likelihood) {
-    case Likelihood::binary_cross_entropy_with_logits: return visit(BinaryCrossEntropyWithLogits<>{});
-    case Likelihood::binary_cross_entropy: return visit(BinaryCrossEntropy{});
-    case Likelihood::mse_loss: return visit(MseLoss{});
-    case Likelihood::l1_loss: return visit(L1Loss{});
-    case Likelihood::gaussian_nll: return visit(GaussianNll{});
-  }
-}
 
 template <class T>
 FASTVAE_INLINE void multiply(int64_t n, T* values, const T* factors) {
@@ -97,47 +12,61 @@ FASTVAE_INLINE void multiply(int64_t n, T* values, const T* factors) {
 }
 
 template <class T, class Loss, bool Gradient, class Target>
-void evaluate(int64_t n, const T* x, const Target* t, const T* log_scale, T constant, T factor, T* loss, T* grad,
+void evaluate(int64_t n, const T* x, const Target* t, const T* log_scale, T factor, T* loss, T* grad,
               T* grad_log_scale) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
-    const Point<T> p = Loss::at(x[i], decode<T>(t[i]), Loss::kScaled ? log_scale[i] : T(0), constant);
+    const Point<T> p = Loss::at(x[i], decode<T>(t[i]), Loss::kScaled ? log_scale[i] : T(0));
     loss[i] = p.loss;
     if (Gradient) grad[i] = p.dinput * factor;
     if (Gradient && Loss::kScaled) grad_log_scale[i] = p.dlog_scale * factor;
   }
 }
 
-// Calls visit with a block of the target: pixels as they lie, all else as T.
-template <class T, class Visit>
+template <class Loss, class T, class Target>
+FASTVAE_INLINE void normalize(int64_t n, const Target* t, T* loss) {
+  if constexpr (Loss::kNormalized)
+    for (int64_t i = 0; i < n; ++i) loss[i] += Loss::normalizer(decode<T>(t[i]));
+}
+
+// Calls visit with a block of the target: contiguous bytes in place, all else as contiguous T.
+template <class T, class Byte, class Visit>
 FASTVAE_INLINE void with_target(const View& target, const Space& space, const Block& block, T* buffer,
                                 const Visit& visit) {
-  if (target.dtype == DType::u8 && target.layout == Layout::dense)
+  if (target.dtype == DType::u8 && target.layout == Layout::contiguous)
     return visit(static_cast<const Byte*>(target.data) + block.begin);
-  visit(load(target, space, block, buffer));
+  visit(load<T, Byte>(target, space, block, buffer));
 }
 
 template <class T>
+struct ReconstructionBuffers {
+  BlockOf<T> input, target, weight, log_scale, loss, grad_log_scale;
+};
+
+template <class T>
 void reconstruction(const Reconstruction& a) {
-  const T constant = a.full ? T(kHalfLogTwoPi) : T(0), factor = static_cast<T>(a.loss.factor);
-  with_likelihood(a.likelihood, [&](auto likelihood) {
+  const T factor = static_cast<T>(a.loss.factor);
+  Likelihoods::visit(a.likelihood, [&](auto likelihood) {
+    using Byte = typename decltype(likelihood)::Byte;
     for_each_block(a, [&](const Block& block) {
-      const Scratch<T> scratch(6);
+      ReconstructionBuffers<T>& buffers = scratch_as<ReconstructionBuffers<T>>();
       const int64_t n = block.size;
-      const T* x = load(a.input, a.space, block, scratch.block(0));
-      const T* w = load(a.weight, a.space, block, scratch.block(1));
-      const T* s = load(a.log_scale, a.space, block, scratch.block(2));
-      const Destination<T> loss = destination(a.loss.elementwise, a.space, block, scratch.block(3));
+      const T* x = load<T>(a.input, a.space, block, buffers.input);
+      const T* w = load<T>(a.weight, a.space, block, buffers.weight);
+      const T* s = load<T>(a.log_scale, a.space, block, buffers.log_scale);
+      const Destination<T> loss = destination<T>(a.loss.elementwise, a.space, block, buffers.loss);
       // Over the input: each element is read before its gradient is written.
-      const Destination<T> grad = destination(a.grad, a.space, block, scratch.block(0));
-      const Destination<T> grad_scale = destination(a.grad_log_scale, a.space, block, scratch.block(4));
-      with_target<T>(a.target, a.space, block, scratch.block(5), [&](auto t) {
-        const auto common = [&](double bound) { return bounded(x, n, static_cast<T>(bound)); };
-        with_range(likelihood, common, [&](auto ranged) {
+      const Destination<T> grad = destination<T>(a.grad, a.space, block, buffers.input);
+      const Destination<T> grad_scale = destination<T>(a.grad_log_scale, a.space, block, buffers.grad_log_scale);
+      with_target<T, Byte>(a.target, a.space, block, buffers.target, [&](auto t) {
+        const auto within = [&](double bound) { return all_within(x, n, static_cast<T>(bound)); };
+        with_fastest(likelihood, within, [&](auto ranged) {
           using Loss = decltype(ranged);
           if (a.grad || a.grad_log_scale)
-            return evaluate<T, Loss, true>(n, x, t, s, constant, factor, loss, grad, grad_scale);
-          evaluate<T, Loss, false>(n, x, t, s, constant, factor, loss, grad, grad_scale);
+            evaluate<T, Loss, true>(n, x, t, s, factor, loss, grad, grad_scale);
+          else
+            evaluate<T, Loss, false>(n, x, t, s, factor, loss, grad, grad_scale);
+          if (a.full) normalize<Loss>(n, t, loss.values);
         });
       });
       if (w) multiply(n, loss.values, w);
@@ -157,7 +86,7 @@ void differentiate(int64_t n, const T* x, const T* t, const T* log_scale, const 
                    T* ds) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
-    const Point<T> p = Loss::at(x[i], t[i], Loss::kScaled ? log_scale[i] : T(0), T(0));
+    const Point<T> p = Loss::at(x[i], t[i], Loss::kScaled ? log_scale[i] : T(0));
     const T g = upstream[i] * factor;
     dx[i] = p.dinput * g;
     dt[i] = p.dtarget * g;
@@ -166,19 +95,25 @@ void differentiate(int64_t n, const T* x, const T* t, const T* log_scale, const 
 }
 
 template <class T>
+struct ReconstructionGradientBuffers {
+  BlockOf<T> gradients[3], input, target, weight, log_scale, upstream;
+};
+
+template <class T>
 void reconstruction_backward(const ReconstructionBackward& a) {
   const Gradient* views[3] = {&a.grad_input, &a.grad_target, &a.grad_log_scale};
-  with_likelihood(a.likelihood, [&](auto likelihood) {
+  Likelihoods::visit(a.likelihood, [&](auto likelihood) {
+    using Byte = typename decltype(likelihood)::Byte;
     for_each_block(a, [&](const Block& block) {
-      const Scratch<T> scratch(8);
+      ReconstructionGradientBuffers<T>& buffers = scratch_as<ReconstructionGradientBuffers<T>>();
       const int64_t n = block.size;
       Destination<T> out[3];
-      for (int i = 0; i < 3; ++i) out[i] = destination(*views[i], a.space, block, scratch.block(i));
-      const T* x = load(a.input, a.space, block, scratch.block(3));
-      const T* t = load(a.target, a.space, block, scratch.block(4));
-      const T* s = load(a.log_scale, a.space, block, scratch.block(5));
-      const T* g = load(a.grad_loss, a.space, block, scratch.block(6));
-      const T* w = load(a.weight, a.space, block, scratch.block(7));
+      for (int i = 0; i < 3; ++i) out[i] = destination<T>(*views[i], a.space, block, buffers.gradients[i]);
+      const T* x = load<T>(a.input, a.space, block, buffers.input);
+      const T* t = load<T, Byte>(a.target, a.space, block, buffers.target);
+      const T* s = load<T>(a.log_scale, a.space, block, buffers.log_scale);
+      const T* g = load<T>(a.grad_loss, a.space, block, buffers.upstream);
+      const T* w = load<T>(a.weight, a.space, block, buffers.weight);
       differentiate<T, decltype(likelihood)>(n, x, t, s, g, static_cast<T>(a.factor), out[0], out[1], out[2]);
       for (int i = 0; i < 3; ++i) {
         if (w && *views[i]) multiply(n, out[i].values, w);

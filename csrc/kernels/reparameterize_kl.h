@@ -20,10 +20,10 @@ void with_kl(bool wanted, bool prior, const Visit& visit) {
   visit(Has<true>{}, Has<false>{});
 }
 
-// Asks for the rows of the posterior while their noise is drawn, unless the latent is so small that the layer before
-// has just left it in a cache.
+// Prefetches rows of the posterior while their noise is drawn, unless the latent is so small that the layer before has
+// just left it in a cache.
 template <class T, class Arguments>
-auto ahead(const Arguments& a) {
+auto prefetcher(const Arguments& a) {
   constexpr int64_t kCached = 1 << 20;
   return [&a](const Range& rows) {
     if (a.space.count <= kCached) return;
@@ -45,10 +45,10 @@ class Noise {
     const int64_t first = k * a.space.count + chunk.begin;
     if (first < begin_ || first + chunk.size > end_) {
       const int64_t rows = kChunk / chunk.size * chunk.size, rest = block.begin + block.size - chunk.begin;
-      const int64_t ahead = a.num_samples == 1 ? smaller(rows, rest) : chunk.size;
+      const int64_t drawn = a.num_samples == 1 ? smaller(rows, rest) : chunk.size;
       begin_ = first;
-      end_ = first + ahead;
-      fill_normal(static_cast<uint64_t>(*a.seed), begin_, ahead, buffer_);
+      end_ = first + drawn;
+      fill_normal(static_cast<uint64_t>(*a.seed), begin_, drawn, buffer_);
     }
     return buffer_ + (first - begin_);
   }
@@ -59,48 +59,54 @@ class Noise {
 };
 
 template <class T, class Form, bool Prior>
-FASTVAE_INLINE T divergence(const Scale<T>& q, T mu, T mu_p, T raw_p, const Floors<T>& f) {
-  if constexpr (!Prior) return T(0.5) * (mu * mu + Form::ratio(q, f).penalty);
-  const Scale<T> p = Form::at(clamped(raw_p, f), f);
-  return T(0.5) * (Form::distance(mu - mu_p, p, f) + Form::ratio(q, p, f).penalty);
+FASTVAE_INLINE T divergence(const Scale<T>& q, T mu, T mu_p, T raw_p, const ScaleLimits<T>& limits) {
+  if constexpr (!Prior) return T(0.5) * (mu * mu + Form::ratio(q, limits).penalty);
+  const Scale<T> p = Form::at(clamped(raw_p, limits), limits);
+  return T(0.5) * (Form::distance(mu - mu_p, p, limits) + Form::ratio(q, p, limits).penalty);
 }
 
 template <class T, class Form, bool Kl, bool Prior>
-void sigma_and_kl(int64_t n, const Floors<T> f, const T* mu, const T* raw, const T* mu_p, const T* raw_p, T* sigma,
-                  T* kl) {
+void sigma_and_kl(int64_t n, const ScaleLimits<T> limits, const T* mu, const T* raw, const T* mu_p, const T* raw_p,
+                  T* sigma, T* kl) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
-    const Scale<T> q = Form::at(clamped(raw[i], f), f);
+    const Scale<T> q = Form::at(clamped(raw[i], limits), limits);
     sigma[i] = q.sigma;
-    if (Kl) kl[i] = divergence<T, Form, Prior>(q, mu[i], Prior ? mu_p[i] : T(0), Prior ? raw_p[i] : T(0), f);
+    if (Kl) kl[i] = divergence<T, Form, Prior>(q, mu[i], Prior ? mu_p[i] : T(0), Prior ? raw_p[i] : T(0), limits);
   }
 }
 
 template <class T>
+struct PosteriorBuffers {
+  BlockOf<T> kl;
+  ChunkOf<T> mu, raw, mu_p, raw_p, eps, sigma, z;
+};
+
+template <class T>
 void reparameterize_kl(const ReparameterizeKl& a) {
-  const Floors<T> f = floors<T>(a.options);
+  const ScaleLimits<T> limits = scale_limits<T>(a.options);
   with_form(a.options, [&](auto form) {
     with_kl(a.kl_wanted, bool(a.prior_mu), [&](auto kl_wanted, auto prior) {
       for_each_block(a, [&](const Block& block) {
-        const Scratch<T> scratch(1);
-        Noise<T> noise(scratch.chunk(0));
-        const Destination<T> kl = destination(a.kl.elementwise, a.space, block, scratch.block(0));
-        for_each_chunk(a.space, block, ahead<T>(a), [&](const Block& chunk) {
-          T* sigma = scratch.chunk(1);
+        PosteriorBuffers<T>& buffers = scratch_as<PosteriorBuffers<T>>();
+        Noise<T> noise(buffers.eps);
+        const Destination<T> kl = destination<T>(a.kl.elementwise, a.space, block, buffers.kl);
+        for_each_chunk(a.space, block, prefetcher<T>(a), [&](const Block& chunk) {
+          T* sigma = buffers.sigma;
           const int64_t n = chunk.size;
-          const T* mu = load(a.mu, a.space, chunk, scratch.chunk(2));
-          const T* raw = load(a.scale, a.space, chunk, scratch.chunk(3));
-          const T* mu_p = load(a.prior_mu, a.space, chunk, scratch.chunk(4));
-          const T* raw_p = load(a.prior_scale, a.space, chunk, scratch.chunk(5));
-          const auto common = [&](double bound) { return common_scales(f, raw, raw_p, n, bound); };
-          with_range(form, common, [&](auto ranged) {
-            sigma_and_kl<T, decltype(ranged), kl_wanted.value, prior.value>(n, f, mu, raw, mu_p, raw_p, sigma,
+          const T* mu = load<T>(a.mu, a.space, chunk, buffers.mu);
+          const T* raw = load<T>(a.scale, a.space, chunk, buffers.raw);
+          const T* mu_p = load<T>(a.prior_mu, a.space, chunk, buffers.mu_p);
+          const T* raw_p = load<T>(a.prior_scale, a.space, chunk, buffers.raw_p);
+          const auto within = [&](double bound) { return scales_within(limits, raw, raw_p, n, bound); };
+          with_fastest(form, within, [&](auto ranged) {
+            sigma_and_kl<T, decltype(ranged), kl_wanted.value, prior.value>(n, limits, mu, raw, mu_p, raw_p, sigma,
                                                                             kl + (chunk.begin - block.begin));
           });
           if (!a.z) return;
           for (int64_t k = 0; k < a.num_samples; ++k) {
             const T* eps = noise.of(a, block, chunk, k);
-            const Destination<T> z = destination(a.z, a.space, chunk, scratch.chunk(6), k);
+            const Destination<T> z = destination<T>(a.z, a.space, chunk, buffers.z, k);
             for (int64_t i = 0; i < n; ++i) z[i] = mu[i] + sigma[i] * eps[i];
             store(a.z, a.space, chunk, z, k);
           }
@@ -122,11 +128,11 @@ struct GradientChunk {
 };
 
 template <class T, class Form, Draws draws, bool Kl, bool Prior>
-void posterior_gradients(int64_t n, const Floors<T> f, T factor, const GradientChunk<T>& b) {
+void posterior_gradients(int64_t n, const ScaleLimits<T> limits, T factor, const GradientChunk<T>& b) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
     const T raw = b.raw[i];
-    const Scale<T> q = Form::at(clamped(raw, f), f);
+    const Scale<T> q = Form::at(clamped(raw, limits), limits);
     T dmu = draws != Draws::none ? b.dz[i] : T(0), draw = T(0);
     if (draws == Draws::one) draw = b.dz[i] * b.eps[i] * q.dsigma;
     if (draws == Draws::several) draw = b.eps[i] * q.dsigma;
@@ -134,20 +140,21 @@ void posterior_gradients(int64_t n, const Floors<T> f, T factor, const GradientC
       const T g = b.grad_kl[i] * factor;
       if (Prior) {
         const T raw_p = b.raw_p[i], delta = b.mu[i] - b.mu_p[i];
-        const Scale<T> p = Form::at(clamped(raw_p, f), f);
-        const Ratio<T> r = Form::ratio(q, p, f);
-        const T pull = g * Form::over_variance(delta, p, f);
+        const Scale<T> p = Form::at(clamped(raw_p, limits), limits);
+        const Ratio<T> r = Form::ratio(q, p, limits);
+        const T pull = g * Form::over_variance(delta, p, limits);
         dmu += pull;
         draw += g * T(0.5) * r.excess * q.dlogvar;
         b.grad_mu_p[i] = -pull;
-        b.grad_raw_p[i] = clamp_mask(raw_p, f, g * T(-0.5) * (r.excess + Form::distance(delta, p, f)) * p.dlogvar);
+        b.grad_raw_p[i] =
+            clamp_mask(raw_p, limits, g * T(-0.5) * (r.excess + Form::distance(delta, p, limits)) * p.dlogvar);
       } else {
         dmu += g * b.mu[i];
-        draw += g * T(0.5) * Form::ratio(q, f).excess * q.dlogvar;
+        draw += g * T(0.5) * Form::ratio(q, limits).excess * q.dlogvar;
       }
     }
     b.grad_mu[i] = dmu;
-    b.grad_raw[i] = clamp_mask(raw, f, draw);
+    b.grad_raw[i] = clamp_mask(raw, limits, draw);
   }
 }
 
@@ -167,47 +174,53 @@ void sum_samples(const ReparameterizeKlBackward& a, const Block& block, const Bl
 }
 
 template <class T>
+struct PosteriorGradientBuffers {
+  ChunkOf<T> gradients[4], mu, raw, mu_p, raw_p, eps, grad_kl, grad_z, sum, weighted;
+};
+
+template <class T>
 void reparameterize_kl_backward(const ReparameterizeKlBackward& a) {
   const Gradient* views[4] = {&a.grad_mu, &a.grad_scale, &a.grad_prior_mu, &a.grad_prior_scale};
-  const Floors<T> f = floors<T>(a.options);
+  const ScaleLimits<T> limits = scale_limits<T>(a.options);
   const T factor = static_cast<T>(a.factor);
   with_form(a.options, [&](auto form) {
     with_kl(bool(a.grad_kl), bool(a.prior_mu), [&](auto kl, auto prior) {
       for_each_block(a, [&](const Block& block) {
-        const Scratch<T> scratch;
-        Noise<T> noise(scratch.chunk(0));
-        for_each_chunk(a.space, block, ahead<T>(a), [&](const Block& chunk) {
-          T *sum = scratch.chunk(1), *weighted = scratch.chunk(2);
+        PosteriorGradientBuffers<T>& buffers = scratch_as<PosteriorGradientBuffers<T>>();
+        Noise<T> noise(buffers.eps);
+        for_each_chunk(a.space, block, prefetcher<T>(a), [&](const Block& chunk) {
+          T *sum = buffers.sum, *weighted = buffers.weighted;
           const int64_t n = chunk.size;
           Destination<T> out[4];
-          for (int i = 0; i < 4; ++i) out[i] = destination(*views[i], a.space, chunk, scratch.chunk(3 + i));
+          for (int i = 0; i < 4; ++i) out[i] = destination<T>(*views[i], a.space, chunk, buffers.gradients[i]);
           const T *dz = sum, *eps = weighted;
           if (a.grad_z && a.num_samples == 1) {
             eps = noise.of(a, block, chunk, 0);
             dz = load(a.grad_z, a.space, chunk, sum);
           } else if (a.grad_z) {
-            sum_samples(a, block, chunk, noise, sum, weighted, scratch.chunk(12));
+            sum_samples(a, block, chunk, noise, sum, weighted, buffers.grad_z);
           }
-          const GradientChunk<T> g = {load(a.mu, a.space, chunk, scratch.chunk(7)),
-                                      load(a.scale, a.space, chunk, scratch.chunk(8)),
-                                      load(a.prior_mu, a.space, chunk, scratch.chunk(9)),
-                                      load(a.prior_scale, a.space, chunk, scratch.chunk(10)),
+          const GradientChunk<T> g = {load<T>(a.mu, a.space, chunk, buffers.mu),
+                                      load<T>(a.scale, a.space, chunk, buffers.raw),
+                                      load<T>(a.prior_mu, a.space, chunk, buffers.mu_p),
+                                      load<T>(a.prior_scale, a.space, chunk, buffers.raw_p),
                                       dz,
                                       eps,
-                                      load(a.grad_kl, a.space, chunk, scratch.chunk(11)),
+                                      load<T>(a.grad_kl, a.space, chunk, buffers.grad_kl),
                                       out[0],
                                       out[1],
                                       out[2],
                                       out[3]};
-          const auto common = [&](double bound) { return common_scales(f, g.raw, g.raw_p, n, bound); };
-          with_range(form, common, [&](auto ranged) {
+          const auto within = [&](double bound) { return scales_within(limits, g.raw, g.raw_p, n, bound); };
+          with_fastest(form, within, [&](auto ranged) {
             using Form = decltype(ranged);
-            if (!a.grad_z) return posterior_gradients<T, Form, Draws::none, kl.value, prior.value>(n, f, factor, g);
+            if (!a.grad_z)
+              return posterior_gradients<T, Form, Draws::none, kl.value, prior.value>(n, limits, factor, g);
             if (a.num_samples == 1)
-              return posterior_gradients<T, Form, Draws::one, kl.value, prior.value>(n, f, factor, g);
-            posterior_gradients<T, Form, Draws::several, kl.value, prior.value>(n, f, factor, g);
+              return posterior_gradients<T, Form, Draws::one, kl.value, prior.value>(n, limits, factor, g);
+            posterior_gradients<T, Form, Draws::several, kl.value, prior.value>(n, limits, factor, g);
           });
-          if (!kl.value && (a.grad_prior_mu || a.grad_prior_scale)) {  // z knows no prior
+          if (!kl.value && (a.grad_prior_mu || a.grad_prior_scale)) {  // z does not depend on the prior
             for (int64_t i = 0; i < n; ++i) out[2][i] = out[3][i] = T(0);
           }
           for (int i = 0; i < 4; ++i) put_gradient(*views[i], a.space, chunk, out[i]);

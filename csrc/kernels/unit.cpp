@@ -30,6 +30,8 @@ namespace fastvae {
 extern const Kernels FASTVAE_JOIN(kernels_, FASTVAE_UNIT);
 const Kernels FASTVAE_JOIN(kernels_, FASTVAE_UNIT) = {
     FASTVAE_STRING(FASTVAE_UNIT),
+    Likelihoods::kNames,
+    Parameterizations::kNames,
     FASTVAE_KERNEL(reparameterize_kl),
     FASTVAE_KERNEL(reparameterize_kl_backward),
     FASTVAE_KERNEL(reconstruction),

@@ -11,7 +11,10 @@ struct BFloat16 {
 struct Half {
   uint16_t bits;
 };
-struct Byte {  // a pixel: value / 255
+struct Pixel {  // a byte, read as value / 255
+  uint8_t value;
+};
+struct Count {  // a byte, read as value
   uint8_t value;
 };
 struct Boolean {
@@ -41,9 +44,13 @@ FASTVAE_INLINE T decode(Half value) {
 }
 // 1 / 255 in two parts: the first product is exact, and for each byte the sum is the quotient, rounded, at no division.
 template <class T>
-FASTVAE_INLINE T decode(Byte value) {
+FASTVAE_INLINE T decode(Pixel value) {
   const T pixel = static_cast<T>(static_cast<int32_t>(value.value));
   return sizeof(T) == 4 ? pixel * T(0x1.01p-8) + pixel * T(0x1.010102p-24) : pixel / T(255);
+}
+template <class T>
+FASTVAE_INLINE T decode(Count value) {
+  return static_cast<T>(static_cast<int32_t>(value.value));
 }
 template <class T>
 FASTVAE_INLINE T decode(Boolean value) {
@@ -98,8 +105,8 @@ FASTVAE_INLINE int64_t offset_of(const View& view, const Space& space, const Ran
 // Calls run(offset, stride, position, length) for each stretch of constant stride.
 template <class Run>
 FASTVAE_INLINE void for_each_run(const View& view, const Space& space, const Range& at, Run run) {
-  if (view.layout == Layout::dense) return run(at.begin, int64_t(1), int64_t(0), at.size);
-  if (view.layout == Layout::uniform) return run(int64_t(0), int64_t(0), int64_t(0), at.size);
+  if (view.layout == Layout::contiguous) return run(at.begin, int64_t(1), int64_t(0), at.size);
+  if (view.layout == Layout::broadcast) return run(int64_t(0), int64_t(0), int64_t(0), at.size);
   const int last = space.rank - 1;
   int64_t coordinate[kMaxRank], offset = offset_of(view, space, at);
   for (int d = 0; d <= last; ++d) coordinate[d] = at.coordinate[d];
@@ -118,8 +125,8 @@ FASTVAE_INLINE void for_each_run(const View& view, const Space& space, const Ran
 }
 
 template <class Source, class T>
-void gather(const View& view, const Space& space, const Range& at, int64_t lead, T* buffer) {
-  const Source* data = static_cast<const Source*>(view.data) + lead * view.lead;
+void gather(const View& view, const Space& space, const Range& at, int64_t outer, T* buffer) {
+  const Source* data = static_cast<const Source*>(view.data) + outer * view.outer_stride;
   for_each_run(view, space, at, [=](int64_t offset, int64_t stride, int64_t position, int64_t length) {
     const Source* source = data + offset;
     T* out = buffer + position;
@@ -132,8 +139,8 @@ void gather(const View& view, const Space& space, const Range& at, int64_t lead,
 }
 
 template <class Target, class T>
-void scatter(const View& view, const Space& space, const Range& at, int64_t lead, const T* buffer) {
-  Target* data = static_cast<Target*>(view.data) + lead * view.lead;
+void scatter(const View& view, const Space& space, const Range& at, int64_t outer, const T* buffer) {
+  Target* data = static_cast<Target*>(view.data) + outer * view.outer_stride;
   for_each_run(view, space, at, [=](int64_t offset, int64_t stride, int64_t position, int64_t length) {
     Target* target = data + offset;
     const T* source = buffer + position;
@@ -150,16 +157,16 @@ constexpr DType kCompute = sizeof(T) == 4 ? DType::f32 : DType::f64;
 
 // The view's own memory where it holds the range as contiguous T already, else null.
 template <class T>
-FASTVAE_INLINE T* in_place(const View& view, const Space& space, const Range& at, int64_t lead) {
+FASTVAE_INLINE T* in_place(const View& view, const Space& space, const Range& at, int64_t outer) {
   if (view.dtype != kCompute<T>) return nullptr;
-  T* data = static_cast<T*>(view.data) + lead * view.lead;
-  if (view.layout == Layout::dense) return data + at.begin;
+  T* data = static_cast<T*>(view.data) + outer * view.outer_stride;
+  if (view.layout == Layout::contiguous) return data + at.begin;
   const int last = space.rank - 1;
   const bool one_row = view.strides[last] == 1 && at.size <= space.shape[last] - at.coordinate[last];
   return one_row ? data + offset_of(view, space, at) : nullptr;
 }
 
-// Asks for the memory of a range that is about to be read. Out of line, so that no hot loop changes for it.
+// Prefetches a range that is about to be read. Out of line, so that no hot loop changes for it.
 template <class T>
 __attribute__((noinline)) void prefetch(const View& view, const Space& space, const Range& at) {
   __asm__ volatile("");  // else the compiler sees no effect, and drops the call
@@ -171,18 +178,18 @@ __attribute__((noinline)) void prefetch(const View& view, const Space& space, co
   });
 }
 
-// The range as contiguous T: in place, else in `buffer`. Null if absent.
-template <class T>
-const T* load(const View& view, const Space& space, const Range& at, T* buffer, int64_t lead = 0) {
+// The range as contiguous T: in place, else copied to `buffer`. Null if absent. `outer` is the index of the sample.
+template <class T, class Byte = Pixel>
+const T* load(const View& view, const Space& space, const Range& at, T* buffer, int64_t outer = 0) {
   if (!view) return nullptr;
-  if (const T* values = in_place<T>(view, space, at, lead)) return values;
+  if (const T* values = in_place<T>(view, space, at, outer)) return values;
   switch (view.dtype) {
-    case DType::f32: gather<float>(view, space, at, lead, buffer); break;
-    case DType::f64: gather<double>(view, space, at, lead, buffer); break;
-    case DType::bf16: gather<BFloat16>(view, space, at, lead, buffer); break;
-    case DType::f16: gather<Half>(view, space, at, lead, buffer); break;
-    case DType::u8: gather<Byte>(view, space, at, lead, buffer); break;
-    case DType::boolean: gather<Boolean>(view, space, at, lead, buffer); break;
+    case DType::f32: gather<float>(view, space, at, outer, buffer); break;
+    case DType::f64: gather<double>(view, space, at, outer, buffer); break;
+    case DType::bf16: gather<BFloat16>(view, space, at, outer, buffer); break;
+    case DType::f16: gather<Half>(view, space, at, outer, buffer); break;
+    case DType::u8: gather<Byte>(view, space, at, outer, buffer); break;
+    case DType::boolean: gather<Boolean>(view, space, at, outer, buffer); break;
     case DType::i64: __builtin_unreachable();  // never an operand
   }
   return buffer;
@@ -197,21 +204,21 @@ struct Destination {
   FASTVAE_INLINE operator T*() const { return values; }
 };
 
-// Staged in `buffer` where the output has another form, or is absent.
+// Staged in `buffer` where the output is of another dtype or not contiguous, or is absent.
 template <class T>
 FASTVAE_INLINE Destination<T> destination(const View& view, const Space& space, const Range& at, T* buffer,
-                                          int64_t lead = 0) {
-  T* values = view ? in_place<T>(view, space, at, lead) : nullptr;
+                                          int64_t outer = 0) {
+  T* values = view ? in_place<T>(view, space, at, outer) : nullptr;
   return {values ? values : buffer, !values};
 }
 
 template <class T>
-void scatter_as(const View& view, const Space& space, const Range& at, int64_t lead, const T* values) {
+void scatter_as(const View& view, const Space& space, const Range& at, int64_t outer, const T* values) {
   switch (view.dtype) {
-    case DType::f32: scatter<float>(view, space, at, lead, values); break;
-    case DType::f64: scatter<double>(view, space, at, lead, values); break;
-    case DType::bf16: scatter<BFloat16>(view, space, at, lead, values); break;
-    case DType::f16: scatter<Half>(view, space, at, lead, values); break;
+    case DType::f32: scatter<float>(view, space, at, outer, values); break;
+    case DType::f64: scatter<double>(view, space, at, outer, values); break;
+    case DType::bf16: scatter<BFloat16>(view, space, at, outer, values); break;
+    case DType::f16: scatter<Half>(view, space, at, outer, values); break;
     case DType::u8:
     case DType::boolean:
     case DType::i64: __builtin_unreachable();  // never an output
@@ -220,8 +227,8 @@ void scatter_as(const View& view, const Space& space, const Range& at, int64_t l
 
 template <class T>
 FASTVAE_INLINE void store(const View& view, const Space& space, const Range& at, const Destination<T>& from,
-                          int64_t lead = 0) {
-  if (view && from.staged) scatter_as<T>(view, space, at, lead, from.values);
+                          int64_t outer = 0) {
+  if (view && from.staged) scatter_as<T>(view, space, at, outer, from.values);
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
-"""Launches of kernels: planned and compiled once for a layout, then only addresses change.
+"""Launches of kernels: planned and compiled once for the sizes, strides and alignments of the operands, then cached.
 
-Triton's own launcher finds out at every call what its arguments are, which takes longer than a small kernel runs. Here
-one C++ call says how all operands lie; if they lay so before, their addresses are passed on.
+Triton's own launcher inspects its arguments at every call, which takes longer than a small kernel runs. Here one C++
+call makes the key of the cache; on a hit only addresses change.
 """
 
 from __future__ import annotations
@@ -16,11 +16,9 @@ from torch import Tensor
 from triton.runtime.driver import driver
 
 from fastvae._extension import _C
-from fastvae._options import ScaleForm
 from fastvae._outputs import compute_dtype
 from fastvae._triton import _layout
 from fastvae._triton._layout import LANES, Operand, Plan, Steps
-from fastvae._triton.scale_forms import compile_time
 
 INTERPRETED: Final = bool(triton.knobs.runtime.interpret)
 """Whether the kernels were built for Triton's interpreter, which pays for programs rather than elements."""
@@ -66,7 +64,8 @@ def check_device(like: Tensor) -> None:
 
 
 class _Place(NamedTuple):
-    """How an operand lies: its steps, and where they count from, so many groups and bytes before its first element."""
+    """The layout of an operand: its steps, and the aligned address they start from, so many groups and bytes before its
+    first element."""
 
     steps: Steps
     groups: int
@@ -84,7 +83,7 @@ class _Place(NamedTuple):
 
 
 def _place(operand: Tensor, steps: Steps) -> _Place:
-    """Triton knows an address as a multiple of 16 bytes or not at all: a group's boundary counts from one that is."""
+    """Triton compiles for pointers that are multiples of 16 bytes, or for any: groups elsewhere count from such one."""
     group = LANES * operand.element_size()
     beyond = operand.data_ptr() % _ALIGNMENT
     begins = operand.storage_offset() * operand.element_size() >= beyond
@@ -115,7 +114,7 @@ class Launch:
         self._compiled: Callable[..., None] | None = None
 
     def __call__(self, *tensors: Tensor | None) -> None:
-        """Run on tensors that lie as `places` say, the first of which is present; None where the kernel takes none."""
+        """Run on tensors with the layouts of `places`, the first of them present; None where the kernel takes none."""
         like = tensors[0]
         assert like is not None
         device = like.get_device()
@@ -151,6 +150,7 @@ class Kernel:
         pointers: how many parameters are neither operands nor behind the tiling.
         logical: does it want the row-major index of its elements?
         contract: may a product and a sum become one instruction? Not where noise is drawn.
+        constant: from a further argument, as it is hashed, to what the function takes: most stay as they are.
         programs: how many share a plan.
     """
 
@@ -161,12 +161,14 @@ class Kernel:
         pointers: int = 0,
         logical: bool = False,
         contract: bool = True,
+        constant: Callable[[Any], Any] = lambda argument: argument,
         programs: Callable[[Plan], int] = lambda plan: plan.programs,
     ) -> None:
         self._function = function
         self._pointers = pointers
         self._logical = logical
         self._contract = contract
+        self._constant = constant
         self._programs = programs
         self._launches: dict[tuple[Any, ...], tuple[Plan, Launch]] = {}
 
@@ -179,20 +181,20 @@ class Kernel:
         widest: int | None = None,
         paired: tuple[int, ...] = (),
     ) -> tuple[Plan, Launch]:
-        """How programs share the elements, and the launch for operands that lie like these.
+        """How programs share the elements, and the launch for operands of these sizes, strides and alignments.
 
         Args:
             operands: the first one present.
             row_dims: the leading dimensions that are rows; 0 for one row.
-            arguments: hashable, scale forms as such.
-            beside: a tensor, or None, for each pointer that may be absent, of another dtype, or not aligned as a
-                fresh tensor is: the pointer itself, or the result that it leads to.
+            arguments: the further ones, hashable.
+            beside: tensors, or None, that are no operands but whose presence, dtype or alignment the compiled kernel
+                depends on: a pointer itself, or the result that its values are reduced to.
             widest: columns a program covers at most.
             paired: the operands whose elements alternate with those of the next one.
         """
         if INTERPRETED:
             return self._planned(operands, row_dims, arguments, widest, paired)
-        key = (_C.layouts((*operands, *beside)), row_dims, arguments, widest, paired)
+        key = (_C.layout_key((*operands, *beside)), row_dims, arguments, widest, paired)
         planned = self._launches.get(key)
         if planned is None:
             if len(self._launches) == _MAX_LAUNCHES:
@@ -230,7 +232,7 @@ class Kernel:
         rest = (
             plan.tiling,
             *steps,
-            *(compile_time(value) if isinstance(value, ScaleForm) else value for value in arguments),
+            *map(self._constant, arguments),
             tl.float64 if compute_dtype(like) == torch.float64 else tl.float32,
         )
         launch = Launch(

@@ -1,8 +1,8 @@
-"""Where the elements of strided operands lie, in the fewest dimensions: the host side of `_tile`.
+"""Sizes and strides of operands in the fewest dimensions, and how programs cover them: the host side of `_tile`.
 
 An op walks its elements as rows by columns: a row is a sample, or everything where no sum per sample is wanted.
 Neighbouring dimensions that all operands step through alike become one, so that contiguous tensors have one column
-dimension of stride 1, and any other view is read where it lies.
+dimension of stride 1, and any other view is read in place.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Steps(NamedTuple):
 
 
 class Operand(NamedTuple):
-    """A tensor, how many units behind its address it starts, and its strides, as kernels take them."""
+    """A tensor, the offset of its first element in units, and its strides, as kernels take them."""
 
     pointer: Tensor
     start: int
@@ -109,7 +109,7 @@ def plan(
     operands = list(zip(row_strides, column_strides, strict=True))
     fold = 0
     if foldable and not grouped and rows * columns % LANES == 0:
-        straddles = any(_goes_on(*operand, row_sizes, sizes) for operand in operands)
+        straddles = any(_contiguous_across_rows(*operand, row_sizes, sizes) for operand in operands)
         fold = LANES // math.gcd(columns, LANES) if straddles else 0
     length = columns * max(fold, 1)
     width = block if row_dims == 0 else min(widest or block, max(LANES, 1 << (length - 1).bit_length()))
@@ -132,7 +132,8 @@ def plan(
     if fold:
         by_group = _make_steps((length // LANES,), (1,), 1, LANES)
         steps = tuple(
-            by_group if _goes_on(*operand, row_sizes, sizes) else _steps(*operand, False) for operand in operands
+            by_group if _contiguous_across_rows(*operand, row_sizes, sizes) else _steps(*operand, False)
+            for operand in operands
         )
     else:
         steps = tuple(_steps(*operand, grouped, index in paired) for index, operand in enumerate(operands))
@@ -142,7 +143,7 @@ def plan(
 def _memory_order(
     sizes: Sequence[int], strides: Sequence[Sequence[int]]
 ) -> tuple[Sequence[int], Sequence[Sequence[int]]]:
-    """The dimensions as the first operand lies in memory, outermost first."""
+    """The dimensions in the order of the first operand's strides, the largest first."""
     order = sorted(range(len(sizes)), key=lambda dim: -strides[0][dim])
     return [sizes[dim] for dim in order], [[operand[dim] for dim in order] for operand in strides]
 
@@ -182,10 +183,10 @@ def _steps(row_strides: tuple[int, ...], column_strides: tuple[int, ...], groupe
     return _make_steps(row_strides, (*outer, inner * LANES), inner, 1, shared=inner == 0)
 
 
-def _goes_on(
+def _contiguous_across_rows(
     row_strides: tuple[int, ...], column_strides: tuple[int, ...], row_sizes: tuple[int, ...], sizes: tuple[int, ...]
 ) -> bool:
-    """Does an operand lie without gaps, from one row to the next too?"""
+    """Is an operand contiguous across rows too?"""
     _, (steps,) = _collapse((*row_sizes, *sizes), [(*row_strides, *column_strides)])
     return steps == (1,)
 

@@ -79,7 +79,7 @@ def offsets(steps, start, tiling, at):
 
 @triton.jit
 def convert(value, dtype: tl.constexpr):
-    """`value` as `dtype`; between float64 and the halves by way of float32, the one way devices know."""
+    """`value` as `dtype`; between float64 and the halves through float32, a conversion that every device has."""
     if value.dtype == tl.bfloat16 or (value.dtype == tl.float64 and dtype != tl.float64):
         return value.to(tl.float32).to(dtype)
     else:

@@ -6,8 +6,14 @@ branch; NaN in gives NaN out.
 
 from __future__ import annotations
 
+from typing import Final
+
 import triton
 import triton.language as tl
+
+# Powers of two for float32 and float64: a value of any size times one of them may be squared.
+SHRINK_32: Final = tl.constexpr(2.0**-64)
+SHRINK_64: Final = tl.constexpr(2.0**-512)
 
 
 @triton.jit
@@ -88,12 +94,11 @@ def _power_of_two(k):
 @triton.jit
 def log_quotient(a, b):
     """ln(a / b) of positive numbers, also where the quotient vanishes."""
-    # 2^-64, or 2^-512.
-    least: tl.constexpr = 7.458340731200207e-155 if a.dtype == tl.float64 else 5.421010862427522e-20
-    shift: tl.constexpr = 709.782712893384 if a.dtype == tl.float64 else 88.72283911167299671
-    small = a < b * least
-    y = log(tl.where(small, a * (1.0 / least), a) / tl.where(small, b * least, b))
-    return tl.where(small, y - shift, y)
+    shrink: tl.constexpr = SHRINK_64 if a.dtype == tl.float64 else SHRINK_32
+    log_of_square: tl.constexpr = -709.782712893384 if a.dtype == tl.float64 else -88.72283911167299671
+    small = a < b * shrink
+    y = log(tl.where(small, a * (1.0 / shrink), a) / tl.where(small, b * shrink, b))
+    return tl.where(small, y + log_of_square, y)
 
 
 @triton.jit
@@ -192,7 +197,7 @@ def log1m(x):
 
 @triton.jit
 def log1p_deficit(x):
-    """x - ln(1 + x) for |x| <= 0.4, relative to its own size of x^2 / 2."""
+    """x - ln(1 + x), relative to its own size of x^2 / 2, for x from -0.5625 to 1; in float64 for |x| <= 0.4."""
     terms: tl.constexpr = 15 if x.dtype == tl.float64 else 7
     w = x / (2.0 + x)
     square = w * w

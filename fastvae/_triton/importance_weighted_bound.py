@@ -16,7 +16,8 @@ from fastvae._triton._layout import Plan
 from fastvae._triton.elementary import exp, log
 
 _STRIDED_WIDTH = 32
-"""Samples read side by side where they do not lie side by side: rows then do, and share memory sectors."""
+"""Columns of a program where the stride between samples is not 1: it then covers more rows, whose elements share memory
+sectors."""
 
 
 @triton.jit

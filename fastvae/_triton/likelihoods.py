@@ -1,26 +1,29 @@
-"""The reconstruction losses, one branch a loss: adding one touches this file only.
+"""The pointwise reconstruction losses, one function each, and the table of them: all that Triton says of a likelihood.
 
-Values and gradients are torch's, special points included. `log_sigma` is None but for `gaussian_nll`.
+A function takes input, target and log sigma (any value where the loss has none) and returns the loss, which `full`
+normalizes, and its derivatives by the three; the compiler removes what a kernel does not use. Values and gradients are
+torch's, special points included.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, Final
+
 import triton
 import triton.language as tl
 
-from fastvae._triton.elementary import exp, log, log1m, log1p_unit, sigmoid
+from fastvae._triton.elementary import constant_like, exp, log, log1m, log1p_unit, sigmoid
 
 
 @triton.jit
-def target_values(target, is_byte: tl.constexpr):
-    """The target as numbers: a byte is read as value / 255, correctly rounded."""
-    if not is_byte:
-        return target
-    elif target.dtype == tl.float64:
-        return target / 255.0
+def pixel(byte):
+    """byte / 255, correctly rounded."""
+    if byte.dtype == tl.float64:
+        return byte / 255.0
     else:
         # 1 / 255 in two parts: the product with the first one, of 12 bits, is exact.
-        return target * 0.0039215087890625 + target * 5.983839201917363e-08
+        return byte * 0.0039215087890625 + byte * 5.983839201917363e-08
 
 
 @triton.jit
@@ -30,57 +33,52 @@ def _at_least(x, bound):
 
 
 @triton.jit
-def loss(x, t, log_sigma, name: tl.constexpr, full: tl.constexpr):
-    """The unreduced, unweighted loss."""
-    if name == "binary_cross_entropy_with_logits":
-        log_sigmoid = tl.where(x > 0.0, 0.0, x) - log1p_unit(exp(-tl.abs(x)))
-        return (1.0 - t) * x - log_sigmoid
-    elif name == "binary_cross_entropy":
-        p = tl.where(x < 0.0, float("nan"), x)
-        return (t - 1.0) * _at_least(log1m(p), -100.0) - t * _at_least(log(p), -100.0)
-    elif name == "mse_loss":
-        return (x - t) * (x - t)
-    elif name == "l1_loss":
-        return tl.abs(x - t)
-    else:
-        tl.static_assert(name == "gaussian_nll")
-        r = (x - t) * exp(-log_sigma)
-        value = (0.5 * r) * r + log_sigma
-        if full:
-            value += 0.91893853320467274178
-        return value
+def binary_cross_entropy_with_logits(x, t, log_sigma, full: tl.constexpr):
+    log_sigmoid = tl.where(x > 0.0, 0.0, x) - log1p_unit(exp(-tl.abs(x)))
+    return (1.0 - t) * x - log_sigmoid, sigmoid(x) - t, -x, constant_like(x, 0.0)
 
 
 @triton.jit
-def input_slope(x, t, log_sigma, name: tl.constexpr):
-    """d loss / d input."""
-    if name == "binary_cross_entropy_with_logits":
-        return sigmoid(x) - t
-    elif name == "binary_cross_entropy":
-        slope = (x - t) / _at_least((1.0 - x) * x, 1e-12)
-        return tl.where((x < 0.0) | (x > 1.0), float("nan"), slope)
-    elif name == "mse_loss":
-        return 2.0 * (x - t)
-    elif name == "l1_loss":
-        return tl.where(x > t, 1.0, tl.where(x < t, -1.0, x - t))  # 0 at a tie, NaN at NaN
-    else:
-        inverse = exp(-log_sigma)
-        return ((x - t) * inverse) * inverse
+def binary_cross_entropy(x, t, log_sigma, full: tl.constexpr):
+    p = tl.where(x < 0.0, float("nan"), x)
+    loss = (t - 1.0) * _at_least(log1m(p), -100.0) - t * _at_least(log(p), -100.0)
+    slope = (x - t) / _at_least((1.0 - x) * x, 1e-12)
+    slope = tl.where((x < 0.0) | (x > 1.0), float("nan"), slope)
+    return loss, slope, log1m(x) - log(x), constant_like(x, 0.0)
 
 
 @triton.jit
-def target_slope(x, t, log_sigma, name: tl.constexpr):
-    """d loss / d target."""
-    if name == "binary_cross_entropy_with_logits":
-        return -x
-    elif name == "binary_cross_entropy":
-        return log1m(x) - log(x)
-    else:
-        return -input_slope(x, t, log_sigma, name)
+def mse_loss(x, t, log_sigma, full: tl.constexpr):
+    slope = 2.0 * (x - t)
+    return (x - t) * (x - t), slope, -slope, constant_like(x, 0.0)
 
 
 @triton.jit
-def log_sigma_slope(x, t, log_sigma):
-    """d loss / d log sigma of `gaussian_nll`."""
-    r = (x - t) * exp(-log_sigma)
-    return 1.0 - r * r
+def l1_loss(x, t, log_sigma, full: tl.constexpr):
+    slope = tl.where(x > t, 1.0, tl.where(x < t, -1.0, x - t))  # 0 at a tie, NaN at NaN
+    return tl.abs(x - t), slope, -slope, constant_like(x, 0.0)
+
+
+@triton.jit
+def gaussian_nll(x, t, log_sigma, full: tl.constexpr):
+    inverse = exp(-log_sigma)
+    r = (x - t) * inverse
+    loss = (0.5 * r) * r + log_sigma
+    if full:
+        loss += 0.91893853320467274178
+    slope = r * inverse
+    return loss, slope, -slope, 1.0 - r * r
+
+
+LIKELIHOODS: Final[dict[str, Callable[..., Any]]] = {
+    "binary_cross_entropy_with_logits": binary_cross_entropy_with_logits,
+    "binary_cross_entropy": binary_cross_entropy,
+    "mse_loss": mse_loss,
+    "l1_loss": l1_loss,
+    "gaussian_nll": gaussian_nll,
+}
+
+
+def constant(argument: object) -> object:
+    """The function of a likelihood, for its name; any other argument as it is."""
+    return LIKELIHOODS[argument] if isinstance(argument, str) else argument

@@ -53,8 +53,8 @@ def _backward(z, mu, scale, upstream, grad_z, grad_mu, grad_scale, tiling, facto
         _tile.store(grad_z, tiling, at, along_z)
 
 
-_FORWARD: Final = Kernel(_forward, pointers=1)
-_BACKWARD: Final = Kernel(_backward)
+_FORWARD: Final = Kernel(_forward, pointers=1, constant=scale_forms.constant)
+_BACKWARD: Final = Kernel(_backward, constant=scale_forms.constant)
 
 
 def log_normal(*density: Any) -> Tensor:

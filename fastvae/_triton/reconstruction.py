@@ -10,6 +10,7 @@ import triton.language as tl
 from torch import Tensor
 
 from fastvae import _outputs
+from fastvae._likelihoods import LOSSES
 from fastvae._triton import _operands, _tile, likelihoods, reduce
 from fastvae._triton._launch import Kernel
 from fastvae._triton._layout import Plan
@@ -19,10 +20,12 @@ _SCALE_PROGRAMS = 2048
 
 
 @triton.jit
-def _load_pair(input, target, log_scale, tiling, at, is_byte: tl.constexpr, dtype: tl.constexpr):
+def _load_pair(input, target, log_scale, tiling, at, pixels: tl.constexpr, dtype: tl.constexpr):
     """(input, target as numbers, log sigma or the input in its place)."""
     x = _tile.load(input, tiling, at, dtype)
-    t = likelihoods.target_values(_tile.load(target, tiling, at, dtype), is_byte)
+    t = _tile.load(target, tiling, at, dtype)
+    if pixels:
+        t = likelihoods.pixel(t)
     if log_scale is None:
         return x, t, x
     else:
@@ -32,11 +35,11 @@ def _load_pair(input, target, log_scale, tiling, at, is_byte: tl.constexpr, dtyp
 @triton.jit(do_not_specialize=["factor"])
 def _forward(
     input, target, weight, log_scale, loss, grad, grad_log_scale, partials, scale_partials, tiling, factor,
-    name: tl.constexpr, full: tl.constexpr, is_byte: tl.constexpr, dtype: tl.constexpr,
+    likelihood: tl.constexpr, full: tl.constexpr, pixels: tl.constexpr, dtype: tl.constexpr,
 ):  # fmt: skip
     at = _tile.locate(tiling)
-    x, t, log_sigma = _load_pair(input, target, log_scale, tiling, at, is_byte, dtype)
-    value = likelihoods.loss(x, t, log_sigma, name, full)
+    x, t, log_sigma = _load_pair(input, target, log_scale, tiling, at, pixels, dtype)
+    value, slope, _, scale_slope = likelihood(x, t, log_sigma, full)
     if weight is not None:
         w = _tile.load(weight, tiling, at, dtype)
         value = value * w
@@ -45,38 +48,37 @@ def _forward(
     if partials is not None:
         _tile.store_sums(partials, tiling, at, value)
     if grad is not None:
-        slope = likelihoods.input_slope(x, t, log_sigma, name)
         if weight is not None:
             slope = slope * w
         _tile.store(grad, tiling, at, slope * _tile.from_bits(factor, dtype))
     if grad_log_scale is not None or scale_partials is not None:
-        slope = likelihoods.log_sigma_slope(x, t, log_sigma)
         if weight is not None:
-            slope = slope * w
+            scale_slope = scale_slope * w
         if grad_log_scale is not None:
-            _tile.store(grad_log_scale, tiling, at, slope * _tile.from_bits(factor, dtype))
+            _tile.store(grad_log_scale, tiling, at, scale_slope * _tile.from_bits(factor, dtype))
         else:
-            _tile.store_sums(scale_partials, tiling, at, slope)
+            _tile.store_sums(scale_partials, tiling, at, scale_slope)
 
 
 @triton.jit(do_not_specialize=["factor"])
 def _backward(
     input, target, weight, log_scale, upstream, grad_input, grad_target, grad_log_scale, partials, tiling, factor,
-    name: tl.constexpr, is_byte: tl.constexpr, dtype: tl.constexpr,
+    likelihood: tl.constexpr, pixels: tl.constexpr, dtype: tl.constexpr,
 ):  # fmt: skip
     at = _tile.locate(tiling)
-    x, t, log_sigma = _load_pair(input, target, log_scale, tiling, at, is_byte, dtype)
+    x, t, log_sigma = _load_pair(input, target, log_scale, tiling, at, pixels, dtype)
     gradient = _tile.load(upstream, tiling, at, dtype) * _tile.from_bits(factor, dtype)
     if weight is not None:
         gradient = gradient * _tile.load(weight, tiling, at, dtype)
+    _, slope, target_slope, scale_slope = likelihood(x, t, log_sigma, False)
     if grad_input is not None:
-        _tile.store(grad_input, tiling, at, gradient * likelihoods.input_slope(x, t, log_sigma, name))
+        _tile.store(grad_input, tiling, at, gradient * slope)
     if grad_target is not None:
-        _tile.store(grad_target, tiling, at, gradient * likelihoods.target_slope(x, t, log_sigma, name))
+        _tile.store(grad_target, tiling, at, gradient * target_slope)
     if grad_log_scale is not None:
-        _tile.store(grad_log_scale, tiling, at, gradient * likelihoods.log_sigma_slope(x, t, log_sigma))
+        _tile.store(grad_log_scale, tiling, at, gradient * scale_slope)
     if partials is not None:
-        _tile.store_sums(partials, tiling, at, gradient * likelihoods.log_sigma_slope(x, t, log_sigma))
+        _tile.store_sums(partials, tiling, at, gradient * scale_slope)
 
 
 @triton.jit
@@ -91,14 +93,19 @@ def _scale(grad, upstream, tiling, dtype: tl.constexpr):
             tile += tl.num_programs(0)
 
 
-_FORWARD: Final = Kernel(_forward, pointers=2)
-_BACKWARD: Final = Kernel(_backward, pointers=1)
+_FORWARD: Final = Kernel(_forward, pointers=2, constant=likelihoods.constant)
+_BACKWARD: Final = Kernel(_backward, pointers=1, constant=likelihoods.constant)
 _SCALE: Final = Kernel(_scale, pointers=1, programs=lambda plan: min(plan.programs, _SCALE_PROGRAMS))
 
 
 def _bytes(value: Tensor) -> Tensor:
     """A bool tensor as the bytes it is made of."""
     return value.view(torch.uint8) if value.dtype == torch.bool else value
+
+
+def _holds_pixels(target: Tensor, name: str) -> bool:
+    """Are its bytes read as value / 255?"""
+    return target.dtype == torch.uint8 and not LOSSES[name].counts
 
 
 class Pair(NamedTuple):
@@ -121,10 +128,6 @@ class Pair(NamedTuple):
     @property
     def factor(self) -> int:
         return _operands.factor(self.reduction, self.input.shape, self.batch_dims)
-
-    @property
-    def is_byte(self) -> bool:
-        return self.target.dtype == torch.uint8
 
 
 class _LogScale:
@@ -162,7 +165,7 @@ def _run(name: str, pair: Pair, loss: Tensor, per_sample: Tensor | None, *grads:
     operands = (*pair.operands, loss if reduction == "none" else None, grad, of_scale.written)
     rows = 0 if samples is None else pair.batch_dims
     summed = samples if samples is not None else loss if reduction != "none" else None
-    arguments = (pair.factor, name, pair.full, pair.is_byte)
+    arguments = (pair.factor, name, pair.full, _holds_pixels(pair.target, name))
     plan, launch = _FORWARD.over(operands, rows, *arguments, beside=(summed, to_log_scale))
     kept = "sample" if samples is not None else reduction
     partials = None if summed is None else reduce.partial_sums(plan, summed, kept)
@@ -198,9 +201,9 @@ def reconstruction_inplace(name: str, *arguments: Any) -> tuple[Tensor, Tensor |
     return loss, samples
 
 
-def reconstruction_backward(name: str, grad_loss: Tensor, *arguments: Any) -> tuple[Tensor | None, ...]:
+def reconstruction_backward(name: str, grad_loss: Tensor, *options: Any) -> tuple[Tensor | None, ...]:
     """The gradients of input, target and log_scale, None where not wanted; `wanted` comes last."""
-    *rest, wanted = arguments
+    *rest, wanted = options
     pair = Pair(*rest)
     input = pair.input
     gradients = _outputs.gradients(wanted, input, pair.target, pair.log_scale)
@@ -211,7 +214,8 @@ def reconstruction_backward(name: str, grad_loss: Tensor, *arguments: Any) -> tu
     of_scale = _LogScale(to_log_scale, input)
     upstream = _operands.upstream(grad_loss, input.shape, pair.reduction, pair.batch_dims)
     operands = (*pair.operands, upstream, to_input, to_target, of_scale.written)
-    plan, launch = _BACKWARD.over(operands, 0, pair.factor, name, pair.is_byte, beside=(to_log_scale,))
+    arguments = (pair.factor, name, _holds_pixels(pair.target, name))
+    plan, launch = _BACKWARD.over(operands, 0, *arguments, beside=(to_log_scale,))
     partials = of_scale.partials(plan)
     launch(*operands, partials)
     of_scale.finish(partials, reduce.ONE)

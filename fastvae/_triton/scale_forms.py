@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 
 from fastvae._options import ScaleForm
-from fastvae._triton.elementary import constant_like, exp, sigmoid, softplus, sqrt
+from fastvae._triton.elementary import SHRINK_32, SHRINK_64, constant_like, exp, sigmoid, softplus, sqrt
 
 
 class Form(NamedTuple):
@@ -30,8 +30,12 @@ class Form(NamedTuple):
     min_var: Any
 
 
-def compile_time(form: ScaleForm) -> Form:
-    """The form as kernels take it."""
+def constant(argument: Any) -> Any:
+    """A scale form as kernels take it; any other argument as it is."""
+    return _compile_time(argument) if isinstance(argument, ScaleForm) else argument
+
+
+def _compile_time(form: ScaleForm) -> Form:
     if form.parameterization in ("logvar", "log_std") and not (form.min_std or form.min_var):
         kind = "logarithm"
     elif form.min_var or (form.parameterization == "variance" and not form.min_std):
@@ -69,6 +73,7 @@ def log_sigma(raw, form):
 
 @triton.jit
 def unfloored(raw, form):
+    """sigma before any floor."""
     if form.parameterization == "logvar" or form.parameterization == "log_std":
         return exp(log_sigma(raw, form))
     elif form.parameterization == "softplus":
@@ -76,6 +81,7 @@ def unfloored(raw, form):
     elif form.parameterization == "variance":
         return sqrt(raw)
     else:
+        tl.static_assert(form.parameterization == "std")
         return raw
 
 
@@ -103,11 +109,10 @@ def _root(raw, form):
     if form.parameterization == "variance":
         return sqrt(squared)
     else:
-        # 2^-64, or 2^-512.
-        least: tl.constexpr = 7.458340731200207e-155 if raw.dtype == tl.float64 else 5.421010862427522e-20
-        shrunk = unfloored(raw, form) * least
-        floor = constant_like(raw, form.min_var) * least * least  # a literal as small as this would be float64
-        beyond = sqrt(shrunk * shrunk + floor) * (1.0 / least)
+        shrink: tl.constexpr = SHRINK_64 if raw.dtype == tl.float64 else SHRINK_32
+        shrunk = unfloored(raw, form) * shrink
+        floor = constant_like(raw, form.min_var) * shrink * shrink  # a literal as small as this would be float64
+        beyond = sqrt(shrunk * shrunk + floor) * (1.0 / shrink)
         return tl.where(squared < float("inf"), sqrt(squared), beyond)
 
 

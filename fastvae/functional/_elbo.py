@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fastvae import _backend, _checks
 from fastvae._autograd import reconstruction as fused
-from fastvae._likelihoods import Likelihood
+from fastvae._likelihoods import LOSSES, Likelihood
 from fastvae._outputs import compute_dtype
 from fastvae.functional import reconstruction
 from fastvae.presets import Convention
@@ -25,6 +25,7 @@ def with_samples(
     log_scale: Tensor | None,
     reduction: str,
     batch_dims: int,
+    full: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """The reconstruction loss `name`, and its per-sample sums without gradient.
 
@@ -32,8 +33,9 @@ def with_samples(
     it in backward, so that callers add to the loss but do not scale it.
     """
     scale = () if log_scale is None else (log_scale,)
+    normalized = {"full": True} if full else {}
     loss_of: Callable[..., Tensor] = partial(
-        getattr(reconstruction, name), input, target, *scale, weight=weight, batch_dims=batch_dims
+        getattr(reconstruction, name), input, target, *scale, weight=weight, batch_dims=batch_dims, **normalized
     )
     if reduction == "sample":
         loss = loss_of(reduction="sample")
@@ -45,9 +47,7 @@ def with_samples(
     if log_scale is not None:
         _checks.log_scale(log_scale, input)
     _checks.reconstruction(input, target, weight, reduction, batch_dims)
-    return fused.reconstruction_with_samples(
-        name, input, target, weight, log_scale, False, reduction, batch_dims, False
-    )
+    return fused.reconstruction_with_samples(name, input, target, weight, log_scale, full, reduction, batch_dims, False)
 
 
 def _scaled_weight(weight: Tensor | None, factor: float, like: Tensor) -> Tensor | None:
@@ -88,9 +88,11 @@ def reconstruction_term(
     elif reduction == "mean" and per_sample:
         factor /= features.numel()
     final = "sample" if per_sample else reduction
-    fused_scale = log_scale if likelihood.loss == "gaussian_nll" else None
+    fused_scale = log_scale if LOSSES[likelihood.loss].scaled else None
     scaled = _scaled_weight(weight, factor, prediction)
-    loss, samples = with_samples(likelihood.loss, prediction, target, scaled, fused_scale, final, batch_dims)
+    loss, samples = with_samples(
+        likelihood.loss, prediction, target, scaled, fused_scale, final, batch_dims, likelihood.full
+    )
     if final == "mean":
         samples = samples / features.numel()
     if likelihood.learned_scale and fused_scale is None:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as T
 from torch import Tensor, nn
 
-from fastvae._likelihoods import LIKELIHOODS
+from fastvae._likelihoods import LIKELIHOODS, LOSSES
 from fastvae._outputs import compute_dtype
 from fastvae.losses._options import one_of
 from fastvae.losses.density import Density
@@ -40,6 +40,7 @@ class MultiScale(Density):
         super().__init__()
         one_of("likelihood", likelihood, tuple(LIKELIHOODS))
         self.factors = _checked_factors(factors)
+        self._counts = LOSSES[LIKELIHOODS[likelihood].loss].counts
         self.coarse = nn.ModuleList(Reconstruction(likelihood) for _ in self.factors[:-1])
         self.full = Reconstruction(likelihood)
 
@@ -48,9 +49,11 @@ class MultiScale(Density):
         parts = self._parts(prediction)
         self._check_shapes(parts, target)
         total, _ = self.full(parts[-1], target, per_sample=True)
-        pixels = _pixels(target, compute_dtype(parts[-1]))
+        values = target.to(compute_dtype(parts[-1]))
+        if target.dtype == torch.uint8 and not self._counts:
+            values = values / 255
         for term, part, factor in zip(self.coarse, parts[:-1], self.factors[:-1], strict=True):
-            nll, _ = term(part, T.avg_pool2d(pixels, factor), per_sample=True)
+            nll, _ = term(part, T.avg_pool2d(values, factor), per_sample=True)
             total = total + nll
         summed: Tensor = total
         return summed
@@ -100,9 +103,3 @@ def _checked_factors(factors: Sequence[int]) -> tuple[int, ...]:
     if not values or not whole or values[-1] != 1 or any(coarse <= fine for coarse, fine in pairwise(values)):
         raise ValueError(f"factors: got {factors!r}; takes falling ints that end in 1, such as (4, 2, 1)")
     return values
-
-
-def _pixels(target: Tensor, dtype: torch.dtype) -> Tensor:
-    """The target in data space and in the precision of the loss."""
-    pixels = target.to(dtype)
-    return pixels / 255 if target.dtype == torch.uint8 else pixels

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
+from fastvae._likelihoods import LIKELIHOODS
 from fastvae.train.config import Config
 from fastvae.train.latent_use import LatentUse
 from fastvae.train.presets import COMMON
 
 _AT_MOST: Final = 3
-_FIXED_SCALE: Final = ("gaussian", "squared_error", "laplace")
 
 
 def hint(use: LatentUse, config: Config, best_epoch: int) -> str | None:
@@ -31,7 +31,7 @@ def hint(use: LatentUse, config: Config, best_epoch: int) -> str | None:
 
 def _remedies(use: LatentUse, config: Config, best_epoch: int) -> Iterator[str]:
     """Options, those first that are likeliest to help."""
-    if config.likelihood in _FIXED_SCALE:
+    if LIKELIHOODS[config.likelihood].scale == "fixed":
         yield f"--likelihood gaussian_learned (the scale of {config.likelihood} is fixed, and large for pixels)"
     if config.lr > COMMON["lr"]:
         yield f"--lr {COMMON['lr']:g}"

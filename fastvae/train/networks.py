@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from torch import Tensor, nn
 
+from fastvae._likelihoods import LIKELIHOODS
 from fastvae.train.pixels import fractions
 
 _CHANNELS: Final = (32, 64)
@@ -113,10 +114,11 @@ _MODELS: Final[dict[str, _Builder]] = {
 
 
 def output(likelihood: str, floor: float = 0.0) -> list[nn.Module]:
-    """What a decoder ends with: logits as they are, anything else as probabilities, at least `floor` from 0 and 1."""
-    if likelihood == "bernoulli":
+    """What a decoder ends with: the likelihood's activation, and then at least `floor` from 0 and 1."""
+    activation = LIKELIHOODS[likelihood].activation
+    if activation is None:
         return []
-    return [nn.Sigmoid(), nn.Hardtanh(floor, 1 - floor)] if floor else [nn.Sigmoid()]
+    return [activation(), nn.Hardtanh(floor, 1 - floor)] if floor else [activation()]
 
 
 def initialise(network: nn.Module) -> None:

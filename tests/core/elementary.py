@@ -172,8 +172,7 @@ FUNCTIONS: dict[str, Elementary] = {
     ),
     "KL of variance": Elementary(divergence("variance"), half(deficit), 4.5, domain=(0.0, INF)),
     "KL of variance, near": Elementary(divergence("variance"), half(deficit), 3, domain=(0.61, 1.39)),
-    # Most where the series ends: d - 2 log sigma loses a factor of 3.5 there, d being -1/2.
-    "KL of std": Elementary(divergence("std"), lambda s: half(deficit)(s * s), 6, domain=(2.0**-63, 2.0**63)),
+    "KL of std": Elementary(divergence("std"), lambda s: half(deficit)(s * s), 5.5, domain=(2.0**-63, 2.0**63)),
     "KL of std, near": Elementary(divergence("std"), lambda s: half(deficit)(s * s), 5, domain=(0.78, 1.18)),
     "slope of the KL": Elementary(slope(divergence("logvar")), half(torch.expm1), 2, overflows=True),
 }

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 import fastvae.functional as F
+from fastvae._likelihoods import LOSSES as TABLE
 from tests.support.posteriors import posterior, prior_of
 
 Shape = tuple[int, ...]
@@ -95,14 +96,10 @@ def _reconstruction(loss: str) -> Op:
     return Op(call, operands, ("input", "target", "log_scale") if loss in SCALED_LOSSES else ("input", "target"))
 
 
-def _takes(loss: str, argument: str) -> bool:
-    return argument in inspect.signature(getattr(F, loss)).parameters
-
-
-# Every reconstruction loss there is, those with a scale of their own, and those that write over their input.
-LOSSES = tuple(name for name in F.__all__ if _takes(name, "target"))
-SCALED_LOSSES = tuple(loss for loss in LOSSES if _takes(loss, "log_scale"))
-OVERWRITING_LOSSES = tuple(loss for loss in LOSSES if _takes(loss, "inplace"))
+# The rows of the product's table, those with a scale of their own, and those that write over their input.
+LOSSES = tuple(TABLE)
+SCALED_LOSSES = tuple(loss for loss, row in TABLE.items() if row.scaled)
+OVERWRITING_LOSSES = tuple(loss for loss in LOSSES if "inplace" in inspect.signature(getattr(F, loss)).parameters)
 OPS = {
     "reparameterize": Op(_sample, _with_eps, ("mu", "scale"), reduces=False),
     "gaussian_kl": Op(_kl, _posterior, ("mu", "scale", "prior_mu", "prior_scale")),

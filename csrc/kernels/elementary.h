@@ -1,4 +1,5 @@
-// Branch-free float32 mathematics that compilers vectorise, and the same functions in float64 from libm.
+// Elementary functions: branch-free in float32, so that compilers vectorise them, and from libm in float64. The names
+// that end in _in_range hold for arguments of ordinary size only, in fewer steps.
 // Polynomials: Cephes, single precision, except log1p on [0, 1], a minimax fit of degree 10. Horner steps are written
 // out: a loop over a constant array silently stays scalar.
 #pragma once
@@ -26,6 +27,10 @@ template <class T>
 struct Largest {
   static constexpr T value = sizeof(T) == 4 ? T(3.40282346638528860e+38) : T(1.79769313486231571e+308);
 };
+
+// A power of two: a value of any size times this may be squared.
+template <class T>
+constexpr T kShrink = sizeof(T) == 4 ? T(0x1p-64) : T(0x1p-512);
 
 constexpr double kHalfLogTwoPi = 0.91893853320467274178;
 
@@ -77,12 +82,12 @@ FASTVAE_INLINE float exp(float x) {
 FASTVAE_INLINE double exp(double x) { return __builtin_exp(x); }
 
 // e^x for -87 <= x <= 0, where nothing underflows.
-FASTVAE_INLINE float exp_common_negative(float x) {
+FASTVAE_INLINE float exp_negative_in_range(float x) {
   const Exponential e = exponential(x, nearest_power(x));
   const float scale = power_of_two(e.n);
   return fma(e.u, scale, scale);
 }
-FASTVAE_INLINE double exp_common_negative(double x) { return __builtin_exp(x); }
+FASTVAE_INLINE double exp_negative_in_range(double x) { return __builtin_exp(x); }
 
 // value e^x, also where e^x alone is no float.
 FASTVAE_INLINE float times_exp(float value, float x) {
@@ -90,8 +95,8 @@ FASTVAE_INLINE float times_exp(float value, float x) {
   const Exponential e = exponential(bounded, nearest_power(bounded));
   const int32_t half = e.n >> 1;
   const float scale = power_of_two(half);
-  const float product = (value * fma(e.u, scale, scale)) * power_of_two(e.n - half);
-  return magnitude(product) < 1.17549435e-38f ? 0.0f : product;  // see flushed
+  const float result = (value * fma(e.u, scale, scale)) * power_of_two(e.n - half);
+  return magnitude(result) < 1.17549435e-38f ? 0.0f : result;  // see flushed
 }
 FASTVAE_INLINE double times_exp(double value, double x) {
   const double near = x < -700.0 ? -700.0 : (x > 700.0 ? 700.0 : x), rest = x - near;
@@ -100,16 +105,16 @@ FASTVAE_INLINE double times_exp(double value, double x) {
 }
 
 // The same for |x| <= 87.
-FASTVAE_INLINE float times_exp_common(float value, float x) {
+FASTVAE_INLINE float times_exp_in_range(float value, float x) {
   const Exponential e = exponential(x, nearest_power(x));
   const float scale = power_of_two(e.n);
   return value * fma(e.u, scale, scale);
 }
-FASTVAE_INLINE double times_exp_common(double value, double x) { return value * __builtin_exp(x); }
+FASTVAE_INLINE double times_exp_in_range(double value, double x) { return value * __builtin_exp(x); }
 
 // e^x for x <= 0: what a logistic needs of it, in half the steps.
 FASTVAE_INLINE float exp_negative(float x) {
-  return flushed(exp_common_negative(at_least(x, kLeastNegative)));  // there 2^n, n = -127, has the bits of 0
+  return flushed(exp_negative_in_range(at_least(x, kLeastNegative)));  // there 2^n, n = -127, has the bits of 0
 }
 FASTVAE_INLINE double exp_negative(double x) { return __builtin_exp(x); }
 
@@ -173,125 +178,17 @@ FASTVAE_INLINE double sqrt(double x) { return __builtin_sqrt(x); }
 FASTVAE_INLINE float minus_magnitude(float x) { return from_bits(to_bits(x) | static_cast<int32_t>(0x80000000u)); }
 FASTVAE_INLINE double minus_magnitude(double x) { return -__builtin_fabs(x); }
 
-// Of l = log sigma^2: sigma, the excess sigma^2 - 1 and the penalty sigma^2 - 1 - l, the last two without cancellation
-// where sigma is near 1.
-template <class T>
-struct LogScale {
-  T sigma, excess, penalty;
-};
-
-// The excess is 2^n u + (2^n - 1), the penalty 2^n q + (2^n - 1) r + (2^n - 1 - n ln 2): no term cancels another.
-FASTVAE_INLINE LogScale<float> log_scale_of(const Exponential& e, float sigma, float power) {
-  const float below = power - 1.0f;
-  const float rest = fma(e.rounded, -kLn2Low, fma(e.rounded, -kLn2High, below));
-  return {sigma, fma(power, e.u, below), fma(power, e.q, fma(below, e.r, rest))};
-}
-
-// One exponential serves all three: with e^l = 2^n (1 + u), sigma is sqrt(2^(n mod 2) (1 + u)) 2^(n div 2).
-FASTVAE_INLINE LogScale<float> log_scale(float l) {
-  const float bounded = at_least(l, kLeastLogVariance);  // sigma is 0 below -208 and infinite above 177.5
-  const Exponential e = exponential(bounded, at_most(nearest_power(bounded), kMostLogVariancePower));
-  const int32_t half = e.n >> 1, quarter = half >> 1;
-  const float odd = power_of_two(e.n & 1), mantissa = fma(e.u, odd, odd);
-  const float a = power_of_two(quarter), b = power_of_two(half - quarter), scale = a * b;
-  const float sigma = flushed(sqrt(mantissa) * a * b);
-  const LogScale<float> near = log_scale_of(e, sigma, scale * scale * odd);
-  const bool far = magnitude(l) > 87.0f;  // where 2^n is no float, and -1 or -l is nothing beside the rest
-  const float excess = mantissa * scale * scale - 1.0f;
-  return {sigma, far ? excess : near.excess, far ? excess - l : near.penalty};
-}
-
-// The same for |l| <= 80, where no power of two leaves the range of a float.
-FASTVAE_INLINE LogScale<float> log_scale_common(float l) {
-  const Exponential e = exponential(l, nearest_power(l));
-  const float odd = power_of_two(e.n & 1), mantissa = fma(e.u, odd, odd);
-  return log_scale_of(e, sqrt(mantissa) * power_of_two(e.n >> 1), power_of_two(e.n));
-}
-
-FASTVAE_INLINE LogScale<double> log_scale(double l) {
-  const double excess = __builtin_expm1(l);
-  double p = 1.0 / 6227020800.0;  // Taylor series of (e^l - 1 - l) / l^2
-  p = p * l + 1.0 / 479001600.0;
-  p = p * l + 1.0 / 39916800.0;
-  p = p * l + 1.0 / 3628800.0;
-  p = p * l + 1.0 / 362880.0;
-  p = p * l + 1.0 / 40320.0;
-  p = p * l + 1.0 / 5040.0;
-  p = p * l + 1.0 / 720.0;
-  p = p * l + 1.0 / 120.0;
-  p = p * l + 1.0 / 24.0;
-  p = p * l + 1.0 / 6.0;
-  p = p * l + 1.0 / 2.0;
-  return {__builtin_exp(0.5 * l), excess, magnitude(l) < 0.35 ? p * l * l : excess - l};
-}
-
-FASTVAE_INLINE LogScale<double> log_scale_common(double l) { return log_scale(l); }
-
-// d - log r of r = var / var_p and d = r - 1, without cancellation where r is near 1: with w = d / (2 + d), log r is
-// 2 atanh(w).
-template <class T>
-FASTVAE_INLINE T ratio_penalty(T d, T log_r) {
-  const T w = d / (T(2) + d), square = w * w;
-  T p = T(1) / T(25);
-  if (sizeof(T) == 4) {
-    p = T(1) / T(13);
-  } else {
-    p = p * square + T(1) / T(23);
-    p = p * square + T(1) / T(21);
-    p = p * square + T(1) / T(19);
-    p = p * square + T(1) / T(17);
-    p = p * square + T(1) / T(15);
-    p = p * square + T(1) / T(13);
-  }
-  p = p * square + T(1) / T(11);
-  p = p * square + T(1) / T(9);
-  p = p * square + T(1) / T(7);
-  p = p * square + T(1) / T(5);
-  p = p * square + T(1) / T(3);
-  const T near = w * d - T(2) * (w * square) * p;
-  const bool close = sizeof(T) == 4 ? (d >= T(-0.5)) & (d <= T(1)) : magnitude(d) <= T(0.4);
-  return close ? near : d - log_r;
-}
-
-// log(a / b) of positive numbers, also where the quotient underflows.
-template <class T>
-FASTVAE_INLINE T log_quotient(T a, T b) {
-  constexpr T kShift = sizeof(T) == 4 ? T(0x1p-64) : T(0x1p-512);
-  constexpr T kLogShift = sizeof(T) == 4 ? T(44.3614195558364998) : T(354.891356446691999);
-  const bool small = a < b * kShift;
-  const T quotient = log((small ? a / kShift : a) / (small ? b * kShift : b));
-  return small ? quotient - T(2) * kLogShift : quotient;
-}
-
 template <class T>
 struct Logistic {
   T sigmoid, softplus_negative_magnitude;  // softplus(-|x|) = log(1 + e^-|x|)
 };
 
-// Is none of these values, of which there may be none, larger than `bound` in magnitude? NaN is.
-template <class T>
-bool bounded(const T* values, int64_t n, T bound) {
-  int outside = 0;
-  for (int64_t i = 0; values && i < n; ++i) outside |= !(magnitude(values[i]) <= bound);
-  return !outside;
-}
-
-// Common: |x| <= 87.
-template <bool Common = false, class T>
+// InRange: |x| <= 87.
+template <bool InRange = false, class T>
 FASTVAE_INLINE Logistic<T> logistic(T x) {
-  const T e = Common ? exp_common_negative(minus_magnitude(x)) : exp_negative(minus_magnitude(x));
+  const T e = InRange ? exp_negative_in_range(minus_magnitude(x)) : exp_negative(minus_magnitude(x));
   const T inverse = T(1) / (T(1) + e);
   return {x < T(0) ? e * inverse : inverse, log1p_unit(e)};
-}
-
-// Calls visit(form), with the form's shorter twin CommonForm, if it has one, where common(kCommon) says that no value
-// exceeds kCommon in magnitude.
-template <class Form, class Common, class Visit>
-FASTVAE_INLINE void with_range(Form form, const Common& common, const Visit& visit) {
-  if constexpr (Form::kCommon > 0) {
-    if (common(Form::kCommon)) return visit(typename Form::CommonForm{});
-  }
-  visit(form);
 }
 
 }  // namespace
