@@ -16,7 +16,7 @@ import pytest
 
 # What is compiled is kept from run to run, in what git ignores; it is found again by all that it was made from.
 KEPT: Final = Path(__file__).parents[2] / "build" / "tests"
-_POOL: Final = ThreadPoolExecutor(max_workers=1, initializer=os.nice, initargs=(19,))
+_POOL: Final = ThreadPoolExecutor(max_workers=1, initializer=os.nice, initargs=(5,))
 
 Result = TypeVar("Result")
 
