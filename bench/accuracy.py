@@ -1,162 +1,30 @@
-"""How far KL and log density are off at every scale a form can express: ``python -m bench.accuracy``.
+"""How far KL and log density are off, in every implementation: ``python -m bench.accuracy`` writes docs/accuracy.md.
 
-Every implementation is held to the reference in float64, on the same float32 inputs. An error is in units of the last
-place of what the formula adds up: `Sum.terms`.
+What is measured is `bench.proofs.scales`.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import click
-import torch
-from torch import Tensor
 
 import fastvae
-import fastvae.functional as F
-from bench import ROOT
-from bench.readme import insert
+from bench import ROOT, pages
+from bench.proofs.scales import Errors, measure
+from fastvae import _C
 from fastvae._options import PARAMETERIZATIONS
 
 PAGE: Final = ROOT / "docs" / "accuracy.md"
 IMPLEMENTATIONS: Final = ("reference", "default", "avx2", "avx512", "interpreter")
 POINTS: Final = 2048
-
-Errors = dict[str, dict[str, float]]
-"""By parameterization, then by quantity."""
-
-
-class Sum(NamedTuple):
-    """A result in float64, and the magnitudes of the terms that the formula adds up to it."""
-
-    exact: Tensor
-    terms: Tensor
-
-
-def raw_scale(parameterization: str, sigma: Tensor) -> Tensor:
-    """The float32 nearest to the raw scale of a sigma in float64."""
-    raw = {
-        "logvar": lambda: 2 * sigma.log(),
-        "log_std": lambda: sigma.log(),
-        "std": lambda: sigma,
-        # log(e^sigma - 1), written so that nothing overflows.
-        "softplus": lambda: torch.where(sigma > 30, sigma, torch.expm1(sigma.clamp(max=30)).log()),
-        "variance": lambda: sigma.square(),
-    }[parameterization]()
-    return raw.float()
-
-
-def sigmas(parameterization: str, points: int) -> Tensor:
-    """From the smallest normal sigma to the largest, or as far as the raw scale reaches, in float64."""
-    least, most = torch.finfo(torch.float32).tiny, torch.finfo(torch.float32).max
-    if parameterization == "variance":
-        least, most = math.sqrt(least), math.sqrt(most)
-    return torch.logspace(math.log10(1.001 * least), math.log10(most / 1.001), points, dtype=torch.float64)
-
-
-def log_slope(parameterization: str, sigma: Tensor) -> Tensor:
-    """d log sigma / d raw."""
-    return {
-        "logvar": lambda: torch.full_like(sigma, 0.5),
-        "log_std": lambda: torch.ones_like(sigma),
-        "std": lambda: 1 / sigma,
-        "softplus": lambda: -torch.expm1(-sigma) / sigma,
-        "variance": lambda: 0.5 / sigma / sigma,
-    }[parameterization]()
-
-
-def sigma_of(parameterization: str, raw: Tensor) -> Tensor:
-    """sigma of a float32 raw scale, in float64."""
-    zero = torch.zeros_like(raw, dtype=torch.float64)
-    with fastvae.use_backend("reference"):
-        return F.reparameterize(zero, raw.double(), parameterization=parameterization, eps=zero + 1)
-
-
-def operands(parameterization: str, points: int) -> dict[str, Tensor]:
-    """Raw scales at every size, a prior's within a factor of 1000 of them, and mu some of its sigmas away from 0."""
-    generator = torch.Generator().manual_seed(0)
-    sigma = sigmas(parameterization, points)
-    factor = 10 ** (6 * torch.rand(points, generator=generator, dtype=torch.float64) - 3)
-    sigma_p = (sigma * factor).clamp(sigma[0], sigma[-1])
-    t = 2 * torch.randn(points, generator=generator, dtype=torch.float64)
-    return {
-        "mu": (t * sigma_p).float().nan_to_num(posinf=0, neginf=0),
-        "scale": raw_scale(parameterization, sigma),
-        "prior_scale": raw_scale(parameterization, sigma_p),
-    }
-
-
-def results(parameterization: str, tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-    """The quantities and their gradients, by the backend in force."""
-    mu, scale, prior_scale = (tensors[name].clone().requires_grad_() for name in ("mu", "scale", "prior_scale"))
-    options = {"parameterization": parameterization, "reduction": "none"}
-    kl = F.gaussian_kl(mu, scale, **options)  # type: ignore[arg-type]
-    yield from _with_gradients("KL to N(0, I)", kl, {"mu": mu, "scale": scale})
-    kl = F.gaussian_kl(mu, scale, (torch.zeros_like(mu), prior_scale), **options)  # type: ignore[arg-type]
-    yield from _with_gradients("KL to a prior", kl, {"mu": mu, "scale": scale, "prior_scale": prior_scale})
-    density = F.log_normal(mu, torch.zeros_like(mu), prior_scale, **options)  # type: ignore[arg-type]
-    yield from _with_gradients("log density", density, {"mu": mu, "prior_scale": prior_scale})
-
-
-def _with_gradients(name: str, value: Tensor, leaves: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-    yield name, value.detach()
-    gradients = torch.autograd.grad(value, list(leaves.values()), torch.ones_like(value))
-    for leaf, gradient in zip(leaves, gradients, strict=True):
-        yield f"{name}, d / d {leaf}", gradient
-
-
-def sums(parameterization: str, tensors: Mapping[str, Tensor]) -> dict[str, Sum]:
-    """The exact results, with the magnitudes of their terms."""
-    wide = {name: value.double() for name, value in tensors.items()}
-    with fastvae.use_backend("reference"):
-        exact = dict(results(parameterization, wide))
-    sigma, sigma_p = (sigma_of(parameterization, tensors[name]) for name in ("scale", "prior_scale"))
-    slope, slope_p = log_slope(parameterization, sigma), log_slope(parameterization, sigma_p)
-    square, distance = wide["mu"].square(), (wide["mu"] / sigma_p).square()
-    r, r_p = sigma.square(), (sigma / sigma_p).square()
-    terms = {
-        "KL to N(0, I)": 0.5 * (square + (r - 1).abs() + r.log().abs()),
-        "KL to N(0, I), d / d scale": (r + 1) * slope,
-        "KL to a prior": 0.5 * (distance + (r_p - 1).abs() + r_p.log().abs()),
-        "KL to a prior, d / d scale": (r_p + 1) * slope,
-        "KL to a prior, d / d prior_scale": (r_p + distance + 1) * slope_p,
-        "log density": 0.5 * distance + sigma_p.log().abs() + 0.5 * math.log(2 * math.pi),
-        "log density, d / d prior_scale": (distance + 1) * slope_p,
-    }
-    for name, value in exact.items():
-        # Of a gradient no more is asked than of the value.
-        whole = terms[name.partition(", d /")[0]]
-        in_range = 2 * whole <= torch.finfo(torch.float32).max
-        terms[name] = torch.where(in_range, terms.get(name, value.abs()), math.inf)
-    return {name: Sum(value, terms[name]) for name, value in exact.items()}
-
-
-def worst(found: Tensor, exact: Sum) -> float:
-    """The largest error in units of the last place of the terms, where they are normal float32 numbers."""
-    info = torch.finfo(torch.float32)
-    normal = (exact.terms <= info.max / 4) & (exact.terms >= info.tiny / info.eps)
-    error = (found.double() - exact.exact).abs() / (info.eps * exact.terms)
-    return error[normal].nan_to_num(nan=math.inf).max().item()
-
-
-def measure(points: int = POINTS) -> Errors:
-    """The worst errors of the backend in force."""
-    found: Errors = {}
-    for parameterization in PARAMETERIZATIONS:
-        tensors = operands(parameterization, points)
-        exact = sums(parameterization, tensors)
-        found[parameterization] = {
-            name: worst(value, exact[name]) for name, value in results(parameterization, tensors)
-        }
-    return found
 
 
 def backend(implementation: str) -> AbstractContextManager[None]:
@@ -180,17 +48,16 @@ def measured(implementation: str, points: int = POINTS) -> Errors:
 
 def table(errors: Mapping[str, Errors]) -> str:
     """The Markdown table: a row for each form and quantity, its gradients in a row of their own."""
-    lines = ["| form | | " + " | ".join(errors) + " |", "|---|---" + "|---:" * len(errors) + "|"]
+    rows = []
     for parameterization in PARAMETERIZATIONS:
         for quantity in ("KL to N(0, I)", "KL to a prior", "log density"):
-            for what in (quantity, f"{quantity}, d"):
+            for label, what in ((quantity, quantity), (f"{quantity}, gradients", f"{quantity}, d")):
                 largest = (
                     max(value for name, value in found[parameterization].items() if _is(name, what))
                     for found in errors.values()
                 )
-                label = f"{quantity}, gradients" if what != quantity else quantity
-                lines.append(f"| {parameterization} | {label} | " + " | ".join(f"{v:.2f}" for v in largest) + " |")
-    return "\n".join(lines)
+                rows.append([parameterization, label, *(f"{value:.2f}" for value in largest)])
+    return pages.table(["form", "", *errors], rows, text_columns=2)
 
 
 def _is(name: str, what: str) -> bool:
@@ -207,8 +74,10 @@ def main(implementation: str | None, page: Path, points: int) -> None:
         with backend(implementation):
             click.echo(json.dumps(measure(points)))
         return
+    if (best := _C.capability()) != "avx512":
+        raise click.ClickException(f"processor: got {best} at most; takes one with AVX-512, and no cap on it")
     errors = {name: measured(name, points) for name in IMPLEMENTATIONS}
-    page.write_text(insert(page.read_text(encoding="utf-8"), "accuracy", table(errors)), encoding="utf-8")
+    pages.write(page, {"accuracy": table(errors)})
     click.echo(str(page))
 
 

@@ -25,17 +25,17 @@ _WIDEST = 128
 
 @dataclass(frozen=True)
 class Row:
-    """One kernel of one case, for one target.
+    """One kernel of one variant, for one target.
 
     Attributes:
         kernel: the op and its variant, then which of its kernels.
         registers: a thread.
         stack, spills: bytes and registers that did not fit; both are to be 0.
-        load_bits: of the narrowest load from global memory, those of one value for many threads left out; None where
+        load_bits: of the narrowest load from global memory, loads of one value for many threads left out; None where
             there are no others.
-        aligned: do all rows begin on a boundary of four elements? Then `load_bits` are to be four elements' or 128.
+        aligned: whether every row is aligned to four elements: loads are then to be that wide, or 128 bits.
         instructions: in its code.
-        element_bits: of the smallest element that the case loads.
+        element_bits: of the smallest element that the variant loads.
         arithmetic: the float32 instructions of the PTX, none on AMD.
     """
 
@@ -75,7 +75,7 @@ def measure(
 
 def _compile(inherited: Mapping[str, str], target: str) -> list[Row]:
     environment = {name: value for name, value in inherited.items() if name != "TRITON_INTERPRET"}
-    command = [sys.executable, "-m", "bench.offline.worker", target]
+    command = [sys.executable, "-m", "bench.proofs.compiled.one_target", target]
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if result.returncode:
         raise RuntimeError(f"{target}: {result.stderr[-3000:]}")

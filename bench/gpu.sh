@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # What there is to learn from one GPU, in one run of at most ten minutes and without a network: bench/gpu.sh OUT
 #
-# Leaves in the folder OUT: summary.txt, log.txt, gpu.csv, gpu.png and the files of bench.gpu.training. Stages do not
-# wait for each other to succeed; the exit status is 1 if any failed. FASTVAE_COMMIT names what is measured where the
-# history is missing. --dry-run takes the same way on the CPU, in Triton's interpreter, at tiny sizes.
+# Leaves in the folder OUT: summary.txt, log.txt, gpu.csv and gpu.png. Stages do not wait for each other to succeed; the
+# exit status is 1 if any failed. FASTVAE_COMMIT names what is measured where the history is missing. --dry-run takes the
+# same way on the CPU, in Triton's interpreter, at tiny sizes.
 set -uo pipefail
 
 if (($# < 1 || $# > 2)) || [[ ${2:---dry-run} != --dry-run ]]; then
@@ -17,7 +17,7 @@ cd "$(dirname "$0")/.." || exit
 : >"$out/log.txt"
 : >"$out/summary.txt"
 
-# Other tests want the interpreter, and Triton reads the variable once.
+# The rest of the test suite interprets Triton; the variable is read once, at the import of Triton.
 export TRITON_INTERPRET=${dry:+1} FASTVAE_GPU_DRY_RUN=${dry:+1} PYTHONUNBUFFERED=1
 TRITON_INTERPRET=${TRITON_INTERPRET:-0}
 FASTVAE_COMMIT=${FASTVAE_COMMIT:-$(git describe --always --dirty --exclude '*' 2>/dev/null || echo unknown)}
@@ -28,7 +28,7 @@ failed=0
 stage() {
   local name=$1 limit=$2 start=$SECONDS code=0
   shift 2
-  # What does not hold up a GPU may take its time.
+  # A dry run holds up no GPU.
   [[ ! $dry ]] || limit=$((4 * limit))
   printf '\n== %s, at most %s s: %s\n' "$name" "$limit" "$*" >>"$out/log.txt"
   # An interrupted pytest still says what failed.
@@ -41,7 +41,7 @@ stage() {
 }
 
 tests=(env TORCHINDUCTOR_COMPILE_THREADS=1 python3 -m pytest -W default -p no:cacheprovider -rs)
-# Most of a test on a GPU is compiling, which many processes do at once, each for itself.
+# Tests on a GPU spend their time compiling, which several processes do in parallel.
 parallel=()
 if [[ ! $dry ]] && python3 -c 'import xdist' 2>/dev/null; then parallel=(-n 12); fi
 sanitizer=(env PYTORCH_NO_CUDA_MEMORY_CACHING=1 compute-sanitizer --error-exitcode 1 --print-limit 20
@@ -61,6 +61,6 @@ else
   stage racecheck 20 "${sanitizer[@]}" racecheck "${sanitized[@]}"
 fi
 stage large 25 "${tests[@]}" tests/gpu/test_large.py
-stage picture 10 python3 -m bench.gpu.plot "$out/gpu.csv"
-stage table 5 python3 -m bench.gpu.table "$out/gpu.csv"
+stage picture 10 python3 -m bench.plot "$out/gpu.csv"
+stage table 5 python3 -m bench.table "$out/gpu.csv"
 exit "$failed"

@@ -1,12 +1,51 @@
-"""What a row says of where it was measured: the commit and the CPU, never the host's name."""
+"""What a row says of where it was measured: the commit, the device and the versions, never the host's name."""
 
 from __future__ import annotations
 
+import importlib.metadata
+import os
 import re
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
+
+import torch
 
 from bench import ROOT
+
+
+class Run(NamedTuple):
+    """What all rows of a run share; see `bench.results.Row`."""
+
+    date: str
+    commit: str
+    device: str
+    cores: int | None
+    driver: str
+    cuda: str
+    torch: str
+    triton: str
+    fastvae: str
+
+
+def run_on_cpu() -> Run:
+    """A run that begins now, on the CPU."""
+    cores = len(os.sched_getaffinity(0))
+    return Run(now(), commit(), cpu(), cores, "", "", torch.__version__, "", version("fastvae"))
+
+
+def now() -> str:
+    """The time to the second, in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def version(package: str) -> str:
+    """Of an installed package."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def commit() -> str:
@@ -40,6 +79,6 @@ def cpu_of(cpuinfo: str) -> str:
     return f"{found['model name']} (family {found['cpu family']}, model {found['model']})"
 
 
-def folder_name(cpu_name: str) -> str:
-    """A CPU's name as the name of a folder."""
-    return re.sub(r"[^a-z0-9]+", "-", cpu_name.lower()).strip("-")
+def folder_name(device: str) -> str:
+    """A device's name as the name of a folder."""
+    return re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")

@@ -50,6 +50,11 @@ class Inputs(NamedTuple):
             tuple(None if gradient is None else converted(gradient) for gradient in self.upstream),
         )
 
+    def upstream_of(self, outputs: Outputs) -> Outputs:
+        """The upstream gradients of these outputs, in their dtypes: autograd would convert others at each call."""
+        pairs = zip(outputs, self.upstream, strict=True)
+        return tuple(torch.ones_like(output) if up is None else up.to(output.dtype) for output, up in pairs)
+
 
 @dataclass(frozen=True)
 class Op:

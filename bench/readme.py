@@ -1,60 +1,83 @@
-"""Write the newest runs into the README: ``python -m bench.readme``."""
+"""Write the newest results into the pages: ``python -m bench.readme``.
+
+A few rows into README.md, all of them into docs/performance.md and docs/gpu.md.
+"""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
 import click
 
-from bench import ROOT, plot, table
-from bench.gpu import table as gpu_table
-from bench.gpu.results import Row as GpuRow
-from bench.results import Row, latest_file, newest
+from bench import ROOT, pages, plot, table
+from bench.results import latest_file, newest
 
+# What a reader of the README is most likely to run, and where fastvae gains least: small batches, whole steps.
+_FEW: Final = (
+    "bce_logits 4096x784",
+    "mse 4096x784",
+    "reparameterize_kl_packed 128x20",
+    "elbo 4096x784+4096x20",
+    "mlp_step 128x1x28x28",
+    "mlp_step 128x1x28x28 vs sigmoid + BCE",
+    "conv_step 64x3x64x64",
+    "conv_step 64x3x64x64 vs sigmoid + BCE",
+)
+_FEW_ON_A_GPU: Final = (
+    "bce_logits 131072x1024",
+    "reparameterize_kl 65536x1024",
+    "reparameterize_kl_packed 65536x1024, bf16",
+    "elbo 128x784+128x20",
+    "conv_step 4096x1x28x28, bf16",
+)
+_COLUMNS: Final = frozenset(
+    ("time", "eager", "compile", "alone_eager", "alone_compile", "graph", "graph_eager", "graph_compile")
+)
 _NO_GPU: Final = "No run on a GPU has been recorded: nothing is claimed about speed on one."
 
 
-def insert(text: str, part: str, between: str) -> str:
-    """`text` with what stands between the two markers of `part` replaced.
-
-    Raises:
-        ValueError: it has not exactly one of each, in their order.
-    """
-    begin, end = f"<!-- {part}:begin -->", f"<!-- {part}:end -->"
-    if (text.count(begin), text.count(end)) != (1, 1) or text.index(begin) > text.index(end):
-        raise ValueError(f"README: got no single pair of {begin} and {end}; takes one of each")
-    before, rest = text.split(begin)
-    _, after = rest.split(end)
-    return f"{before}{begin}\n{between}\n{end}{after}"
+def cpu(csv: Path, readme: Path, page: Path) -> None:
+    """The pictures and the tables of a CPU, a few rows and all of them."""
+    rows = newest(csv)
+    few, whole = csv.with_name("few.png"), csv.with_suffix(".png")
+    plot.save(plot.few(rows, _FEW), few)
+    plot.save(plot.picture(rows), whole)
+    short = table.markdown(rows, names=_FEW, columns=_COLUMNS)
+    pages.write(readme, {"bench": f"{_image('Speed-ups', few, readme)}\n\n{short}"})
+    pages.write(page, {"bench": f"{_image('Speed-ups of every op', whole, page)}\n\n{table.markdown(rows)}"})
 
 
-def cpu(csv: Path, folder: Path) -> str:
-    """The picture and the table of the newest run in `csv`, for a page in `folder`."""
-    rows = newest(csv, Row)
-    picture, *_ = plot.draw(csv, rows, threads=1, regime="warm")
-    return f"![Speed-ups]({picture.relative_to(folder)})\n\n{table.markdown(rows)}"
+def gpus(results: Path, readme: Path, page: Path) -> None:
+    """The pictures and the tables of every GPU that there is a ``gpu.csv`` of below `results`."""
+    few, whole = [], []
+    for csv in sorted(results.glob("*/gpu.csv")):
+        rows, picture = newest(csv), csv.with_suffix(".png")
+        plot.save(plot.picture(rows), picture)
+        few.append(table.markdown(rows, names=_FEW_ON_A_GPU, columns=_COLUMNS))
+        whole += [_image("Speed-ups of every op", picture, page), table.markdown(rows)]
+    pages.write(readme, {"gpu": "\n\n".join(few) or _NO_GPU})
+    pages.write(page, {"gpu": "\n\n".join(whole) or _NO_GPU})
 
 
-def gpu(results: Path) -> str:
-    """The tables of the newest run of each GPU that there is a ``gpu.csv`` of below `results`."""
-    tables = [gpu_table.markdown(newest(csv, GpuRow)) for csv in sorted(results.glob("*/gpu.csv"))]
-    return "\n\n".join(tables) or _NO_GPU
+def _image(caption: str, picture: Path, page: Path) -> str:
+    return f"![{caption}]({Path(os.path.relpath(picture, page.parent)).as_posix()})"
 
 
 @click.command()
 @click.argument("csv", type=click.Path(path_type=Path), required=False)
-@click.option("--readme", type=click.Path(path_type=Path), default=ROOT / "README.md", help="[default: README.md]")
-def main(csv: Path | None, readme: Path) -> None:
-    """Write the newest run of CSV, by default of the CPU measured last, and those on GPUs into the README."""
+@click.option("--root", type=click.Path(path_type=Path, file_okay=False), default=ROOT, help="[default: the checkout]")
+def main(csv: Path | None, root: Path) -> None:
+    """Write CSV, by default of the CPU measured last, and what was measured on GPUs into the pages below ROOT."""
+    results, readme, docs = root / "bench" / "results", root / "README.md", root / "docs"
     try:
-        text = readme.read_text(encoding="utf-8")
-        text = insert(text, "bench", cpu((csv or latest_file()).resolve(), readme.resolve().parent))
-        text = insert(text, "gpu", gpu(ROOT / "bench" / "results"))
-        readme.write_text(text, encoding="utf-8")
+        cpu((csv or latest_file(results)).resolve(), readme, docs / "performance.md")
+        gpus(results, readme, docs / "gpu.md")
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
-    click.echo(str(readme))
+    for page in (readme, docs / "performance.md", docs / "gpu.md"):
+        click.echo(str(page))
 
 
 if __name__ == "__main__":

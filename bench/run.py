@@ -10,21 +10,20 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import click
 
-from bench import ROOT, guard, machine, report, worker
-from bench.cases import MODES, Case, all_cases
-from bench.regimes import REGIMES, environment
+from bench import ROOT, machine, report
+from bench.cpu import guard, measure, worker
+from bench.cpu.benchmarks import MODES, STEP, Benchmark, all_benchmarks
+from bench.cpu.regimes import REGIMES, environment
 from bench.results import Row, append, check
-from bench.rows import Run, rows_of
 
 
 class Suite(NamedTuple):
-    """What is measured where the options say nothing."""
+    """What is measured where the options say nothing: the ops up to a size, and the training steps."""
 
     max_elements: float
     modes: tuple[str, ...]
@@ -36,7 +35,7 @@ class Suite(NamedTuple):
 
 SUITES: Final = {
     "cpu": Suite(float("inf"), MODES, tuple(REGIMES), (1, 2), 15, 1.0),
-    "quick": Suite(101_000, ("both",), ("warm",), (1,), 15, 0.2),
+    "quick": Suite(measure.SMALL_ELEMENTS, ("both",), ("warm",), (1,), 15, 0.2),
 }
 
 
@@ -67,7 +66,7 @@ class _Counts(click.ParamType[tuple[int, ...]]):
 
 
 def _op_names() -> list[str]:
-    return list(dict.fromkeys(case.op for case in all_cases()))
+    return list(dict.fromkeys(benchmark.op for benchmark in all_benchmarks()))
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -100,32 +99,33 @@ def main(
     An op whose tests fail is not measured, and the exit status says so.
     """
     chosen = SUITES[suite]
-    cases = [case for case in all_cases() if (ops is None or case.op in ops) and case.elements <= chosen.max_elements]
-    run = Run(
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
-        commit=machine.commit(),
-        cpu=machine.cpu(),
-        cores=len(os.sched_getaffinity(0)),
-    )
-    path = out or _default_path(run.cpu, suite)
+    benchmarks = [
+        benchmark
+        for benchmark in all_benchmarks()
+        if (ops is None or benchmark.op in ops)
+        and (benchmark.elements <= chosen.max_elements or STEP in benchmark.modes)
+    ]
+    run = machine.run_on_cpu()
+    path = out or _default_path(run.device, suite)
     try:
-        check(path, Row)
+        check(path)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
-    refused = _refused(cases, whole=suite != "quick")
-    cases = [case for case in cases if case.op not in refused]
+    refused = _refused(benchmarks, whole=suite != "quick")
+    benchmarks = [benchmark for benchmark in benchmarks if benchmark.op not in refused]
     measured: list[Row] = []
     for name in regime or chosen.regimes:
         for count in threads or chosen.threads:
-            job = worker.Job(
+            job = measure.Job(
+                run=run,
                 regime=name,
                 threads=count,
-                cases=[case.name for case in cases],
+                benchmarks=[benchmark.name for benchmark in benchmarks],
                 modes=list(passes or chosen.modes),
                 repeats=repeats or chosen.repeats,
                 min_time=chosen.min_time if min_time is None else min_time,
             )
-            for rows in _measure(job, cases, run):
+            for rows in _measure(job):
                 append(path, rows)
                 measured += rows
                 click.echo(report.line(rows))
@@ -138,26 +138,25 @@ def main(
         ctx.exit(1)
 
 
-def _default_path(cpu: str, suite: str) -> Path:
-    """A file of the machine. Kernels that an environment variable holds back have one of their own."""
+def _default_path(device: str, suite: str) -> Path:
+    """A file of the machine; a capped instruction set has one of its own."""
     cap = os.environ.get("FASTVAE_CPU_CAPABILITY")
-    return ROOT / "bench" / "results" / machine.folder_name(cpu) / f"{suite}{f'-{cap}' if cap else ''}.csv"
+    return ROOT / "bench" / "results" / machine.folder_name(device) / f"{suite}{f'-{cap}' if cap else ''}.csv"
 
 
-def _refused(cases: Sequence[Case], *, whole: bool) -> dict[str, Sequence[str]]:
-    files = {file: subset for case in cases for file, subset in case.tests.items()}
+def _refused(benchmarks: Sequence[Benchmark], *, whole: bool) -> dict[str, Sequence[str]]:
+    files = {file: subset for benchmark in benchmarks for file, subset in benchmark.tests.items()}
     click.echo(f"testing: {', '.join(files)}")
     failed = guard.failures(files.items(), whole=whole)
     for output in failed.values():
         click.echo(output, err=True)
-    return guard.refused({case.op: case.tests for case in cases}, failed)
+    return guard.refused({benchmark.op: benchmark.tests for benchmark in benchmarks}, failed)
 
 
-def _measure(job: worker.Job, cases: Sequence[Case], run: Run) -> Iterator[list[Row]]:
+def _measure(job: measure.Job) -> Iterator[list[Row]]:
     """The rows of each measurement of a job, as they come."""
-    by_name = {case.name: case for case in cases}
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench.worker"],
+        [sys.executable, "-m", "bench.cpu.worker"],
         cwd=ROOT,
         env=environment(os.environ, job.regime, job.threads),
         stdin=subprocess.PIPE,
@@ -171,8 +170,7 @@ def _measure(job: worker.Job, cases: Sequence[Case], run: Run) -> Iterator[list[
             process.stdin.write(worker.encode(job) + "\n")
             process.stdin.close()
             for line in process.stdout:
-                result = json.loads(line)
-                yield rows_of(result, by_name[result["case"]], job, run)
+                yield [Row(**row) for row in json.loads(line)]
         except BaseException:
             # Nobody is left to read what the worker would still measure.
             process.kill()

@@ -1,76 +1,190 @@
-"""The Markdown table of a run, every row of it, from the CSV alone."""
+"""The Markdown table of a CSV, every row of it or a few: ``python -m bench.table CSV``."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
 
+import click
+
+from bench import pages
 from bench.report import seconds
-from bench.results import Row
+from bench.results import FASTVAE, GRAPH, SIGMOID, Row, newest
 
-SIGMOID: Final = "_sigmoid"
-_HEADER: Final = (
-    "op and size", "fastvae", "vs eager", "vs compile", "bytes/element", "vs eager, default malloc",
-    "vs compile, default malloc",
-)  # fmt: skip
+_COPIED: Final = " vs sigmoid + BCE"
 
 
-def case_name(row: Row) -> str:
-    """An op and its size, as in tables and pictures."""
-    of = ", uint8" if row.target == "uint8" else ""
-    return f"{row.op} {row.size}{of}"
+class Comparison(NamedTuple):
+    """fastvae and its peers, written one way, at one size.
+
+    Attributes:
+        name: the op, the size, and the way where it is not fastvae's own.
+        rows: by provider, `SIGMOID` left out, and regime.
+    """
+
+    name: str
+    rows: Mapping[tuple[str, str], Row]
+
+    def row(self, provider: str, regime: str = "warm") -> Row | None:
+        """A provider's row. What is measured on a GPU, which has no regimes, counts as warm."""
+        return self.rows.get((provider, regime), self.rows.get((provider, "")) if regime == "warm" else None)
 
 
-def comparison(row: Row) -> str:
-    """The case of a peer's row, with the peer's way where it is another than fastvae's."""
-    return f"{case_name(row)} vs sigmoid + BCE" if row.provider.endswith(SIGMOID) else case_name(row)
+def comparisons(rows: Sequence[Row], threads: int = 1, names: Collection[str] | None = None) -> list[Comparison]:
+    """What forward and backward together, or a training step, take; on a CPU, on so many threads.
 
-
-def whole(rows: Sequence[Row], threads: int, regime: str) -> list[Row]:
-    """The rows of one setting that measure forward and backward together.
+    Args:
+        names: only these.
 
     Raises:
         ValueError: there are none.
     """
-    found = [row for row in rows if (row.threads, row.regime) == (threads, regime) and row.mode in ("both", "step")]
-    if not found:
-        raise ValueError(f"run of {rows[0].date}: got no rows of {threads} threads, {regime}; takes a run with them")
-    return found
+    whole = [row for row in rows if row.mode in ("both", "step") and row.threads in (None, threads)]
+    ours: dict[str, dict[tuple[str, str], Row]] = {}
+    peers: dict[str, dict[tuple[str, str], Row]] = {}
+    for row in whole:
+        if row.provider.startswith(FASTVAE):
+            ours.setdefault(row.case, {})[row.provider, row.regime] = row
+        else:
+            name = f"{row.case}{_COPIED}" if row.provider.endswith(SIGMOID) else row.case
+            peers.setdefault(name, {})[row.provider.removesuffix(SIGMOID), row.regime] = row
+    made = [
+        Comparison(name, {**ours[name.removesuffix(_COPIED)], **found})
+        for name, found in peers.items()
+        if names is None or name in names
+    ]
+    if not made:
+        raise ValueError(f"run of {rows[0].date}: got no rows of {threads} threads; takes a run with them")
+    return made
+
+
+class Column(NamedTuple):
+    """What of a provider's rows is shown; left out where there is nothing to show in any line.
+
+    Attributes:
+        note: what is to be said of it below the table.
+    """
+
+    title: str
+    provider: str
+    shown: Callable[[Row], str | None]
+    regime: str = "warm"
+    note: str = ""
+
+    def cell(self, comparison: Comparison) -> str:
+        """Empty where nothing was measured."""
+        row = comparison.row(self.provider, self.regime)
+        return (row and self.shown(row)) or ""
+
+
+def _bold(ratio: float | None) -> str | None:
+    """A ratio; where fastvae loses, it stands out."""
+    if ratio is None:
+        return None
+    return f"**{ratio:.2f}**" if ratio < 1 else f"{ratio:.2f}"
+
+
+def _ratio(row: Row) -> str | None:
+    return _bold(row.ratio)
+
+
+def _alone_ratio(row: Row) -> str | None:
+    return _bold(row.alone_ratio)
+
+
+def _alone(row: Row) -> str | None:
+    return None if row.alone_s is None else seconds(row.alone_s)
+
+
+def _time(row: Row) -> str:
+    return seconds(row.median_s)
+
+
+def _bandwidth(row: Row) -> str | None:
+    return None if row.of_bandwidth is None else f"{row.of_bandwidth:.0%}"
+
+
+def _memory(row: Row) -> str | None:
+    return None if row.peak_bytes is None else f"{row.peak_bytes / row.elements:.3g}"
+
+
+def _launches(row: Row) -> str | None:
+    return None if row.launches_forward is None else f"{row.launches_forward} + {row.launches_backward}"
+
+
+COLUMNS: Final[Mapping[str, Column]] = {
+    "time": Column("fastvae", FASTVAE, _time),
+    "bandwidth": Column(
+        "of bandwidth", FASTVAE, _bandwidth,
+        note="Of bandwidth: the bytes that the op must move over its time, as a part of what STREAM's triad (on a GPU, "
+        "a copy) of as many reached in the same run; small ones lie in caches.",
+    ),
+    "eager": Column("vs eager", "eager", _ratio),
+    "compile": Column("vs compile", "compile", _ratio),
+    "alone": Column(
+        "alone", FASTVAE, _alone,
+        note="Alone: each provider in a loop of its own, which finds what it needs in caches; in turn, every call "
+        "finds what the other providers left there.",
+    ),
+    "alone_eager": Column("alone, vs eager", "eager", _alone_ratio),
+    "alone_compile": Column("alone, vs compile", "compile", _alone_ratio),
+    "memory": Column(
+        "bytes/element", FASTVAE, _memory,
+        note="Bytes are the most that a call allocates at once, gradients included.",
+    ),
+    "default_eager": Column("vs eager, default malloc", "eager", _ratio, "def"),
+    "default_compile": Column("vs compile, default malloc", "compile", _ratio, "def"),
+    "launches": Column(
+        "launches", FASTVAE, _launches, note="Launches: forward + backward, the draw of a seed included."
+    ),
+    "graph": Column("in a graph", f"{FASTVAE}{GRAPH}", _time),
+    "graph_eager": Column("in a graph, vs eager", f"eager{GRAPH}", _ratio),
+    "graph_compile": Column("in a graph, vs compile", f"compile{GRAPH}", _ratio),
+}  # fmt: skip
 
 
 def caption(rows: Sequence[Row]) -> str:
-    """The setting of rows that share one."""
+    """What rows share: the device, the versions, and each run that they are of."""
     row = rows[0]
-    threads = f"{row.threads} thread{'s' * (row.threads > 1)}"
-    return f"{row.dtype}, {threads}, {row.capability}, {row.regime}\n{row.cpu}, torch {row.torch}, {row.commit}"
+    threads = "" if row.threads is None else f"{row.threads} thread{'s' * (row.threads > 1)}"
+    software = {"driver": row.driver, "CUDA": row.cuda, "torch": row.torch, "triton": row.triton}
+    versions = (f"{name} {version}" for name, version in software.items() if version)
+    said = [row.device, row.capability, threads, *versions]
+    runs = dict.fromkeys(f"commit {row.commit}, {row.date[:10]}" for row in rows)
+    return ", ".join(part for part in [*said, " and ".join(runs)] if part)
 
 
-def markdown(rows: Sequence[Row], threads: int = 1) -> str:
-    """The table of one run; where fastvae loses, the ratio is below 1 and set in bold."""
-    warm = whole(rows, threads, "warm")
-    default = [row for row in rows if row.regime == "def" and row.mode in ("both", "step") and row.threads == threads]
-    ours = {case_name(row): row for row in warm if row.provider == "fastvae"}
-    lines = {comparison(row): _line(comparison(row), ours[case_name(row)], warm, default) for row in warm}
-    first = warm[0]
+def markdown(
+    rows: Sequence[Row], threads: int = 1, names: Collection[str] | None = None, columns: Collection[str] = COLUMNS
+) -> str:
+    """The table, and below it what its numbers are.
+
+    Args:
+        names: of the comparisons to show. [default: all]
+        columns: keys of `COLUMNS`.
+    """
+    lines = comparisons(rows, threads, names)
+    shown = [column for key, column in COLUMNS.items() if key in columns and any(column.cell(line) for line in lines)]
+    body = [[line.name, *(column.cell(line) for column in shown)] for line in lines]
+    of_lines = list({id(row): row for line in lines for row in line.rows.values()}.values())
     note = (
-        f"{first.cpu}, {first.capability}, {threads} thread{'s' * (threads > 1)}, torch {first.torch}, commit "
-        f"{first.commit}, {first.date[:10]}. Forward and backward together, {first.dtype}; medians of interleaved "
-        "runs, ratios are the peer's time over fastvae's, so that above 1 fastvae is faster and **below 1 it loses**. "
-        "Bytes are the most that a call allocates at once, gradients included."
+        f"{caption(of_lines)}. Forward and backward together, float32 unless said; medians of interleaved runs, ratios "
+        "are the peer's time over fastvae's, so that above 1 fastvae is faster and **below 1 it loses**."
     )
-    head = ["| " + " | ".join(_HEADER) + " |", "|---" + "|---:" * (len(_HEADER) - 1) + "|"]
-    return "\n".join([*head, *lines.values(), "", note])
+    notes = [note, *(column.note for column in shown if column.note)]
+    return f"{pages.table(['op and size', *(column.title for column in shown)], body)}\n\n{' '.join(notes)}"
 
 
-def _line(name: str, ours: Row, warm: Sequence[Row], default: Sequence[Row]) -> str:
-    peers = [_ratio(name, rows, peer) for rows in (warm, default) for peer in ("eager", "compile")]
-    cells = [name, seconds(ours.median_s), *peers[:2], f"{ours.peak_bytes / ours.elements:.3g}", *peers[2:]]
-    return f"| {' | '.join(cells)} |"
+@click.command()
+@click.argument("csv", type=click.Path(path_type=Path))
+def main(csv: Path) -> None:
+    """Print the table of the newest rows of CSV."""
+    try:
+        click.echo(markdown(newest(csv)))
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
 
 
-def _ratio(name: str, rows: Sequence[Row], peer: str) -> str:
-    found = [row for row in rows if comparison(row) == name and row.provider.removesuffix(SIGMOID) == peer]
-    if not found:
-        return ""
-    shown = f"{found[0].ratio:.2f}"
-    return f"**{shown}**" if found[0].ratio < 1 else shown
+if __name__ == "__main__":
+    main()

@@ -8,7 +8,9 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+_LEAST_CALLS: Final = 5
 
 
 class Trial(NamedTuple):
@@ -58,6 +60,16 @@ def one_call(trial: Trial) -> Call:
     return Call(seconds, faults)
 
 
+def loop(trial: Trial, seconds: float) -> Call:
+    """The median call of a loop that makes no others, for so many seconds on the clock and at least five times."""
+    calls: list[Call] = []
+    spent = 0.0
+    while len(calls) < _LEAST_CALLS or spent < seconds:
+        calls.append(one_call(trial))
+        spent += calls[-1].seconds
+    return Call(*(statistics.median(values) for values in zip(*calls, strict=True)))
+
+
 def interleave(
     trials: Mapping[str, Any],
     *,
@@ -87,7 +99,7 @@ def interleave(
                 call = clock(trials[provider])
                 calls[provider].append(call)
                 spent += call.seconds
-            # Nobody always runs on the caches that the same other provider left.
+            # Rotated, so that no provider always finds the caches as the same other one leaves them.
             order.append(order.pop(0))
             rounds += 1
     return calls

@@ -1,4 +1,5 @@
-// The extension module: each op takes the arguments of its schema and returns its outputs, None where one is absent.
+// The extension module: each op takes the arguments that fastvae/_ops.py declares and returns its outputs, None where
+// one is absent.
 #include <pybind11/pybind11.h>
 
 #include <array>
@@ -12,14 +13,13 @@
 
 #include "call.h"
 #include "flat.h"
+#include "options.h"
 #include "outputs.h"
 
 namespace py = pybind11;
 
 namespace fastvae {
 namespace {
-
-using Name = std::string_view;
 
 // The index of `name` among the variants that the kernels have.
 int index_of(const char* argument, const char* const* variants, Name name) {
@@ -31,7 +31,7 @@ int index_of(const char* argument, const char* const* variants, Name name) {
   throw std::invalid_argument(std::string(argument) + ": got '" + std::string(name) + "'; takes " + known);
 }
 
-int likelihood_of(Name name) { return index_of("name", kernels().likelihoods, name); }
+int likelihood_of(Name name) { return index_of("loss", kernels().likelihoods, name); }
 
 int parameterization_of(Name name) { return index_of("parameterization", kernels().parameterizations, name); }
 
@@ -50,44 +50,32 @@ py::tuple objects(std::initializer_list<const Output*> outputs) {
   return tuple;
 }
 
-// What follows mu and scale in the schemas.
-struct Posterior {
-  Tensor prior_mu, prior_scale, eps, seed;
-  std::optional<int64_t> num_samples;
-  Name form;
-  double low, high, min_std, min_var;
-  std::optional<Name> reduction;
-  int batch_dims;
-
-  auto fields() {
-    return std::tie(prior_mu, prior_scale, eps, seed, num_samples, form, low, high, min_std, min_var, reduction,
-                    batch_dims);
-  }
-
-  // Is a sample wanted? Without a source of noise there is only the KL.
-  bool noisy() const { return eps.present() || seed.present(); }
-};
+ScaleOptions scale_options(const ScaleForm& form) {
+  return {parameterization_of(form.parameterization), form.low, form.high, form.min_std, form.min_var};
+}
 
 // What the arguments of forward and backward have in common.
 template <class Arguments>
-void set(Call<Arguments>& call, const Tensor& mu, const Tensor& scale, const Posterior& posterior) {
-  const Posterior& p = posterior;
+void set(Call<Arguments>& call, const Tensor& mu, const Tensor& scale, const PriorAndNoise& given,
+         const PosteriorOptions& options) {
   Arguments& a = call.arguments;
-  call.operand(a.mu, mu).operand(a.scale, scale).operand(a.prior_mu, p.prior_mu).operand(a.prior_scale, p.prior_scale);
-  call.samples(a.eps, p.eps, p.num_samples);
-  a.seed = seed_of(p.seed);
-  a.num_samples = p.num_samples.value_or(1);
-  a.options = {parameterization_of(p.form), p.low, p.high, p.min_std, p.min_var};
+  call.operand(a.mu, mu).operand(a.scale, scale);
+  call.operand(a.prior_mu, given.prior_mu).operand(a.prior_scale, given.prior_scale);
+  call.samples(a.eps, given.eps, options.num_samples);
+  a.seed = seed_of(given.seed);
+  a.num_samples = options.num_samples.value_or(1);
+  a.options = scale_options(options.form);
 }
 
-py::tuple reparameterize_kl(const Tensor& mu, const Tensor& scale, const Posterior& posterior) {
-  const auto& reduction = posterior.reduction;
-  const Output z = posterior.noisy() ? sample_of(mu, posterior.num_samples) : Output();
-  const Output kl = reduction ? loss_over(mu, *reduction, posterior.batch_dims) : Output();
-  Call<ReparameterizeKl> call(mu, posterior.batch_dims);
+py::tuple reparameterize_kl(const Tensor& mu, const Tensor& scale, const PriorAndNoise& given,
+                            const PosteriorOptions& options) {
+  const auto& reduction = options.reduction;
+  const Output z = given.noisy() ? sample_of(mu, options.num_samples) : Output();
+  const Output kl = reduction ? loss_over(mu, *reduction, options.batch_dims) : Output();
+  Call<ReparameterizeKl> call(mu, options.batch_dims);
   ReparameterizeKl& a = call.arguments;
-  set(call, mu, scale, posterior);
-  call.fresh(z).samples(a.z, z, posterior.num_samples);
+  set(call, mu, scale, given, options);
+  call.fresh(z).samples(a.z, z, options.num_samples);
   if (reduction) call.loss(a.kl, kl, {}, *reduction);
   a.kl_wanted = reduction.has_value();
   call.run(kernels().reparameterize_kl, a.seed == nullptr);
@@ -95,13 +83,13 @@ py::tuple reparameterize_kl(const Tensor& mu, const Tensor& scale, const Posteri
 }
 
 void backward(const Tensor& grad_z, const Tensor& grad_kl, const Tensor& mu, const Tensor& scale,
-              const Posterior& posterior, const std::array<Tensor, 4>& gradients) {
+              const PriorAndNoise& given, const PosteriorOptions& options, const std::array<Tensor, 4>& gradients) {
   const auto& [grad_mu, grad_scale, grad_prior_mu, grad_prior_scale] = gradients;
-  const auto& reduction = posterior.reduction;
-  Call<ReparameterizeKlBackward> call(mu, posterior.batch_dims);
+  const auto& reduction = options.reduction;
+  Call<ReparameterizeKlBackward> call(mu, options.batch_dims);
   ReparameterizeKlBackward& a = call.arguments;
-  set(call, mu, scale, posterior);
-  call.samples(a.grad_z, grad_z, posterior.num_samples).upstream(a.grad_kl, grad_kl);
+  set(call, mu, scale, given, options);
+  call.samples(a.grad_z, grad_z, options.num_samples).upstream(a.grad_kl, grad_kl);
   call.gradient(a.grad_mu, grad_mu).gradient(a.grad_scale, grad_scale);
   call.gradient(a.grad_prior_mu, grad_prior_mu).gradient(a.grad_prior_scale, grad_prior_scale);
   a.factor = reduction ? call.factor(*reduction) : 1;
@@ -109,123 +97,112 @@ void backward(const Tensor& grad_z, const Tensor& grad_kl, const Tensor& mu, con
 }
 
 py::tuple reparameterize_kl_backward(const Tensor& grad_z, const Tensor& grad_kl, const Tensor& mu, const Tensor& scale,
-                                     const Posterior& posterior, const std::array<bool, 4>& wanted) {
+                                     const PriorAndNoise& given, const PosteriorOptions& options,
+                                     const std::array<bool, 4>& wanted) {
   const Output grad_mu = gradient_like(wanted[0], mu), grad_scale = gradient_like(wanted[1], scale);
-  const Output grad_prior_mu = gradient_like(wanted[2], posterior.prior_mu);
-  const Output grad_prior_scale = gradient_like(wanted[3], posterior.prior_scale);
-  backward(grad_z, grad_kl, mu, scale, posterior, {grad_mu, grad_scale, grad_prior_mu, grad_prior_scale});
+  const Output grad_prior_mu = gradient_like(wanted[2], given.prior_mu);
+  const Output grad_prior_scale = gradient_like(wanted[3], given.prior_scale);
+  backward(grad_z, grad_kl, mu, scale, given, options, {grad_mu, grad_scale, grad_prior_mu, grad_prior_scale});
   return objects({&grad_mu, &grad_scale, &grad_prior_mu, &grad_prior_scale});
 }
 
-py::tuple reparameterize_kl_packed(const Tensor& moments, int dim, bool interleaved, const Posterior& posterior) {
-  const Unpacked halves(moments, dim, interleaved);
-  return reparameterize_kl(halves.mu, halves.scale, posterior);
+py::tuple reparameterize_kl_packed(const Tensor& moments, const PriorAndNoise& given, const Packing& packing,
+                                   const PosteriorOptions& options) {
+  const Unpacked halves(moments, packing.dim, packing.interleaved);
+  return reparameterize_kl(halves.mu, halves.scale, given, options);
 }
 
-py::tuple reparameterize_kl_packed_backward(const Tensor& grad_z, const Tensor& grad_kl, const Tensor& moments, int dim,
-                                            bool interleaved, const Posterior& posterior,
-                                            const std::array<bool, 3>& wanted) {
+py::tuple reparameterize_kl_packed_backward(const Tensor& grad_z, const Tensor& grad_kl, const Tensor& moments,
+                                            const PriorAndNoise& given, const Packing& packing,
+                                            const PosteriorOptions& options, const std::array<bool, 3>& wanted) {
   const Output grad_moments = gradient_like(wanted[0], moments);
-  const Output grad_prior_mu = gradient_like(wanted[1], posterior.prior_mu);
-  const Output grad_prior_scale = gradient_like(wanted[2], posterior.prior_scale);
-  const Unpacked halves(moments, dim, interleaved), grads(grad_moments, dim, interleaved);
-  backward(grad_z, grad_kl, halves.mu, halves.scale, posterior,
+  const Output grad_prior_mu = gradient_like(wanted[1], given.prior_mu);
+  const Output grad_prior_scale = gradient_like(wanted[2], given.prior_scale);
+  const Unpacked halves(moments, packing.dim, packing.interleaved);
+  const Unpacked grads(grad_moments, packing.dim, packing.interleaved);
+  backward(grad_z, grad_kl, halves.mu, halves.scale, given, options,
            {grads.mu, grads.scale, grad_prior_mu, grad_prior_scale});
   return objects({&grad_moments, &grad_prior_mu, &grad_prior_scale});
 }
 
-struct Pair {
-  Tensor input, target, weight, log_scale;
-  bool full;
-  Name reduction;
-  int batch_dims;
-
-  auto fields() { return std::tie(input, target, weight, log_scale, full, reduction, batch_dims); }
-};
-
 // The gradient goes to `grad`, which may be the input, and that of log_scale to `grad_log_scale`.
-void reconstruct(Name name, const Pair& pair, const Tensor& loss, const Tensor& per_sample, const Tensor& grad,
-                 const Tensor& grad_log_scale) {
-  const auto& [input, target, weight, log_scale, full, reduction, batch_dims] = pair;
-  Call<Reconstruction> call(input, batch_dims);
+void reconstruct(const Pair& pair, const ReconstructionOptions& options, const Tensor& loss, const Tensor& per_sample,
+                 const Tensor& grad, const Tensor& grad_log_scale) {
+  const auto& [input, target, weight, log_scale] = pair;
+  Call<Reconstruction> call(input, options.batch_dims);
   Reconstruction& a = call.arguments;
   call.operand(a.input, input).operand(a.target, target).operand(a.weight, weight).operand(a.log_scale, log_scale);
   if (grad.data != input.data) call.fresh(grad);
-  call.operand(a.grad, grad).gradient(a.grad_log_scale, grad_log_scale).loss(a.loss, loss, per_sample, reduction);
-  a.likelihood = likelihood_of(name);
-  a.full = full;
+  call.operand(a.grad, grad).gradient(a.grad_log_scale, grad_log_scale);
+  call.loss(a.loss, loss, per_sample, options.reduction);
+  a.likelihood = likelihood_of(options.loss);
+  a.full = options.full;
   call.run(kernels().reconstruction, true);
 }
 
-Output loss_of(const Pair& pair) { return loss_over(pair.input, pair.reduction, pair.batch_dims); }
-
-// The sums of each sample, beside a loss that is not they.
-Output samples_of(const Pair& pair, bool wanted) {
-  const bool beside = wanted && pair.reduction != "sample";
-  return beside ? loss_over(pair.input, "sample", pair.batch_dims) : Output();
+Output loss_of(const Pair& pair, const ReconstructionOptions& options) {
+  return loss_over(pair.input, options.reduction, options.batch_dims);
 }
 
-py::tuple reconstruction(Name name, const Pair& pair, bool per_sample, const std::array<bool, 2>& grad) {
-  const Output loss = loss_of(pair), samples = samples_of(pair, per_sample);
+// The sums of each sample, beside a loss that is not they.
+Output samples_of(const Pair& pair, const ReconstructionOptions& options, bool wanted) {
+  const bool beside = wanted && options.reduction != "sample";
+  return beside ? loss_over(pair.input, "sample", options.batch_dims) : Output();
+}
+
+py::tuple reconstruction(const Pair& pair, const ReconstructionOptions& options, bool per_sample,
+                         const std::array<bool, 2>& grad) {
+  const Output loss = loss_of(pair, options), samples = samples_of(pair, options, per_sample);
   const Output gradient = gradient_like(grad[0], pair.input);
   const Output grad_log_scale = gradient_like(grad[1], pair.log_scale);
-  reconstruct(name, pair, loss, samples, gradient, grad_log_scale);
+  reconstruct(pair, options, loss, samples, gradient, grad_log_scale);
   return objects({&loss, &samples, &gradient, &grad_log_scale});
 }
 
-py::tuple reconstruction_inplace(Name name, const Pair& pair, bool per_sample) {
-  const Output loss = loss_of(pair), samples = samples_of(pair, per_sample);
-  reconstruct(name, pair, loss, samples, pair.input, {});
+py::tuple reconstruction_inplace(const Pair& pair, const ReconstructionOptions& options, bool per_sample) {
+  const Output loss = loss_of(pair, options), samples = samples_of(pair, options, per_sample);
+  reconstruct(pair, options, loss, samples, pair.input, {});
   return objects({&loss, &samples});
 }
 
-py::tuple reconstruction_backward(Name name, const Tensor& grad_loss, const Pair& pair,
+py::tuple reconstruction_backward(const Tensor& grad_loss, const Pair& pair, const ReconstructionOptions& options,
                                   const std::array<bool, 3>& wanted) {
-  const auto& [input, target, weight, log_scale, full, reduction, batch_dims] = pair;
+  const auto& [input, target, weight, log_scale] = pair;
   const Output grad_input = gradient_like(wanted[0], input), grad_target = gradient_like(wanted[1], target);
   const Output grad_log_scale = gradient_like(wanted[2], log_scale);
-  Call<ReconstructionBackward> call(input, batch_dims);
+  Call<ReconstructionBackward> call(input, options.batch_dims);
   ReconstructionBackward& a = call.arguments;
   call.operand(a.input, input).operand(a.target, target).operand(a.weight, weight).operand(a.log_scale, log_scale);
   call.upstream(a.grad_loss, grad_loss).gradient(a.grad_input, grad_input).gradient(a.grad_target, grad_target);
   call.gradient(a.grad_log_scale, grad_log_scale);
-  a.likelihood = likelihood_of(name);
-  a.factor = call.factor(reduction);
+  a.likelihood = likelihood_of(options.loss);
+  a.factor = call.factor(options.reduction);
   call.run(kernels().reconstruction_backward, true);
   return objects({&grad_input, &grad_target, &grad_log_scale});
 }
 
-struct Density {
-  Tensor z, mu, scale;
-  Name form;
-  double low, high, min_std, min_var;
-  Name reduction;
-  int batch_dims;
-
-  auto fields() { return std::tie(z, mu, scale, form, low, high, min_std, min_var, reduction, batch_dims); }
-};
-
-py::object log_normal(const Density& density) {
-  const auto& [z, mu, scale, form, low, high, min_std, min_var, reduction, batch_dims] = density;
-  const Output log_prob = loss_over(z, reduction, batch_dims);
-  Call<LogNormal> call(z, batch_dims);
+py::object log_normal(const Density& density, const DensityOptions& options) {
+  const auto& [z, mu, scale] = density;
+  const Output log_prob = loss_over(z, options.reduction, options.batch_dims);
+  Call<LogNormal> call(z, options.batch_dims);
   LogNormal& a = call.arguments;
-  call.operand(a.z, z).operand(a.mu, mu).operand(a.scale, scale).loss(a.log_prob, log_prob, {}, reduction);
-  a.options = {parameterization_of(form), low, high, min_std, min_var};
+  call.operand(a.z, z).operand(a.mu, mu).operand(a.scale, scale).loss(a.log_prob, log_prob, {}, options.reduction);
+  a.options = scale_options(options.form);
   call.run(kernels().log_normal, true);
   return log_prob.owner;
 }
 
-py::tuple log_normal_backward(const Tensor& grad_log_prob, const Density& density, const std::array<bool, 3>& wanted) {
-  const auto& [z, mu, scale, form, low, high, min_std, min_var, reduction, batch_dims] = density;
+py::tuple log_normal_backward(const Tensor& grad_log_prob, const Density& density, const DensityOptions& options,
+                              const std::array<bool, 3>& wanted) {
+  const auto& [z, mu, scale] = density;
   const Output grad_z = gradient_like(wanted[0], z), grad_mu = gradient_like(wanted[1], mu);
   const Output grad_scale = gradient_like(wanted[2], scale);
-  Call<LogNormalBackward> call(z, batch_dims);
+  Call<LogNormalBackward> call(z, options.batch_dims);
   LogNormalBackward& a = call.arguments;
   call.operand(a.z, z).operand(a.mu, mu).operand(a.scale, scale).upstream(a.grad_log_prob, grad_log_prob);
   call.gradient(a.grad_z, grad_z).gradient(a.grad_mu, grad_mu).gradient(a.grad_scale, grad_scale);
-  a.options = {parameterization_of(form), low, high, min_std, min_var};
-  a.factor = call.factor(reduction);
+  a.options = scale_options(options.form);
+  a.factor = call.factor(options.reduction);
   call.run(kernels().log_normal_backward, true);
   return objects({&grad_z, &grad_mu, &grad_scale});
 }
@@ -282,6 +259,7 @@ PYBIND11_MODULE(_C, m) {
   m.def("importance_weighted_bound_backward", fastvae::flat(fastvae::importance_weighted_bound_backward));
   m.def("scale_gradient", fastvae::flat(fastvae::scale_gradient));
   m.def("normal", fastvae::normal);
+  m.def("fields", fastvae::fields_by_struct);
   m.def("alike", fastvae::alike);
   m.def("direct_call_device", fastvae::direct_call_device);
   m.def("layout_key", fastvae::layout_key);

@@ -9,7 +9,7 @@ from torch import nn
 
 import fastvae
 import fastvae.functional as F
-from fastvae.train.data import load
+from fastvae.train.data.datasets import load
 
 LATENT = 50
 

@@ -11,7 +11,7 @@ from torch import nn
 
 import fastvae
 from fastvae.losses import Schedule
-from fastvae.train.data import load
+from fastvae.train.data.datasets import load
 
 LATENT = 8
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import fastvae
-from fastvae.train.data import load
+from fastvae.train.data.datasets import load
 
 LATENT = 2
 

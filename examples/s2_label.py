@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 import fastvae
-from fastvae.train.data import LABELS, load
+from fastvae.train.data.datasets import LABELS, load
 
 LATENT = 2
 

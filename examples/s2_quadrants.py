@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 import fastvae
 import fastvae.functional as F
-from fastvae.train.data import load
+from fastvae.train.data.datasets import load
 
 LATENT, GIVEN, HIDDEN = 50, 14 * 14, 3 * 14 * 14
 

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from fastvae import CVAE
 from fastvae.losses import MultiScale
 from fastvae.modules import BlockOmission
-from fastvae.train import panels, pictures
-from fastvae.train.data import load
+from fastvae.train.data.datasets import load
+from fastvae.train.pictures import figures, panels
 
 SIDE, LATENT = 32, 8
 SAMPLES = 50  # of the latent, for the likelihood and for the averaged prediction
@@ -111,7 +111,7 @@ def draw(cvae: CVAE, images: Tensor, masks: Tensor, path: Path) -> None:
     axes.imshow(panels.tile(rows.numpy(), len(images)), cmap="gray", vmin=0, vmax=1)
     axes.set_yticks([(SIDE + 1) * row + SIDE / 2 for row in range(len(names))], names)
     axes.set_xticks([])
-    pictures.save(figure, path)
+    figures.save(figure, path)
 
 
 @click.command()

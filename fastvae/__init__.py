@@ -21,6 +21,7 @@ __all__ = [
     "LinearWarmup",
     "VAEOutput",
     "functional",
+    "networks",
     "use_backend",
 ]
 
@@ -30,8 +31,8 @@ __version__: str
 
 def __getattr__(name: str) -> ModuleType | str:
     """What an import need not wait for."""
-    if name == "reference":
-        return importlib.import_module("fastvae.reference")
+    if name in ("networks", "reference"):
+        return importlib.import_module(f"fastvae.{name}")
     if name == "__version__":
         return importlib.metadata.version("fastvae")
     raise AttributeError(f"module 'fastvae' has no attribute {name!r}")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from torch import Tensor
 
 
-def describe(value: Any) -> str:
+def describe(value: object) -> str:
     """A tensor's dtype, shape and device (unless that is the CPU), a scalar tensor's value; in containers, too."""
     if isinstance(value, Tensor):
         if not value.dim():
@@ -26,6 +25,6 @@ def describe(value: Any) -> str:
     return repr(value) if isinstance(value, (str, int, float, type(None))) else type(value).__name__
 
 
-def named(values: Mapping[str, Any]) -> str:
+def named(values: Mapping[str, object]) -> str:
     """``name=value, ...``, without those that are None."""
     return ", ".join(f"{name}={describe(value)}" for name, value in values.items() if value is not None)

@@ -7,29 +7,35 @@ vector computed from parameters is told from one value a sample only by its size
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
+T = TypeVar("T")
 
-def fold(output: Any, lead: torch.Size) -> Any:
+
+def fold(output: T, lead: torch.Size) -> T:
     """The tensors of ``[*lead, ...]`` in `output` as ``[lead.numel(), ...]``."""
 
-    def folded(value: Any) -> Any:
-        batched = isinstance(value, Tensor) and value.shape[: len(lead)] == lead
-        return value.flatten(0, len(lead) - 1) if batched else value
+    def folded(value: object) -> object:
+        if isinstance(value, Tensor) and value.shape[: len(lead)] == lead:
+            return value.flatten(0, len(lead) - 1)
+        return value
 
-    return tree_map(folded, output)
+    result: T = tree_map(folded, output)
+    return result
 
 
-def unfold(output: Any, lead: torch.Size) -> Any:
+def unfold(output: T, lead: torch.Size) -> T:
     """The tensors of ``[lead.numel(), ...]`` in `output` as ``[*lead, ...]``."""
 
-    def unfolded(value: Any) -> Any:
-        carries = isinstance(value, Tensor) and not isinstance(value, nn.Parameter)
-        batched = carries and value.shape[:1] == (lead.numel(),)
-        return value.unflatten(0, lead) if batched else value
+    def unfolded(value: object) -> object:
+        if not isinstance(value, Tensor) or isinstance(value, nn.Parameter) or value.shape[:1] != (lead.numel(),):
+            return value
+        unflattened: Tensor = value.unflatten(0, lead)
+        return unflattened
 
-    return tree_map(unfolded, output)
+    result: T = tree_map(unfolded, output)
+    return result

@@ -1,12 +1,14 @@
-"""Options every level shares: what a scale tensor means, and how a loss is reduced."""
+"""Options every level shares: what a scale tensor means, how a loss is reduced, and the options of each op.
+
+An op takes its tensors one by one and its options as one of these tuples, from the public functions down to the
+kernels. `fastvae._schema` makes the dispatcher's signature of their annotations; `csrc/options.h` has the same structs,
+and a test compares the names.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final, NamedTuple
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from typing import Final, NamedTuple
 
 PARAMETERIZATIONS: Final = ("logvar", "log_std", "std", "softplus", "variance")
 REDUCTIONS: Final = ("none", "sample", "sum", "mean", "batchmean")
@@ -29,49 +31,37 @@ class ScaleForm(NamedTuple):
         return not (self.low == -math.inf and self.high == math.inf)
 
 
-class Posterior(NamedTuple):
-    """The options of `reparameterize_kl` behind its mu and scale, in the order of the op's schema."""
+class PosteriorOptions(NamedTuple):
+    """Of `reparameterize_kl` and its packed form. Without a reduction there is no KL."""
 
-    prior_mu: Tensor | None
-    prior_scale: Tensor | None
-    eps: Tensor | None
-    seed: Tensor | None
     num_samples: int | None
-    parameterization: str
-    low: float
-    high: float
-    min_std: float
-    min_var: float
+    form: ScaleForm
     reduction: str | None
     batch_dims: int
 
-    @property
-    def form(self) -> ScaleForm:
-        return ScaleForm(self.parameterization, self.low, self.high, self.min_std, self.min_var)
 
-    @property
-    def noisy(self) -> bool:
-        """Is a sample wanted? Without a source of noise there is only the KL."""
-        return self.eps is not None or self.seed is not None
+class Packing(NamedTuple):
+    """Where mu and scale are in one tensor: two halves along `dim`, or its even and odd entries."""
+
+    dim: int
+    interleaved: bool
 
 
-class Density(NamedTuple):
-    """The arguments of `log_normal`, in the order of the op's schema."""
+class ReconstructionOptions(NamedTuple):
+    """Of the reconstruction losses: which one, whether with its constant, and how it is reduced."""
 
-    z: Tensor
-    mu: Tensor | None
-    scale: Tensor | None
-    parameterization: str
-    low: float
-    high: float
-    min_std: float
-    min_var: float
+    loss: str
+    full: bool
     reduction: str
     batch_dims: int
 
-    @property
-    def form(self) -> ScaleForm:
-        return ScaleForm(self.parameterization, self.low, self.high, self.min_std, self.min_var)
+
+class DensityOptions(NamedTuple):
+    """Of `log_normal`."""
+
+    form: ScaleForm
+    reduction: str
+    batch_dims: int
 
 
 def _real(*values: object) -> bool:

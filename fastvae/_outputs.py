@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fastvae._layout import sample_shape
-from fastvae._options import Posterior
+from fastvae._options import PosteriorOptions, ReconstructionOptions
 
 
 def compute_dtype(like: Tensor) -> torch.dtype:
@@ -38,20 +38,22 @@ def sample(mu: Tensor, num_samples: int | None) -> Tensor:
     return torch.empty_like(mu) if num_samples is None else mu.new_empty(sample_shape(mu.shape, num_samples))
 
 
-def reparameterize_kl(mu: Tensor, posterior: Posterior) -> tuple[Tensor | None, Tensor | None]:
-    z = sample(mu, posterior.num_samples) if posterior.noisy else None
-    kl = loss(mu, posterior.reduction, posterior.batch_dims) if posterior.reduction is not None else None
+def reparameterize_kl(
+    mu: Tensor, eps: Tensor | None, seed: Tensor | None, options: PosteriorOptions
+) -> tuple[Tensor | None, Tensor | None]:
+    z = None if eps is None and seed is None else sample(mu, options.num_samples)
+    kl = None if options.reduction is None else loss(mu, options.reduction, options.batch_dims)
     return z, kl
 
 
 def reconstruction(
-    input: Tensor, log_scale: Tensor | None, reduction: str, batch_dims: int, per_sample: bool, grad: Sequence[bool]
+    input: Tensor, log_scale: Tensor | None, options: ReconstructionOptions, per_sample: bool, grad: Sequence[bool]
 ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
-    beside = per_sample and reduction != "sample"
+    beside = per_sample and options.reduction != "sample"
     to_input, to_log_scale = gradients(grad, input, log_scale)
     return (
-        loss(input, reduction, batch_dims),
-        loss(input, "sample", batch_dims) if beside else None,
+        loss(input, options.reduction, options.batch_dims),
+        loss(input, "sample", options.batch_dims) if beside else None,
         to_input,
         to_log_scale,
     )

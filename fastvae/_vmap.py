@@ -3,7 +3,7 @@
 What each row reduces to a scalar is the sum of a sample then, times the reduction's factor. Noise is written out before
 the call: a seed belongs to one row, so that one for all of them gives every row the same eps.
 
-A rule takes the op, the number of rows, the batched dimension of each argument (None where it has none) and the
+A rule takes the op, the number of rows, the batched dimension of each argument (None where it has none) and the op's
 arguments; it returns the outputs and their batched dimensions.
 """
 
@@ -11,19 +11,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor
 
 from fastvae._layout import unpacked_shape
-from fastvae._options import Posterior, ScaleForm, reduction_scale
+from fastvae._options import (
+    DensityOptions,
+    Packing,
+    PosteriorOptions,
+    ReconstructionOptions,
+    ScaleForm,
+    reduction_scale,
+)
+from fastvae._schema import flat
 
-Op = Callable[..., Any]
-Dims = Sequence[Any]
-Result = tuple[Any, Any]
+Dims = Sequence[int | None]
+One = Callable[..., Tensor]
+Many = Callable[..., tuple[Tensor, ...]]
+OneResult = tuple[Tensor, int]
+Results = tuple[tuple[Tensor, ...], tuple[int | None, ...]]
 
-_SIGMA: Final = ScaleForm("std", -math.inf, math.inf, 0.0, 0.0)
+_UNIT: Final = PosteriorOptions(None, ScaleForm("std", -math.inf, math.inf, 0.0, 0.0), None, 1)
 
 
 def _row_shape(value: Tensor, dim: int | None) -> torch.Size:
@@ -49,10 +59,12 @@ def _operands(values: Sequence[Tensor | None], dims: Dims, rows: int, rank: int)
     return [_operand(value, dim, rows, rank) for value, dim in zip(values, dims, strict=True)]
 
 
-def _of_operands(gradients: Sequence[Tensor], wanted: Sequence[bool], values: Sequence[Any], dims: Dims) -> Result:
+def _of_operands(
+    gradients: Sequence[Tensor], wanted: Sequence[bool], values: Sequence[Tensor | None], dims: Dims
+) -> Results:
     """The gradients in the shapes of the operands, before which `_operand` put dimensions of size 1."""
     shaped = [
-        gradient.reshape(len(gradient), *_row_shape(value, dim)) if want else gradient
+        gradient.reshape(len(gradient), *_row_shape(value, dim)) if want and value is not None else gradient
         for gradient, want, value, dim in zip(gradients, wanted, values, dims, strict=True)
     ]
     return tuple(shaped), tuple(0 if want else None for want in wanted)
@@ -76,139 +88,165 @@ def _upstream(gradient: Tensor | None, dim: int | None, rows: int, factor: float
 def _draw(seed: Tensor, shape: torch.Size, num_samples: int | None) -> Tensor:
     """The eps of one row, which is 0 + 1 * eps."""
     zero, one = torch.zeros((), device=seed.device), torch.ones((), device=seed.device)
-    posterior = Posterior(None, None, None, seed, num_samples, *_SIGMA, None, 1)
-    eps: Tensor = torch.ops.fastvae.reparameterize_kl(zero.expand(shape), one.expand(shape), *posterior)[0]
+    eps: Tensor = torch.ops.fastvae.reparameterize_kl(
+        zero.expand(shape), one.expand(shape), None, None, None, seed, *flat(_UNIT._replace(num_samples=num_samples))
+    )[0]
     return eps
 
 
 def _samples_at(num_samples: int | None) -> int:
-    """Where the rows of a sample lie: behind the K samples of a posterior."""
+    """The dimension of a sample that its rows become: the one behind the K samples of a posterior."""
     return 0 if num_samples is None else 1
 
 
 def _eps(
-    posterior: Posterior, eps_dim: int | None, seed_dim: int | None, rows: int, shape: torch.Size
+    eps: Tensor | None, seed: Tensor | None, dims: Dims, rows: int, shape: torch.Size, num_samples: int | None
 ) -> Tensor | None:
-    at = _samples_at(posterior.num_samples)
-    if posterior.eps is not None:
-        return _rows_at(at, posterior.eps, eps_dim, rows)
-    if posterior.seed is None:
+    """The noise of all rows, written out."""
+    of_eps, of_seed = dims
+    at = _samples_at(num_samples)
+    if eps is not None:
+        return _rows_at(at, eps, of_eps, rows)
+    if seed is None:
         return None
-    if seed_dim is None:
-        return _rows_at(at, _draw(posterior.seed, shape, posterior.num_samples), None, rows)
-    return torch.stack([_draw(seed, shape, posterior.num_samples) for seed in posterior.seed.unbind(seed_dim)], at)
+    if of_seed is None:
+        return _rows_at(at, _draw(seed, shape, num_samples), None, rows)
+    return torch.stack([_draw(each, shape, num_samples) for each in seed.unbind(of_seed)], at)
 
 
-def _posterior(posterior: Posterior, dims: Dims, rows: int, shape: torch.Size) -> tuple[Posterior, float]:
+def _posterior(options: PosteriorOptions, shape: torch.Size) -> tuple[PosteriorOptions, float]:
     """The options of the call over all rows, and the factor of its KL."""
-    prior_mu, prior_scale = _operands(posterior[:2], dims[:2], rows, len(shape))
-    folded = posterior._replace(
-        prior_mu=prior_mu, prior_scale=prior_scale, eps=_eps(posterior, dims[2], dims[3], rows, shape), seed=None
-    )
-    if posterior.reduction is None:
-        return folded, 1.0
-    reduction, batch_dims, factor = _folded(posterior.reduction, posterior.batch_dims, shape)
-    return folded._replace(reduction=reduction, batch_dims=batch_dims), factor
+    if options.reduction is None:
+        return options, 1.0
+    reduction, batch_dims, factor = _folded(options.reduction, options.batch_dims, shape)
+    return options._replace(reduction=reduction, batch_dims=batch_dims), factor
 
 
-def _sample_and_kl(outputs: tuple[Tensor, Tensor], posterior: Posterior, factor: float) -> Result:
+def _sample_and_kl(outputs: Sequence[Tensor], eps: Tensor | None, options: PosteriorOptions, factor: float) -> Results:
     z, kl = outputs
-    of_kl = None if posterior.reduction is None else 0
-    return (z, _times(kl, factor)), (_samples_at(posterior.num_samples) if posterior.noisy else None, of_kl)
+    of_z = None if eps is None else _samples_at(options.num_samples)
+    return (z, _times(kl, factor)), (of_z, None if options.reduction is None else 0)
 
 
-def reparameterize_kl(op: Op, rows: int, dims: Dims, mu: Tensor, scale: Tensor, *rest: Any) -> Result:
+def _grad_z(gradient: Tensor | None, dim: int | None, rows: int, options: PosteriorOptions) -> Tensor | None:
+    return None if gradient is None else _rows_at(_samples_at(options.num_samples), gradient, dim, rows)
+
+
+def reparameterize_kl(
+    op: Many, rows: int, dims: Dims, mu: Tensor, scale: Tensor, prior_mu: Tensor | None, prior_scale: Tensor | None,
+    eps: Tensor | None, seed: Tensor | None, options: PosteriorOptions,
+) -> Results:  # fmt: skip
     shape = _row_shape(mu, dims[0])
-    posterior, factor = _posterior(Posterior(*rest), dims[2:], rows, shape)
-    outputs = op(*_operands((mu, scale), dims[:2], rows, len(shape)), *posterior)
-    return _sample_and_kl(outputs, posterior, factor)
+    operands = _operands((mu, scale, prior_mu, prior_scale), dims[:4], rows, len(shape))
+    eps = _eps(eps, seed, dims[4:6], rows, shape, options.num_samples)
+    options, factor = _posterior(options, shape)
+    return _sample_and_kl(op(*operands, eps, None, options), eps, options, factor)
 
 
-def reparameterize_kl_backward(op: Op, rows: int, dims: Dims, *args: Any) -> Result:
-    grad_z, grad_kl, mu, scale, *rest, wanted = args
-    shape = _row_shape(mu, dims[2])
-    posterior, factor = _posterior(Posterior(*rest), dims[4:-1], rows, shape)
-    gradients = op(
-        None if grad_z is None else _rows_at(_samples_at(posterior.num_samples), grad_z, dims[0], rows),
-        _upstream(grad_kl, dims[1], rows, factor),
-        *_operands((mu, scale), dims[2:4], rows, len(shape)),
-        *posterior,
-        wanted,
-    )
-    return _of_operands(gradients, wanted, args[2:6], dims[2:6])
+def reparameterize_kl_backward(
+    op: Many, rows: int, dims: Dims, grad_z: Tensor | None, grad_kl: Tensor | None, mu: Tensor, scale: Tensor,
+    prior_mu: Tensor | None, prior_scale: Tensor | None, eps: Tensor | None, seed: Tensor | None,
+    options: PosteriorOptions, wanted: Sequence[bool],
+) -> Results:  # fmt: skip
+    of_z, of_kl, *of_operands = dims[:6]
+    shape = _row_shape(mu, of_operands[0])
+    values = (mu, scale, prior_mu, prior_scale)
+    operands = _operands(values, of_operands, rows, len(shape))
+    eps = _eps(eps, seed, dims[6:8], rows, shape, options.num_samples)
+    options, factor = _posterior(options, shape)
+    upstream = _grad_z(grad_z, of_z, rows, options), _upstream(grad_kl, of_kl, rows, factor)
+    return _of_operands(op(*upstream, *operands, eps, None, options, wanted), wanted, values, of_operands)
 
 
 def reparameterize_kl_packed(
-    op: Op, rows: int, dims: Dims, moments: Tensor, dim: int, interleaved: bool, *rest: Any
-) -> Result:
-    packed = _rows_at(0, moments, dims[0], rows)
-    posterior, factor = _posterior(Posterior(*rest), dims[3:], rows, unpacked_shape(packed, dim + 1)[1:])
-    return _sample_and_kl(op(packed, dim + 1, interleaved, *posterior), posterior, factor)
+    op: Many, rows: int, dims: Dims, moments: Tensor, prior_mu: Tensor | None, prior_scale: Tensor | None,
+    eps: Tensor | None, seed: Tensor | None, packing: Packing, options: PosteriorOptions,
+) -> Results:  # fmt: skip
+    moments, packing = _rows_at(0, moments, dims[0], rows), packing._replace(dim=packing.dim + 1)
+    shape = unpacked_shape(moments, packing.dim)[1:]
+    prior = _operands((prior_mu, prior_scale), dims[1:3], rows, len(shape))
+    eps = _eps(eps, seed, dims[3:5], rows, shape, options.num_samples)
+    options, factor = _posterior(options, shape)
+    return _sample_and_kl(op(moments, *prior, eps, None, packing, options), eps, options, factor)
 
 
-def reparameterize_kl_packed_backward(op: Op, rows: int, dims: Dims, *args: Any) -> Result:
-    grad_z, grad_kl, moments, dim, interleaved, *rest, wanted = args
-    packed = _rows_at(0, moments, dims[2], rows)
-    posterior, factor = _posterior(Posterior(*rest), dims[5:-1], rows, unpacked_shape(packed, dim + 1)[1:])
-    gradients = op(
-        None if grad_z is None else _rows_at(_samples_at(posterior.num_samples), grad_z, dims[0], rows),
-        _upstream(grad_kl, dims[1], rows, factor),
-        packed,
-        dim + 1,
-        interleaved,
-        *posterior,
-        wanted,
-    )
-    return _of_operands(gradients, wanted, (moments, *rest[:2]), (dims[2], *dims[5:7]))
+def reparameterize_kl_packed_backward(
+    op: Many, rows: int, dims: Dims, grad_z: Tensor | None, grad_kl: Tensor | None, moments: Tensor,
+    prior_mu: Tensor | None, prior_scale: Tensor | None, eps: Tensor | None, seed: Tensor | None, packing: Packing,
+    options: PosteriorOptions, wanted: Sequence[bool],
+) -> Results:  # fmt: skip
+    of_z, of_kl, *of_operands = dims[:5]
+    values = (moments, prior_mu, prior_scale)
+    moments, packing = _rows_at(0, moments, of_operands[0], rows), packing._replace(dim=packing.dim + 1)
+    shape = unpacked_shape(moments, packing.dim)[1:]
+    prior = _operands((prior_mu, prior_scale), of_operands[1:], rows, len(shape))
+    eps = _eps(eps, seed, dims[5:7], rows, shape, options.num_samples)
+    options, factor = _posterior(options, shape)
+    upstream = _grad_z(grad_z, of_z, rows, options), _upstream(grad_kl, of_kl, rows, factor)
+    gradients = op(*upstream, moments, *prior, eps, None, packing, options, wanted)
+    return _of_operands(gradients, wanted, values, of_operands)
 
 
 def reconstruction(
-    op: Op, rows: int, dims: Dims, name: str, input: Tensor, target: Tensor, weight: Tensor | None,
-    log_scale: Tensor | None, full: bool, reduction: str, batch_dims: int, per_sample: bool, grad: Sequence[bool],
-) -> Result:  # fmt: skip
+    op: Many, rows: int, dims: Dims, input: Tensor, target: Tensor, weight: Tensor | None, log_scale: Tensor | None,
+    options: ReconstructionOptions, per_sample: bool, grad: Sequence[bool],
+) -> Results:  # fmt: skip
     assert not any(grad)  # nobody writes a gradient early inside a transform
-    shape = _row_shape(input, dims[1])
-    pair = (*_operands((input, target, weight, log_scale), dims[1:5], rows, len(shape)), full)
-    over_all, over_batch, factor = _folded(reduction, batch_dims, shape)
-    loss, samples, *absent = op(name, *pair, over_all, over_batch, False, grad)
-    beside = per_sample and reduction != "sample"
+    shape = _row_shape(input, dims[0])
+    operands = _operands((input, target, weight, log_scale), dims[:4], rows, len(shape))
+    reduction, batch_dims, factor = _folded(options.reduction, options.batch_dims, shape)
+    over_all = options._replace(reduction=reduction, batch_dims=batch_dims)
+    loss, samples, *absent = op(*operands, over_all, False, grad)
+    beside = per_sample and options.reduction != "sample"
     if beside:
-        samples = op(name, *pair, "sample", batch_dims + 1, False, grad)[0]
+        of_sample = options._replace(reduction="sample", batch_dims=options.batch_dims + 1)
+        samples = op(*operands, of_sample, False, grad)[0]
     return (_times(loss, factor), samples, *absent), (0, 0 if beside else None, None, None)
 
 
 def reconstruction_backward(
-    op: Op, rows: int, dims: Dims, name: str, grad_loss: Tensor, input: Tensor, target: Tensor, weight: Tensor | None,
-    log_scale: Tensor | None, full: bool, reduction: str, batch_dims: int, wanted: Sequence[bool],
-) -> Result:  # fmt: skip
-    shape = _row_shape(input, dims[2])
-    pair = (*_operands((input, target, weight, log_scale), dims[2:6], rows, len(shape)), full)
-    over_all, over_batch, factor = _folded(reduction, batch_dims, shape)
-    gradients = op(name, _upstream(grad_loss, dims[1], rows, factor), *pair, over_all, over_batch, wanted)
-    return _of_operands(gradients, wanted, (input, target, log_scale), (dims[2], dims[3], dims[5]))
+    op: Many, rows: int, dims: Dims, grad_loss: Tensor, input: Tensor, target: Tensor, weight: Tensor | None,
+    log_scale: Tensor | None, options: ReconstructionOptions, wanted: Sequence[bool],
+) -> Results:  # fmt: skip
+    of_loss, of_input, of_target, of_weight, of_log_scale = dims[:5]
+    shape = _row_shape(input, of_input)
+    of_operands = (of_input, of_target, of_weight, of_log_scale)
+    operands = _operands((input, target, weight, log_scale), of_operands, rows, len(shape))
+    reduction, batch_dims, factor = _folded(options.reduction, options.batch_dims, shape)
+    over_all = options._replace(reduction=reduction, batch_dims=batch_dims)
+    gradients = op(_upstream(grad_loss, of_loss, rows, factor), *operands, over_all, wanted)
+    return _of_operands(gradients, wanted, (input, target, log_scale), (of_input, of_target, of_log_scale))
 
 
-def log_normal(op: Op, rows: int, dims: Dims, *args: Any) -> Result:
-    *form, reduction, batch_dims = args[3:]
-    shape = _row_shape(args[0], dims[0])
-    reduction, batch_dims, factor = _folded(reduction, batch_dims, shape)
-    return _times(op(*_operands(args[:3], dims[:3], rows, len(shape)), *form, reduction, batch_dims), factor), 0
+def log_normal(
+    op: One, rows: int, dims: Dims, z: Tensor, mu: Tensor | None, scale: Tensor | None, options: DensityOptions
+) -> OneResult:
+    shape = _row_shape(z, dims[0])
+    operands = _operands((z, mu, scale), dims[:3], rows, len(shape))
+    reduction, batch_dims, factor = _folded(options.reduction, options.batch_dims, shape)
+    over_all = options._replace(reduction=reduction, batch_dims=batch_dims)
+    return _times(op(*operands, over_all), factor), 0
 
 
-def log_normal_backward(op: Op, rows: int, dims: Dims, grad_log_prob: Tensor, *args: Any) -> Result:
-    *form, reduction, batch_dims, wanted = args[3:]
-    shape = _row_shape(args[0], dims[1])
-    reduction, batch_dims, factor = _folded(reduction, batch_dims, shape)
-    operands = _operands(args[:3], dims[1:4], rows, len(shape))
-    upstream = _upstream(grad_log_prob, dims[0], rows, factor)
-    gradients = op(upstream, *operands, *form, reduction, batch_dims, wanted)
-    return _of_operands(gradients, wanted, args[:3], dims[1:4])
+def log_normal_backward(
+    op: Many, rows: int, dims: Dims, grad_log_prob: Tensor, z: Tensor, mu: Tensor | None, scale: Tensor | None,
+    options: DensityOptions, wanted: Sequence[bool],
+) -> Results:  # fmt: skip
+    of_log_prob, *of_operands = dims[:4]
+    shape = _row_shape(z, of_operands[0])
+    operands = _operands((z, mu, scale), of_operands, rows, len(shape))
+    reduction, batch_dims, factor = _folded(options.reduction, options.batch_dims, shape)
+    over_all = options._replace(reduction=reduction, batch_dims=batch_dims)
+    gradients = op(_upstream(grad_log_prob, of_log_prob, rows, factor), *operands, over_all, wanted)
+    return _of_operands(gradients, wanted, (z, mu, scale), of_operands)
 
 
-def importance_weighted_bound(op: Op, rows: int, dims: Dims, log_w: Tensor, dim: int) -> Result:
+def importance_weighted_bound(op: One, rows: int, dims: Dims, log_w: Tensor, dim: int) -> OneResult:
     return op(_rows_at(0, log_w, dims[0], rows), dim + 1), 0
 
 
-def importance_weighted_bound_backward(op: Op, rows: int, dims: Dims, *args: Any) -> Result:
-    *tensors, dim = args
-    return op(*[_rows_at(0, tensor, of, rows) for tensor, of in zip(tensors, dims, strict=False)], dim + 1), 0
+def importance_weighted_bound_backward(
+    op: One, rows: int, dims: Dims, grad_bound: Tensor, log_w: Tensor, bound: Tensor, dim: int
+) -> OneResult:
+    tensors = zip((grad_bound, log_w, bound), dims, strict=False)
+    return op(*[_rows_at(0, tensor, of, rows) for tensor, of in tensors], dim + 1), 0

@@ -30,4 +30,4 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs without their pictures, which take longer to draw than a small model to train."""
-    monkeypatch.setattr("fastvae.train.drawing.draw", lambda *run: [])
+    monkeypatch.setattr("fastvae.train.pictures.run.draw", lambda *run: [])

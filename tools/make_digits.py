@@ -1,7 +1,7 @@
 """Pack scikit-learn's copy of the UCI handwritten digits into the file that fastvae bundles.
 
-Run with scikit-learn installed: ``python tools/make_digits.py fastvae/train/assets/digits.npz``. The result depends
-on the data alone, so a second run gives the same bytes (with the same numpy and zlib).
+Run with scikit-learn installed: ``python tools/make_digits.py fastvae/train/data/assets/digits.npz``. The result
+depends on the data alone, so a second run gives the same bytes (with the same numpy and zlib).
 """
 
 import sys

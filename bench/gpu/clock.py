@@ -13,7 +13,7 @@ from bench.gpu.device import Device, synchronize
 from bench.timing import Call
 
 _MOST_CALLS: Final = 1000
-# Cycles that the device idles for, about 1 ms: by then the first calls of a batch are queued.
+# Cycles that the device sleeps before a batch, about 1 ms, in which the host queues the first calls.
 _HEAD_START: Final = 2_000_000
 
 
@@ -28,7 +28,7 @@ Clock = Callable[[Batch], Call]
 
 
 def from_launch_to_result(batch: Batch) -> Call:
-    """Wall-clock time: what a training loop waits for where launches decide."""
+    """Wall-clock time, from the first launch until the device is done: what a launch-bound training loop waits for."""
     synchronize()
     start = time.perf_counter()
     for _ in range(batch.calls):
@@ -38,7 +38,7 @@ def from_launch_to_result(batch: Batch) -> Call:
 
 
 def on_the_device(batch: Batch) -> Call:
-    """Time between two events of the device, which has work waiting when the first one comes."""
+    """Time between two CUDA events; the device sleeps first, so that launches are queued ahead of it."""
     begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     torch.cuda._sleep(_HEAD_START)
     begin.record()
@@ -50,13 +50,13 @@ def on_the_device(batch: Batch) -> Call:
 
 
 def clock_for(device: Device, launch_bound: bool) -> Clock:
-    """The clock of a case."""
+    """The clock of a benchmark."""
     return on_the_device if device.real and not launch_bound else from_launch_to_result
 
 
 def batch(call: Callable[[], object], clock: Clock, seconds: float) -> Batch:
     """As many calls as take about so long, at least one."""
-    # Whatever is compiled is compiled here.
+    # The first call compiles.
     clock(Batch(call, 1))
     each = clock(Batch(call, 2)).seconds
     return Batch(call, max(1, min(_MOST_CALLS, math.ceil(seconds / each))))

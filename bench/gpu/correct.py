@@ -11,7 +11,7 @@ from torch import Tensor
 import fastvae
 from bench.ops import Function, Inputs
 
-# Roundings of the result's own dtype, of the largest value.
+# Error allowed, in eps of the result's dtype, relative to the largest value.
 _ROUNDINGS: Final = 4
 
 
@@ -22,32 +22,20 @@ def mistake(function: Function, inputs: Inputs) -> str | None:
     """
     with fastvae.use_backend("reference"):
         exact = _results(function, inputs.to(torch.float64))
-    for name, (found, expected) in _pairs(_results(function, inputs), exact).items():
-        error = _error(found, expected)
+    for name, found in _results(function, inputs).items():
+        error = _error(found, exact[name])
         limit = _ROUNDINGS * torch.finfo(found.dtype).eps
         if not error <= limit:
             return f"{name}: error {error:.2e}, takes at most {limit:.2e}"
     return None
 
 
-def _results(function: Function, inputs: Inputs) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+def _results(function: Function, inputs: Inputs) -> dict[str, Tensor]:
     torch.manual_seed(0)
     outputs = function(*inputs.differentiable, *inputs.constant)
-    upstream = [
-        torch.ones_like(output) if gradient is None else gradient
-        for output, gradient in zip(outputs, inputs.upstream, strict=True)
-    ]
-    return outputs, torch.autograd.grad(outputs, inputs.differentiable, upstream)
-
-
-def _pairs(
-    found: tuple[tuple[Tensor, ...], tuple[Tensor, ...]], exact: tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
-) -> dict[str, tuple[Tensor, Tensor]]:
-    return {
-        f"{kind} {index}": pair
-        for kind, mine, theirs in zip(("output", "gradient"), found, exact, strict=True)
-        for index, pair in enumerate(zip(mine, theirs, strict=True))
-    }
+    gradients = torch.autograd.grad(outputs, inputs.differentiable, inputs.upstream_of(outputs))
+    kinds = {"output": outputs, "gradient": gradients}
+    return {f"{kind} {index}": tensor for kind, found in kinds.items() for index, tensor in enumerate(found)}
 
 
 def _error(found: Tensor, exact: Tensor) -> float:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import subprocess
 from typing import Final, NamedTuple
 
 import click
 import torch
+
+from bench import machine
+from bench.machine import Run
 
 
 class Device(NamedTuple):
@@ -51,34 +53,23 @@ def synchronize() -> None:
         torch.cuda.synchronize()
 
 
-class Machine(NamedTuple):
-    """What a row says of where it was measured."""
+def new_run(device: Device, commit: str | None) -> Run:
+    """A run that begins now.
 
-    device: str
-    driver: str
-    cuda: str
-    torch: str
-    triton: str
-    fastvae: str
-
-
-def machine(device: Device) -> Machine:
-    """The GPU and the versions that decide a run's numbers."""
-    return Machine(
+    Args:
+        commit: what is measured; None for the checkout's.
+    """
+    return Run(
+        date=machine.now(),
+        commit=commit or machine.commit(),
         device=torch.cuda.get_device_name() if device.real else "CPU, Triton's interpreter",
+        cores=None,
         driver=_driver() if device.real else "-",
         cuda=torch.version.cuda or "-",
         torch=torch.__version__,
-        triton=_version("triton"),
-        fastvae=_version("fastvae"),
+        triton=machine.version("triton"),
+        fastvae=machine.version("fastvae"),
     )
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def _driver() -> str:

@@ -18,12 +18,11 @@ from torch._C._autograd import DeviceType
 from torch.profiler import profile, supported_activities
 
 import fastvae
-from bench import ROOT
+from bench import QUIET, ROOT
 from bench.gpu import providers
-from bench.gpu.cases import Case, Size, cases_of, sizes
+from bench.gpu.benchmarks import Benchmark, Size, benchmarks_of, sizes
 from bench.gpu.device import Device, device, synchronize
 from bench.ops import Function, Inputs
-from bench.regimes import QUIET
 
 _SECONDS: Final = 90
 
@@ -36,11 +35,11 @@ class Launches(NamedTuple):
 
 
 Counts = Mapping[str, Mapping[str, Launches]]
-"""By case, then by provider."""
+"""By benchmark, then by provider."""
 
 
 def counted(size: Size, device: Device) -> Counts:
-    """The launches of every case of a size.
+    """The launches of every benchmark of a size.
 
     Raises:
         subprocess.SubprocessError: they could not be counted.
@@ -52,15 +51,15 @@ def counted(size: Size, device: Device) -> Counts:
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True, timeout=_SECONDS
     )
     found: dict[str, dict[str, list[int | None]]] = json.loads(result.stdout)
-    return {case: {name: Launches(*pair) for name, pair in pairs.items()} for case, pairs in found.items()}
+    return {name: {provider: Launches(*pair) for provider, pair in pairs.items()} for name, pairs in found.items()}
 
 
-def count(case: Case, device: Device) -> dict[str, Launches]:
-    """The launches of every provider of a case."""
+def count(benchmark: Benchmark, device: Device) -> dict[str, Launches]:
+    """The launches of every provider of a benchmark."""
     torch.compiler.reset()
-    inputs = case.inputs(device.name)
+    inputs = benchmark.sized.inputs(device.name)
     with fastvae.use_backend("triton"):
-        return {name: _passes(f, inputs) for name, f in providers.functions(case.op, device).items()}
+        return {name: _passes(f, inputs) for name, f in providers.functions(benchmark.op, device).items()}
 
 
 def _passes(function: Function, inputs: Inputs) -> Launches:
@@ -82,11 +81,11 @@ def _count(call: Callable[[], object]) -> int:
 @click.argument("number", type=int)
 @click.option("--dry-run", is_flag=True)
 def main(number: int, dry_run: bool) -> None:
-    """Print the launches of every case of a size, given its number, as JSON."""
+    """Print the launches of every benchmark of a size, given its number, as JSON."""
     # Compilers and profilers print too: to stderr, so that stdout is JSON alone.
     out, sys.stdout = sys.stdout, sys.stderr
     where = device(dry_run)
-    json.dump({case.name: count(case, where) for case in cases_of(sizes(where)[number])}, out)
+    json.dump({some.name: count(some, where) for some in benchmarks_of(sizes(where)[number])}, out)
 
 
 if __name__ == "__main__":

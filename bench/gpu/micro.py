@@ -1,6 +1,6 @@
 """Measure the ops on a GPU: ``python -m bench.gpu.micro``.
 
-Beside eager PyTorch, torch.compile, and all three replayed as CUDA graphs. A case that cannot be measured is
+Beside eager PyTorch, torch.compile, and all three replayed as CUDA graphs. A benchmark that cannot be run is
 reported and does not keep the others from it.
 """
 
@@ -9,26 +9,20 @@ from __future__ import annotations
 import subprocess
 import traceback
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 import click
 import torch
 
 import fastvae
-from bench import machine
-from bench.gpu import report
-from bench.gpu.cases import Case, Size, cases_of, sizes
+from bench import report
+from bench.gpu import FILE
+from bench.gpu.benchmarks import Benchmark, Size, benchmarks_of, sizes
 from bench.gpu.correct import mistake
-from bench.gpu.device import Device, device
-from bench.gpu.device import machine as machine_of
+from bench.gpu.device import Device, device, new_run
 from bench.gpu.launches import Counts, counted
-from bench.gpu.measure import Run, measure, rows
-from bench.gpu.results import Row
-from bench.results import append, check
-
-FILE: Final = "gpu.csv"
+from bench.gpu.measure import measure, rows
+from bench.results import Row, append, check
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -37,31 +31,31 @@ FILE: Final = "gpu.csv"
 @click.option("--commit", envvar="FASTVAE_COMMIT", help="What is measured. [default: of the checkout]")
 @click.pass_context
 def main(ctx: click.Context, out: Path, dry_run: bool, commit: str | None) -> None:
-    """Measure every case and append its rows to gpu.csv.
+    """Measure every op and size and append its rows to gpu.csv.
 
     An op whose results are wrong is not measured, and the exit status says so.
     """
     where = device(dry_run)
     path = out / FILE
     try:
-        check(path, Row)
+        check(path)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
-    run = Run(datetime.now(UTC).isoformat(timespec="seconds"), commit or machine.commit(), machine_of(where))
-    click.echo(f"{run.machine.device}, driver {run.machine.driver}, torch {run.machine.torch}, {run.commit}")
+    run = new_run(where, commit)
+    click.echo(f"{run.device}, driver {run.driver}, torch {run.torch}, {run.commit}")
     smallest = min(sizes(where))
-    failed = mistakes(list(cases_of(smallest)), where)
+    failed = mistakes(list(benchmarks_of(smallest)), where)
     measured: list[Row] = []
     for size in sizes(where):
         counts = _counts(size, where, failed)
-        for case in cases_of(size):
-            if _key(case) in failed:
+        for benchmark in benchmarks_of(size):
+            if benchmark.kind in failed:
                 continue
             try:
-                found = rows(case, measure(case, where, counts.get(case.name, {})), run)
+                found = rows(benchmark, measure(benchmark, where, counts.get(benchmark.name, {})), run)
             except Exception:
-                # Minutes of a GPU are worth more than one case.
-                failed[case.name] = traceback.format_exc()
+                # Minutes of a GPU are worth more than one benchmark.
+                failed[benchmark.name] = traceback.format_exc()
                 continue
             finally:
                 torch.cuda.empty_cache()
@@ -77,17 +71,17 @@ def main(ctx: click.Context, out: Path, dry_run: bool, commit: str | None) -> No
         ctx.exit(1)
 
 
-def mistakes(cases: Sequence[Case], where: Device) -> dict[str, str]:
+def mistakes(benchmarks: Sequence[Benchmark], where: Device) -> dict[str, str]:
     """The ops that are wrong at these sizes, and how."""
     found = {}
-    for case in cases:
+    for benchmark in benchmarks:
         with fastvae.use_backend("triton"):
             try:
-                why = mistake(case.op.fastvae, case.inputs(where.name))
+                why = mistake(benchmark.op.fastvae, benchmark.sized.inputs(where.name))
             except Exception:
                 why = traceback.format_exc()
         if why is not None:
-            found[_key(case)] = why
+            found[benchmark.kind] = why
     return found
 
 
@@ -100,11 +94,6 @@ def _counts(size: Size, where: Device, failed: dict[str, str]) -> Counts:
     except (subprocess.SubprocessError, ValueError) as error:
         failed["launches"] = str(error)
         return {}
-
-
-def _key(case: Case) -> str:
-    """The op, at any size."""
-    return f"{case.op.name} {case.op.dtype} {case.op.target}"
 
 
 if __name__ == "__main__":

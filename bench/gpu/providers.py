@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from bench.cases import trial
+from bench.calls import trial
 from bench.gpu.device import Device
 from bench.ops import Function, Inputs, Op
 
@@ -25,14 +25,9 @@ def functions(op: Op, device: Device) -> dict[str, Function]:
 
 
 def call(function: Function, inputs: Inputs, mode: str) -> Call:
-    """One pass over inputs that stay where they are; see `bench.cases.trial`."""
+    """One pass over inputs that stay where they are; see `bench.calls.trial`."""
     outputs = function(*inputs.differentiable, *inputs.constant)
-    # In the dtype of what each provider returns: autograd would convert it, once a call.
-    upstream = tuple(
-        torch.ones_like(output) if gradient is None else gradient
-        for output, gradient in zip(outputs, inputs.upstream, strict=True)
-    )
-    one = trial(function, inputs._replace(upstream=upstream), mode)
+    one = trial(function, inputs._replace(upstream=inputs.upstream_of(outputs)), mode)
     return lambda: one.timed(one.prepare())
 
 

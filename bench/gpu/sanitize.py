@@ -16,13 +16,13 @@ import fastvae
 import fastvae.functional as F
 from bench.gpu.device import device, synchronize
 
-# Nothing that divides anything, groups of four, and a block and a little more. Few, since each is compiled.
-_CASES: Final = (((3, 7), torch.float32), ((5, 20), torch.bfloat16), ((2, 1031), torch.float32))
+# Odd lengths, rows that are multiples of four, and a block and a little more. Few, since each is compiled.
+_SHAPES: Final = (((3, 7), torch.float32), ((5, 20), torch.bfloat16), ((2, 1031), torch.float32))
 
 
 def _calls(shape: tuple[int, int], dtype: torch.dtype) -> dict[str, Callable[[], Any]]:
     def leaf(*sizes: int) -> Tensor:
-        # A mean, a raw scale and a probability all the same.
+        # Valid as a mean, as a raw scale and as a probability.
         return torch.full(sizes, 0.25, dtype=dtype).requires_grad_()
 
     mu, scale, prior, one = leaf(*shape), leaf(*shape), leaf(shape[1]), leaf()
@@ -49,13 +49,13 @@ def _calls(shape: tuple[int, int], dtype: torch.dtype) -> dict[str, Callable[[],
 def main(dry_run: bool) -> None:
     """Run every op, forward and backward."""
     name = device(dry_run).name
-    for shape, dtype in _CASES:
+    for shape, dtype in _SHAPES:
         with torch.device(name), fastvae.use_backend("triton"):
             calls = _calls(shape, dtype)
             for call in calls.values():
                 results = call()
                 outputs = results if isinstance(results, tuple) else (results,)
-                # Other than 1, so that a gradient of the forward pass is scaled.
+                # Not 1, so that backward scales the gradients that the forward pass wrote.
                 torch.autograd.backward(outputs, [torch.full_like(output, 2) for output in outputs])
         click.echo(f"{shape} {dtype}: {', '.join(calls)}")
     synchronize()

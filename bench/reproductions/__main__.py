@@ -13,7 +13,7 @@ from bench import ROOT, machine
 from bench.reproductions import keeping, running
 from bench.reproductions.document import Page
 from bench.reproductions.keeping import Shelf
-from bench.reproductions.steps import Step, all_steps
+from bench.reproductions.tasks import Task, all_tasks
 from fastvae.train.errors import UserError
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -22,18 +22,18 @@ DOCS: Final = ROOT / "docs"
 _folder: Final = click.Path(path_type=Path, resolve_path=True, file_okay=False)
 
 
-def _chosen(context: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> list[Step]:
-    steps = {step.name: step for step in all_steps()}
+def _chosen(context: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> list[Task]:
+    tasks = {task.name: task for task in all_tasks()}
     for name in names:
-        if name not in steps:
-            raise click.BadParameter(f"got {name!r}; takes {', '.join(steps)}")
-    return [step for step in steps.values() if not names or step.name in names]
+        if name not in tasks:
+            raise click.BadParameter(f"got {name!r}; takes {', '.join(tasks)}")
+    return [task for task in tasks.values() if not names or task.name in names]
 
 
 def _shared(command: _F) -> _F:
     for decorate in (
-        click.option("--only", "steps", metavar="NAME", multiple=True, callback=_chosen, help="One step; repeatable."),
-        click.option("--out", type=_folder, required=True, help="The folder of the steps' folders."),
+        click.option("--only", "tasks", metavar="NAME", multiple=True, callback=_chosen, help="One task; repeatable."),
+        click.option("--out", type=_folder, required=True, help="The folder of the tasks' folders."),
     ):
         command = decorate(command)
     return command
@@ -49,21 +49,21 @@ def main() -> None:
 @_shared
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads. [default: torch's]")
 @click.pass_context
-def run(ctx: click.Context, data_dir: Path, out: Path, steps: list[Step], threads: int | None) -> None:
+def run(ctx: click.Context, data_dir: Path, out: Path, tasks: list[Task], threads: int | None) -> None:
     """Carry out what is not done yet below --out; an interrupted training goes on where it was.
 
-    A step that fails is said and left, and the exit status says so.
+    A task that fails is said and left, and the exit status says so.
     """
     place = running.Place(data_dir, out, threads or torch.get_num_threads())
     failed = []
-    for step in steps:
+    for task in tasks:
         try:
-            done = step.done(out / step.name)
-            click.echo(f"{step.name}: {'done' if done else 'begun'}")
-            if status := running.carry_out(step, place):
-                failed.append(f"{step.name}: ended with status {status}")
+            done = task.done(out / task.name)
+            click.echo(f"{task.name}: {'done' if done else 'begun'}")
+            if status := running.carry_out(task, place):
+                failed.append(f"{task.name}: ended with status {status}")
         except UserError as error:
-            failed.append(f"{step.name}: {error}")
+            failed.append(f"{task.name}: {error}")
     _end(ctx, failed)
 
 
@@ -71,18 +71,18 @@ def run(ctx: click.Context, data_dir: Path, out: Path, steps: list[Step], thread
 @_shared
 @click.option("--note", help="What is to be known about these results, such as what ran beside them.")
 @click.pass_context
-def keep(ctx: click.Context, out: Path, steps: list[Step], note: str | None) -> None:
-    """Copy the results of the finished steps into the repository."""
+def keep(ctx: click.Context, out: Path, tasks: list[Task], note: str | None) -> None:
+    """Copy the results of the finished tasks into the repository."""
     shelf = Shelf(RESULTS / machine.folder_name(machine.cpu()) / "reproductions", DOCS / "pictures")
     left_out: list[str] = []
-    for step in steps:
+    for task in tasks:
         try:
-            done = step.done(out / step.name)
+            done = task.done(out / task.name)
             if done:
-                left_out += keeping.keep(step, out / step.name, shelf, note)
-            click.echo(f"{step.name}: {'kept' if done else 'not finished'}")
+                left_out += keeping.keep(task, out / task.name, shelf, note)
+            click.echo(f"{task.name}: {'kept' if done else 'not finished'}")
         except (OSError, ValueError, UserError) as error:
-            left_out.append(f"{step.name}: {error}")
+            left_out.append(f"{task.name}: {error}")
     _end(ctx, left_out)
 
 

@@ -7,13 +7,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-from bench.reproductions import markdown, results, runs
+from bench import pages
+from bench.reproductions import finished, markdown, runs
+from bench.reproductions.finished import FinishedRun
 from bench.reproductions.judging import NOT_RUN, grows, judged, verdict
 from bench.reproductions.keeping import Shelf
-from bench.reproductions.results import Result
 from bench.reproductions.runs import Figure, Run, WriteUp
 from bench.reproductions.sections import SECTIONS
-from bench.reproductions.steps import all_steps, plain_name
+from bench.reproductions.tasks import all_tasks, plain_name
 
 _HEADER: Final = (
     "write-up", "`fastvae train`", "figure", "must", "published", "plain PyTorch", "fastvae", "time, plain PyTorch",
@@ -42,9 +43,9 @@ class Page:
     def __init__(self, shelf: Shelf, folder: Path) -> None:
         self.shelf = shelf
         self.folder = folder
-        names = [step.name for step in all_steps()]
-        self.kept = {name: kept for name in names if (kept := results.read_kept(shelf.numbers / name)) is not None}
-        self.found = {name: result for name in self.kept if (result := results.read(shelf.numbers / name)) is not None}
+        names = [task.name for task in all_tasks()]
+        self.kept = {name: kept for name in names if (kept := finished.read_kept(shelf.numbers / name)) is not None}
+        self.found = {name: result for name in self.kept if (result := finished.read(shelf.numbers / name)) is not None}
 
     def text(self) -> str:
         """The whole page."""
@@ -54,7 +55,7 @@ class Page:
         return "\n\n".join(parts) + "\n"
 
     def _circumstances(self) -> Iterator[str]:
-        """Machines, threads, versions and days, then the notes with the steps they are about."""
+        """Machines, threads, versions and days, then the notes with the tasks they are about."""
         if not self.kept:
             return
         cpus = sorted({kept.cpu for kept in self.kept.values()})
@@ -81,7 +82,7 @@ class Page:
         for write_up in runs.WRITE_UPS:
             for run in write_up.runs:
                 rows += [self._row(write_up, run, figure) for figure in run.figures]
-        return markdown.table(_HEADER, rows, text_columns=4)
+        return pages.table(_HEADER, rows, text_columns=4)
 
     def _row(self, write_up: WriteUp, run: Run, figure: Figure) -> list[str]:
         first = figure is run.figures[0]
@@ -119,14 +120,14 @@ class Page:
         yield write_up.text
         if write_up.name in SECTIONS:
             yield from SECTIONS[write_up.name](write_up, self.shelf.numbers)
-        for step in all_steps():
-            if step.write_up == write_up.name and step.name in self.kept:
-                for picture in step.pictures:
+        for task in all_tasks():
+            if task.write_up == write_up.name and task.name in self.kept:
+                for picture in task.pictures:
                     if (self.shelf.pictures / picture.name).exists():
                         yield markdown.image(picture, self.shelf.pictures, self.folder)
 
 
-def _value(figure: Figure, result: Result | None) -> float | None:
+def _value(figure: Figure, result: FinishedRun | None) -> float | None:
     return None if result is None else figure.value(result)
 
 
@@ -136,5 +137,5 @@ def _published(figure: Figure) -> str:
     return f"{figure.published:g}" + (f" ({figure.note})" if figure.note else "")
 
 
-def _time(result: Result | None) -> str:
+def _time(result: FinishedRun | None) -> str:
     return NOT_RUN if result is None else markdown.time(result.last.seconds)

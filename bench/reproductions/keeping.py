@@ -1,4 +1,4 @@
-"""Copy what the page needs from the folders of the steps into the repository."""
+"""Copy what the page needs from the folders of the tasks into the repository."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import Any, Final, NamedTuple
 from PIL import Image
 
 from bench import machine
-from bench.reproductions import results, runs
+from bench.reproductions import finished, runs
 from bench.reproductions.runs import Run
-from bench.reproductions.steps import Step
-from fastvae.train import atomic
-from fastvae.train.run_folder import RunFolder
+from bench.reproductions.tasks import Task
+from fastvae.train.runs import atomic
+from fastvae.train.runs.folder import RunFolder
 
 PICTURE_BYTES: Final = 600_000
 # Where a run was computed, and not what: these may differ from the table.
@@ -31,7 +31,7 @@ class Shelf(NamedTuple):
     """Where results are kept.
 
     Attributes:
-        numbers: a folder with one for each step.
+        numbers: a folder with one for each task.
         pictures: the folder of the page's pictures.
     """
 
@@ -39,28 +39,28 @@ class Shelf(NamedTuple):
     pictures: Path
 
 
-def keep(step: Step, folder: Path, shelf: Shelf, note: str | None = None) -> list[str]:
-    """Copy the numbers and pictures of a finished step; returns what was left out, and why.
+def keep(task: Task, folder: Path, shelf: Shelf, note: str | None = None) -> list[str]:
+    """Copy the numbers and pictures of a finished task; returns what was left out, and why.
 
     Args:
-        folder: what the step has left.
+        folder: what the task has left.
         note: what is to be known about it; None leaves an earlier one as it is.
 
     Raises:
         ValueError: the run in `folder` is not the one of the table.
         UserError: its files are damaged.
     """
-    if step.run is not None:
-        _check(step.run, folder)
-    kept = shelf.numbers / step.name
+    if task.run is not None:
+        _check(task.run, folder)
+    kept = shelf.numbers / task.name
     kept.mkdir(parents=True, exist_ok=True)
-    for name in step.keeps:
+    for name in task.keeps:
         _copy_numbers(folder / name, kept / name)
-    before = results.read_kept(kept)
+    before = finished.read_kept(kept)
     if note is None:
         note = "" if before is None else before.note
-    atomic.write_json(kept / results.KEPT, results.Kept(machine.cpu(), _finished(step, folder), note)._asdict())
-    return list(_keep_pictures(step, folder, shelf.pictures))
+    atomic.write_json(kept / finished.KEPT, finished.Kept(machine.cpu(), _finished(task, folder), note)._asdict())
+    return list(_keep_pictures(task, folder, shelf.pictures))
 
 
 def _check(run: Run, folder: Path) -> None:
@@ -72,7 +72,7 @@ def _check(run: Run, folder: Path) -> None:
 
 def _copy_numbers(source: Path, target: Path) -> None:
     if source.name == "config.json":
-        content = results.read_json(source)
+        content = finished.read_json(source)
         _cut_folders(content["config"])
         atomic.write_json(target, content)
     elif source.suffix == ".csv":
@@ -96,13 +96,13 @@ def _cut_folders(values: dict[str, Any]) -> None:
             values[field] = Path(values[field]).name
 
 
-def _finished(step: Step, folder: Path) -> str:
-    seconds = (folder / step.commands[-1].leaves).stat().st_mtime
+def _finished(task: Task, folder: Path) -> str:
+    seconds = (folder / task.commands[-1].leaves).stat().st_mtime
     return datetime.fromtimestamp(seconds, UTC).date().isoformat()
 
 
-def _keep_pictures(step: Step, folder: Path, pictures: Path) -> Iterator[str]:
-    for picture in step.pictures:
+def _keep_pictures(task: Task, folder: Path, pictures: Path) -> Iterator[str]:
+    for picture in task.pictures:
         source = folder / picture.file
         if not source.exists():
             yield f"{source}: no such picture"
@@ -128,6 +128,6 @@ def latest(folder: Path) -> Path | None:
     days = {
         numbers: max(json.loads(file.read_text(encoding="utf-8"))["finished"] for file in files)
         for numbers in sorted(folder.glob("*/reproductions"))
-        if (files := list(numbers.glob(f"*/{results.KEPT}")))
+        if (files := list(numbers.glob(f"*/{finished.KEPT}")))
     }
     return max(days, key=lambda numbers: days[numbers], default=None)

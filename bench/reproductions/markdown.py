@@ -1,22 +1,14 @@
-"""Tables and numbers as the page shows them."""
+"""Numbers, files of numbers and pictures as the page shows them."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from bench import pages
 from bench.report import seconds
 from bench.reproductions.judging import NOT_RUN
 from bench.reproductions.runs import Picture
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int = 1) -> str:
-    """A table whose first `text_columns` are set to the left, and numbers to the right."""
-    right = len(header) - text_columns
-    lines = [header, *rows]
-    head, *body = (f"| {' | '.join(line)} |" for line in lines)
-    return "\n".join([head, "|---" * text_columns + "|---:" * right + "|", *body])
 
 
 def number(value: float | None) -> str:
@@ -33,7 +25,9 @@ def csv_table(path: Path) -> str:
     """The table in a file, its fractions to two decimals."""
     with path.open(newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
-    return table([name.replace("_", " ") for name in header], [[_shortened(cell) for cell in row] for row in rows])
+    return pages.table(
+        [name.replace("_", " ") for name in header], [[_shortened(cell) for cell in row] for row in rows]
+    )
 
 
 def _shortened(cell: str) -> str:

@@ -17,12 +17,16 @@ import torch.nn.functional as T
 from torch import Tensor, nn
 
 from fastvae import CVAE, VAE
-from fastvae.train import data, options, run_folder, settings
-from fastvae.train.config import Config
+from fastvae.train import options
+from fastvae.train.data import datasets
 from fastvae.train.errors import UserError
-from fastvae.train.objectives import Loss
-from fastvae.train.run_folder import RunFolder
-from fastvae.train.trainer import Trainer
+from fastvae.train.loop.trainer import Trainer
+from fastvae.train.models.objectives import Loss
+from fastvae.train.runs import folder as run_folder
+from fastvae.train.runs.folder import RunFolder
+from fastvae.train.runs.resume import resumed
+from fastvae.train.settings import resolve
+from fastvae.train.settings.config import Config
 
 _LOSSES: Final[dict[str, Callable[..., Tensor]]] = {
     "bernoulli": T.binary_cross_entropy_with_logits,
@@ -77,7 +81,7 @@ _CODES: Final[dict[str, Callable[[Tensor], Tensor]]] = {
 _TAKES: Final[dict[str, tuple[Any, ...]]] = {
     "binarize": ("none", "threshold"),
     "condition": ("none", "label"),
-    "objective": ("elbo",),
+    "objective": ("elbo", "cvae"),
     "parameterization": tuple(_SCALES),
     "prior": ("standard",),
     "likelihood": tuple(_LOSSES),
@@ -106,7 +110,7 @@ class Plain(nn.Module):
         for field, takes in _TAKES.items():
             value = getattr(config, field)
             if value not in takes:
-                raise UserError(f"{settings.option(field)}: got {value}; takes {' or '.join(map(str, takes))} here")
+                raise UserError(f"{resolve.option(field)}: got {value}; takes {' or '.join(map(str, takes))} here")
         if config.min_std and config.parameterization != "softplus":
             raise UserError(f"--min-std: got {config.min_std} with {config.parameterization}; takes softplus here")
         self.config = config
@@ -135,7 +139,7 @@ class PlainTrainer(Trainer):
             return Plain(self.config, self.model.encoder, self.model.decoder)
         if isinstance(self.model, CVAE):
             return Plain(self.config, self.model.recognition, self.model.generation)
-        raise UserError(f"--objective: got {self.config.objective}; takes elbo here")
+        raise UserError(f"--objective: got {self.config.objective}; takes elbo or cvae here")
 
 
 @click.command()
@@ -149,14 +153,13 @@ def main(out: str | None, resume: str | None, **values: Any) -> None:
     given = {name: value for name, value in values.items() if value is not None}
     try:
         folder = None if resume is None else RunFolder(Path(resume))
-        config = settings.new(given) if folder is None else settings.resumed(folder, given)
-        dataset = data.load(config.data, config.data_dir, binarize=config.binarize)
+        config = resolve.new(given) if folder is None else resumed(folder, given)
+        dataset = datasets.load(config.data, config.data_dir, binarize=config.binarize)
         torch.set_num_threads(config.threads)
         folder = folder or run_folder.create(out, config.data)
         trainer = PlainTrainer(config, dataset, folder)
         folder.write_config(config)
         trainer.fit()
-        trainer.save()
     except UserError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"test {trainer.legend.line(trainer.history[-1].test)}")

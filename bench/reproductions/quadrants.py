@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from bench import pages
 from bench.reproductions import markdown
 from bench.reproductions.judging import verdict
 
@@ -71,7 +72,7 @@ def table(rows: list[Row]) -> str:
         cells = [_cell(mine.get(count), _published(model, method, count)) for count in COUNTS]
         times = (sum(row.training_seconds for row in mine.values()), sum(row.seconds for row in mine.values()))
         lines.append([model, method, *cells, *map(markdown.time, times)])
-    return markdown.table(header, lines, text_columns=2)
+    return pages.table(header, lines, text_columns=2)
 
 
 def _published(model: str, method: str, count: int) -> float | None:

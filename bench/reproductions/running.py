@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from bench import ROOT
-from bench.reproductions.steps import Command, Step
-from fastvae.train.run_folder import RunFolder
+from bench.reproductions.tasks import Command, Task
+from fastvae.train.runs.folder import RunFolder
 
 _PROGRAMS: Final = {"python": (sys.executable,), "fastvae": (sys.executable, "-m", "fastvae")}
 
 
 class Place(NamedTuple):
-    """Where steps are carried out.
+    """Where tasks are carried out.
 
     Attributes:
         data: the folder of the four MNIST files.
-        out: the folder of the steps' folders.
+        out: the folder of the tasks' folders.
         threads: of each command.
     """
 
@@ -30,11 +30,11 @@ class Place(NamedTuple):
     threads: int
 
 
-def carry_out(step: Step, place: Place) -> int:
-    """Run the commands of a step that are not done yet, up to one that fails; returns its exit status, or 0."""
-    folder = place.out / step.name
+def carry_out(task: Task, place: Place) -> int:
+    """Run the commands of a task that are not done yet, up to one that fails; returns its exit status, or 0."""
+    folder = place.out / task.name
     folder.mkdir(parents=True, exist_ok=True)
-    for command in step.commands:
+    for command in task.commands:
         if command.done(folder):
             continue
         # OMP_NUM_THREADS is for commands that take no number of threads.

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from bench.reproductions.finished import Value, metric, negative_log_likelihood, squared_error
 from bench.reproductions.judging import Above, Below, Must, Order, Within
-from bench.reproductions.results import Value, metric, negative_log_likelihood, squared_error
-from fastvae.train import commands, settings
-from fastvae.train.config import Config
+from fastvae.train import commands
+from fastvae.train.settings import resolve
+from fastvae.train.settings.config import Config
 
 
 class Picture(NamedTuple):
     """A picture that is shown.
 
     Attributes:
-        file: in the folder of its step.
+        file: in the folder of its task.
         name: in ``docs/pictures``.
         caption: what it shows.
     """
@@ -87,7 +88,7 @@ def resolved(run: Run) -> Config:
     """
     line = commands.train.make_context("fastvae train", [*run.options, "--data-dir", "."])
     given = {name: value for name, value in line.params.items() if value is not None}
-    return settings.new(given)
+    return resolve.new(given)
 
 
 # The published network takes the label as one number; this is the same network and training with the label one-hot.

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from bench.reproductions import markdown, quadrants, results
+from bench import pages
+from bench.reproductions import finished, markdown, quadrants
 from bench.reproductions.judging import NOT_RUN
 from bench.reproductions.runs import S2_ONE_HOT, WriteUp
 
@@ -38,7 +39,7 @@ def _labels(write_up: WriteUp, numbers: Path) -> Iterator[str]:
     )
     rows = []
     for given, run in (("one number", write_up.runs[0]), ("one-hot", S2_ONE_HOT)):
-        result = results.read(numbers / run.name)
+        result = finished.read(numbers / run.name)
         values = (
             [NOT_RUN] * 2
             if result is None
@@ -46,7 +47,7 @@ def _labels(write_up: WriteUp, numbers: Path) -> Iterator[str]:
         )
         rows.append([given, f"`{' '.join(run.options)}`", *values])
     header = ("label", "`fastvae train`", *(figure.name for figure in S2_ONE_HOT.figures))
-    yield markdown.table(header, rows, text_columns=2)
+    yield pages.table(header, rows, text_columns=2)
 
 
 def _quadrants(path: Path) -> list[str]:
@@ -75,7 +76,7 @@ def _segmentation(numbers: Path) -> Iterator[str]:
         if not file.exists():
             rows.append([training, *[NOT_RUN] * 5])
             continue
-        metrics = results.read_json(file)
+        metrics = finished.read_json(file)
         for key, inputs in _INPUTS.items():
             found = metrics[key]
             nats = f"{found['nll']:.2f} ± {found['standard_error']:.2f}"
@@ -96,7 +97,7 @@ def _segmentation(numbers: Path) -> Iterator[str]:
         "is by importance sampling and varies with the seed."
     )
     header = ("training", "input", "pixels right, %", "intersection over union, %", "-log p(mask given image)", "time")
-    yield markdown.table(header, rows, text_columns=2)
+    yield pages.table(header, rows, text_columns=2)
 
 
 def _iwae(write_up: WriteUp, numbers: Path) -> list[str]:
@@ -106,7 +107,7 @@ def _iwae(write_up: WriteUp, numbers: Path) -> list[str]:
     )  # fmt: skip
     rows = []
     for run in write_up.runs:
-        result = results.read(numbers / run.name)
+        result = finished.read(numbers / run.name)
         bound, likelihood = run.figures
         published = "" if likelihood.published is None else f"{likelihood.published:.2f}"
         if result is None:
@@ -123,7 +124,7 @@ def _iwae(write_up: WriteUp, numbers: Path) -> list[str]:
                 published,
             ]
         )
-    return [markdown.table(header, rows)]
+    return [pages.table(header, rows)]
 
 
 SECTIONS: Final[dict[str, Callable[[WriteUp, Path], list[str]]]] = {"S1": _s1, "S2": _s2, "IWAE": _iwae}

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
 from fastvae import _ops
-from fastvae._autograd._function import Saved, differentiable
+from fastvae._autograd._function import Context, Op
 
 
-def _save(ctx: Any, args: tuple[Tensor, int], bound: Tensor) -> None:
-    log_w, ctx.dim = args
-    ctx.save_for_backward(log_w, bound)
+class _Context(Context):
+    saved_tensors: tuple[Tensor, Tensor]
+    dim: int
 
 
-def _backward(ctx: Any, saved: Saved, grad_bound: Tensor) -> tuple[Tensor | None, ...]:
-    return _ops.importance_weighted_bound_backward(grad_bound, *saved(), ctx.dim), None
-
-
-_apply = differentiable("importance_weighted_bound", _ops.importance_weighted_bound, _save, _backward)
-
-
-def importance_weighted_bound(log_w: Tensor, dim: int) -> Tensor:
+class ImportanceWeightedBound(Op, name="importance_weighted_bound"):
     """logsumexp(log_w) - log K along `dim`."""
-    result: Tensor = _apply(log_w, dim)
-    return result
+
+    @staticmethod
+    def forward(log_w: Tensor, dim: int) -> Tensor:
+        return _ops.importance_weighted_bound(log_w, dim)
+
+    @staticmethod
+    def setup_context(ctx: _Context, inputs: tuple[Tensor, int], output: Tensor) -> None:
+        log_w, ctx.dim = inputs
+        ctx.save_for_backward(log_w, output)
+
+    @staticmethod
+    def backward(ctx: _Context, grad_bound: Tensor) -> tuple[Tensor | None, ...]:
+        log_w, bound = ctx.saved_tensors
+        return _ops.importance_weighted_bound_backward(grad_bound, log_w, bound, ctx.dim), None

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
 from fastvae import _ops
-from fastvae._autograd._function import Saved, differentiable
-from fastvae._options import ScaleForm
+from fastvae._autograd._function import Context, Op
+from fastvae._options import DensityOptions
+
+Saved = tuple[Tensor, Tensor | None, Tensor | None]
 
 
-def _save(ctx: Any, args: tuple[Any, ...], output: Tensor) -> None:
-    """Tensors first (z, mu, scale), options behind them."""
-    ctx.save_for_backward(*args[:3])
-    ctx.options = args[3:]
+class _Context(Context):
+    saved_tensors: Saved
+    options: DensityOptions
 
 
-def _backward(ctx: Any, saved: Saved, grad_log_prob: Tensor) -> tuple[Tensor | None, ...]:
-    wanted = ctx.needs_input_grad[:3]
-    gradients = _ops.log_normal_backward(grad_log_prob, *saved(), *ctx.options, wanted)
-    return (*gradients, *(None,) * len(ctx.options))
-
-
-_apply = differentiable("log_normal", _ops.log_normal, _save, _backward)
-
-
-def log_normal(
-    z: Tensor, mu: Tensor | None, scale: Tensor | None, form: ScaleForm, reduction: str, batch_dims: int
-) -> Tensor:
+class LogNormal(Op, name="log_normal"):
     """log N(z; mu, sigma^2), reduced; the standard normal without mu and scale."""
-    result: Tensor = _apply(z, mu, scale, *form, reduction, batch_dims)
-    return result
+
+    @staticmethod
+    def forward(z: Tensor, mu: Tensor | None, scale: Tensor | None, options: DensityOptions) -> Tensor:
+        return _ops.log_normal(z, mu, scale, options)
+
+    @staticmethod
+    def setup_context(ctx: _Context, inputs: tuple[*Saved, DensityOptions], output: Tensor) -> None:
+        z, mu, scale, ctx.options = inputs
+        ctx.save_for_backward(z, mu, scale)
+
+    @staticmethod
+    def backward(ctx: _Context, grad_log_prob: Tensor) -> tuple[Tensor | None, ...]:
+        z, mu, scale = ctx.saved_tensors
+        of_z, of_mu, of_scale, _ = ctx.needs_input_grad
+        gradients = _ops.log_normal_backward(grad_log_prob, z, mu, scale, ctx.options, (of_z, of_mu, of_scale))
+        return (*gradients, None)

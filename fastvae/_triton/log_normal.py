@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import triton
 import triton.language as tl
 from torch import Tensor
 
 from fastvae import _outputs
-from fastvae._options import Density
+from fastvae._options import DensityOptions
 from fastvae._triton import _operands, _tile, reduce, scale_forms, scale_ratios
 from fastvae._triton._launch import Kernel
 from fastvae._triton.elementary import constant_like
@@ -57,15 +58,14 @@ _FORWARD: Final = Kernel(_forward, pointers=1, constant=scale_forms.constant)
 _BACKWARD: Final = Kernel(_backward, constant=scale_forms.constant)
 
 
-def log_normal(*density: Any) -> Tensor:
-    """log N(z; mu, sigma^2), reduced; the standard normal without mu and scale. Arguments: `Density`'s."""
-    options = Density(*density)
-    z, reduction, batch_dims = options.z, options.reduction, options.batch_dims
+def log_normal(z: Tensor, mu: Tensor | None, scale: Tensor | None, options: DensityOptions) -> Tensor:
+    """log N(z; mu, sigma^2), reduced; the standard normal without mu and scale."""
+    reduction, batch_dims = options.reduction, options.batch_dims
     out = _outputs.loss(z, reduction, batch_dims)
     if z.numel() == 0:
         reduce.of_nothing(out, reduction, z.shape[:batch_dims].numel())
         return out
-    operands = (z, *_operands.expanded(options[1:3], z.shape), out if reduction == "none" else None)
+    operands = (z, *_operands.expanded((mu, scale), z.shape), out if reduction == "none" else None)
     plan, launch = _FORWARD.over(operands, batch_dims if reduction == "sample" else 0, options.form)
     partials = None if reduction == "none" else reduce.partial_sums(plan, out, reduction)
     launch(*operands, partials)
@@ -74,19 +74,23 @@ def log_normal(*density: Any) -> Tensor:
     return out
 
 
-def log_normal_backward(grad_log_prob: Tensor, *density: Any) -> tuple[Tensor | None, ...]:
-    """The gradients of z, mu and scale, None where not wanted; `wanted` comes last."""
-    *rest, wanted = density
-    options = Density(*rest)
-    z = options.z
-    gradients = _outputs.gradients(wanted, *options[:3])
+def log_normal_backward(
+    grad_log_prob: Tensor,
+    z: Tensor,
+    mu: Tensor | None,
+    scale: Tensor | None,
+    options: DensityOptions,
+    wanted: Sequence[bool],
+) -> tuple[Tensor | None, ...]:
+    """The gradients of z, mu and scale, None where not wanted."""
+    gradients = _outputs.gradients(wanted, z, mu, scale)
     to_z, *narrowed = gradients
     if z.numel() == 0:
         _operands.zero(gradients)
         return gradients
     written = [_operands.full_gradient(gradient, z) for gradient in narrowed]
     upstream = _operands.upstream(grad_log_prob, z.shape, options.reduction, options.batch_dims)
-    operands = (z, *_operands.expanded(options[1:3], z.shape), upstream, to_z, *written)
+    operands = (z, *_operands.expanded((mu, scale), z.shape), upstream, to_z, *written)
     factor = _operands.factor(options.reduction, z.shape, options.batch_dims)
     _, launch = _BACKWARD.over(operands, 0, factor, options.form)
     launch(*operands)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 import torch
 import triton
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from fastvae import _outputs
 from fastvae._likelihoods import LOSSES
+from fastvae._options import ReconstructionOptions
 from fastvae._triton import _operands, _tile, likelihoods, reduce
 from fastvae._triton._launch import Kernel
 from fastvae._triton._layout import Plan
@@ -109,15 +111,13 @@ def _holds_pixels(target: Tensor, name: str) -> bool:
 
 
 class Pair(NamedTuple):
-    """The arguments that every op of this family shares, in the order of its schema."""
+    """The arguments that every op of this family shares."""
 
     input: Tensor
     target: Tensor
     weight: Tensor | None
     log_scale: Tensor | None
-    full: bool
-    reduction: str
-    batch_dims: int
+    options: ReconstructionOptions
 
     @property
     def operands(self) -> tuple[Tensor | None, ...]:
@@ -127,7 +127,7 @@ class Pair(NamedTuple):
 
     @property
     def factor(self) -> int:
-        return _operands.factor(self.reduction, self.input.shape, self.batch_dims)
+        return _operands.factor(self.options.reduction, self.input.shape, self.options.batch_dims)
 
 
 class _LogScale:
@@ -150,11 +150,11 @@ class _LogScale:
         _operands.narrow(self.written, self.gradient)
 
 
-def _run(name: str, pair: Pair, loss: Tensor, per_sample: Tensor | None, *grads: Tensor | None) -> None:
+def _run(pair: Pair, loss: Tensor, per_sample: Tensor | None, *grads: Tensor | None) -> None:
     """Fill in the loss, the per-sample sums and the gradients of input and log_scale, None where not wanted."""
-    input, reduction = pair.input, pair.reduction
+    input, (name, full, reduction, batch_dims) = pair.input, pair.options
     if input.numel() == 0:
-        reduce.of_nothing(loss, reduction, input.shape[: pair.batch_dims].numel())
+        reduce.of_nothing(loss, reduction, input.shape[:batch_dims].numel())
         if per_sample is not None:
             per_sample.zero_()
         _operands.zero(grads)
@@ -163,9 +163,9 @@ def _run(name: str, pair: Pair, loss: Tensor, per_sample: Tensor | None, *grads:
     of_scale = _LogScale(to_log_scale, input)
     samples = loss if reduction == "sample" else per_sample
     operands = (*pair.operands, loss if reduction == "none" else None, grad, of_scale.written)
-    rows = 0 if samples is None else pair.batch_dims
+    rows = 0 if samples is None else batch_dims
     summed = samples if samples is not None else loss if reduction != "none" else None
-    arguments = (pair.factor, name, pair.full, _holds_pixels(pair.target, name))
+    arguments = (pair.factor, name, full, _holds_pixels(pair.target, name))
     plan, launch = _FORWARD.over(operands, rows, *arguments, beside=(summed, to_log_scale))
     kept = "sample" if samples is not None else reduction
     partials = None if summed is None else reduce.partial_sums(plan, summed, kept)
@@ -178,43 +178,55 @@ def _run(name: str, pair: Pair, loss: Tensor, per_sample: Tensor | None, *grads:
     of_scale.finish(scale_partials, pair.factor)
 
 
-def reconstruction(name: str, *arguments: Any) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
-    """(loss, per-sample sums, gradients of input and log_scale for an upstream of 1), None where not asked for.
-
-    Behind `Pair`'s arguments come the two flags.
-    """
-    *rest, per_sample, grad = arguments
-    pair = Pair(*rest)
-    outputs = _outputs.reconstruction(pair.input, pair.log_scale, pair.reduction, pair.batch_dims, per_sample, grad)
-    _run(name, pair, *outputs)
+def reconstruction(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    log_scale: Tensor | None,
+    options: ReconstructionOptions,
+    per_sample: bool,
+    grad: Sequence[bool],
+) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
+    """(loss, per-sample sums, gradients of input and log_scale for an upstream of 1), None where not asked for."""
+    outputs = _outputs.reconstruction(input, log_scale, options, per_sample, grad)
+    _run(Pair(input, target, weight, log_scale, options), *outputs)
     return outputs
 
 
-def reconstruction_inplace(name: str, *arguments: Any) -> tuple[Tensor, Tensor | None]:
+def reconstruction_inplace(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    log_scale: Tensor | None,
+    options: ReconstructionOptions,
+    per_sample: bool,
+) -> tuple[Tensor, Tensor | None]:
     """(loss, per-sample sums); the gradient is written over the input."""
-    *rest, per_sample = arguments
-    pair = Pair(*rest)
-    loss, samples, *_ = _outputs.reconstruction(
-        pair.input, None, pair.reduction, pair.batch_dims, per_sample, (False, False)
-    )
-    _run(name, pair, loss, samples, pair.input, None)
+    loss, samples, *_ = _outputs.reconstruction(input, None, options, per_sample, (False, False))
+    _run(Pair(input, target, weight, log_scale, options), loss, samples, input, None)
     return loss, samples
 
 
-def reconstruction_backward(name: str, grad_loss: Tensor, *options: Any) -> tuple[Tensor | None, ...]:
-    """The gradients of input, target and log_scale, None where not wanted; `wanted` comes last."""
-    *rest, wanted = options
-    pair = Pair(*rest)
-    input = pair.input
-    gradients = _outputs.gradients(wanted, input, pair.target, pair.log_scale)
+def reconstruction_backward(
+    grad_loss: Tensor,
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    log_scale: Tensor | None,
+    options: ReconstructionOptions,
+    wanted: Sequence[bool],
+) -> tuple[Tensor | None, ...]:
+    """The gradients of input, target and log_scale, None where not wanted."""
+    pair = Pair(input, target, weight, log_scale, options)
+    gradients = _outputs.gradients(wanted, input, target, log_scale)
     if input.numel() == 0:
         _operands.zero(gradients)
         return gradients
     to_input, to_target, to_log_scale = gradients
     of_scale = _LogScale(to_log_scale, input)
-    upstream = _operands.upstream(grad_loss, input.shape, pair.reduction, pair.batch_dims)
+    upstream = _operands.upstream(grad_loss, input.shape, options.reduction, options.batch_dims)
     operands = (*pair.operands, upstream, to_input, to_target, of_scale.written)
-    arguments = (pair.factor, name, _holds_pixels(pair.target, name))
+    arguments = (pair.factor, options.loss, _holds_pixels(target, options.loss))
     plan, launch = _BACKWARD.over(operands, 0, *arguments, beside=(to_log_scale,))
     partials = of_scale.partials(plan)
     launch(*operands, partials)

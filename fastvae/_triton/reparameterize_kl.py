@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import triton
 import triton.language as tl
 from torch import Tensor
 
 from fastvae import _outputs
-from fastvae._options import Posterior
+from fastvae._options import PosteriorOptions
 from fastvae._triton import _operands, _tile, noise, reduce, scale_forms, scale_ratios
 from fastvae._triton._launch import Kernel
 from fastvae._triton.elementary import constant_like
@@ -119,24 +120,41 @@ def _first_sample(value: Tensor | None, num_samples: int | None) -> tuple[Tensor
 
 
 def reparameterize_kl(
-    mu: Tensor, scale: Tensor, *posterior: Any, interleaved: bool = False
+    mu: Tensor,
+    scale: Tensor,
+    prior_mu: Tensor | None,
+    prior_scale: Tensor | None,
+    eps: Tensor | None,
+    seed: Tensor | None,
+    options: PosteriorOptions,
 ) -> tuple[Tensor | None, Tensor | None]:
-    """(z, kl); z is None without noise, kl without a reduction. The arguments behind `scale` are `Posterior`'s.
+    """(z, kl): no z without eps or seed, no kl without a reduction."""
+    return sample_and_kl(mu, scale, prior_mu, prior_scale, eps, seed, options)
 
-    Elements of `scale` that are `interleaved` with those of `mu` are read together with them.
-    """
-    options = Posterior(*posterior)
+
+def sample_and_kl(
+    mu: Tensor,
+    scale: Tensor,
+    prior_mu: Tensor | None,
+    prior_scale: Tensor | None,
+    eps: Tensor | None,
+    seed: Tensor | None,
+    options: PosteriorOptions,
+    *,
+    interleaved: bool = False,
+) -> tuple[Tensor | None, Tensor | None]:
+    """`reparameterize_kl`, where the elements of `scale` may alternate with those of `mu` and are read with them."""
     reduction, batch_dims, num_samples = options.reduction, options.batch_dims, options.num_samples
-    z, kl = _outputs.reparameterize_kl(mu, options)
+    z, kl = _outputs.reparameterize_kl(mu, eps, seed, options)
     summed = kl if reduction != "none" else None
     if mu.numel() == 0:
         if summed is not None:
             reduce.of_nothing(summed, reduction or "", mu.shape[:batch_dims].numel())
         return z, kl
-    eps, eps_step = _first_sample(options.eps, num_samples)
+    eps, eps_step = _first_sample(eps, num_samples)
     first_z, z_step = _first_sample(z, num_samples)
     elementwise = kl if reduction == "none" else None
-    operands = (mu, scale, *_operands.expanded(options[:2], mu.shape), eps, first_z, elementwise)
+    operands = (mu, scale, *_operands.expanded((prior_mu, prior_scale), mu.shape), eps, first_z, elementwise)
     plan, launch = _FORWARD.over(
         operands,
         batch_dims if reduction == "sample" else 0,
@@ -145,11 +163,11 @@ def reparameterize_kl(
         eps_step,
         z_step,
         options.form,
-        beside=(options.seed, summed),
+        beside=(seed, summed),
         paired=(0,) if interleaved else (),
     )
     partials = None if summed is None else reduce.partial_sums(plan, summed, reduction or "")
-    launch(*operands, options.seed, partials)
+    launch(*operands, seed, partials)
     if partials is not None and summed is not None:
         reduce.finish(partials, summed, reduction or "", mu.shape, batch_dims)
     return z, kl
@@ -160,7 +178,11 @@ def write_gradients(
     grad_kl: Tensor | None,
     mu: Tensor,
     scale: Tensor,
-    options: Posterior,
+    prior_mu: Tensor | None,
+    prior_scale: Tensor | None,
+    eps: Tensor | None,
+    seed: Tensor | None,
+    options: PosteriorOptions,
     to_posterior: tuple[Tensor | None, Tensor | None],
     to_prior: tuple[Tensor | None, Tensor | None],
     *,
@@ -175,10 +197,10 @@ def write_gradients(
     reduction = options.reduction or "none"
     written = [_operands.full_gradient(gradient, mu) for gradient in to_prior]
     grad_z, z_step = _first_sample(grad_z, options.num_samples)
-    eps, eps_step = _first_sample(options.eps, options.num_samples)
+    eps, eps_step = _first_sample(eps, options.num_samples)
     if grad_kl is not None:
         grad_kl = _operands.upstream(grad_kl, mu.shape, reduction, options.batch_dims)
-    prior = _operands.expanded(options[:2], mu.shape)
+    prior = _operands.expanded((prior_mu, prior_scale), mu.shape)
     given = (mu, scale, *prior, eps, grad_z, grad_kl)
     operands = (*given, *to_posterior, *written)
     paired = (0,) if to_posterior[0] is None else (0, len(given))
@@ -191,21 +213,40 @@ def write_gradients(
         z_step,
         _operands.factor(reduction, mu.shape, options.batch_dims),
         options.form,
-        beside=(options.seed,),
+        beside=(seed,),
         paired=paired if interleaved else (),
     )
-    launch(*operands, options.seed)
+    launch(*operands, seed)
     for value, gradient in zip(written, to_prior, strict=True):
         _operands.narrow(value, gradient)
 
 
 def reparameterize_kl_backward(
-    grad_z: Tensor | None, grad_kl: Tensor | None, mu: Tensor, scale: Tensor, *posterior: Any
+    grad_z: Tensor | None,
+    grad_kl: Tensor | None,
+    mu: Tensor,
+    scale: Tensor,
+    prior_mu: Tensor | None,
+    prior_scale: Tensor | None,
+    eps: Tensor | None,
+    seed: Tensor | None,
+    options: PosteriorOptions,
+    wanted: Sequence[bool],
 ) -> tuple[Tensor | None, ...]:
-    """The gradients of mu, scale, prior_mu and prior_scale, None where not wanted; `wanted` comes last."""
-    *rest, wanted = posterior
-    options = Posterior(*rest)
-    gradients = _outputs.gradients(wanted, mu, scale, *options[:2])
+    """The gradients of mu, scale, prior_mu and prior_scale, None where not wanted."""
+    gradients = _outputs.gradients(wanted, mu, scale, prior_mu, prior_scale)
     to_mu, to_scale, *to_prior = gradients
-    write_gradients(grad_z, grad_kl, mu, scale, options, (to_mu, to_scale), (to_prior[0], to_prior[1]))
+    write_gradients(
+        grad_z,
+        grad_kl,
+        mu,
+        scale,
+        prior_mu,
+        prior_scale,
+        eps,
+        seed,
+        options,
+        (to_mu, to_scale),
+        (to_prior[0], to_prior[1]),
+    )
     return gradients

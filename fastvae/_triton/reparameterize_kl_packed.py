@@ -2,38 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 from torch import Tensor
 
 from fastvae import _outputs
 from fastvae._layout import unpack
-from fastvae._options import Posterior
-from fastvae._triton.reparameterize_kl import reparameterize_kl, write_gradients
+from fastvae._options import Packing, PosteriorOptions
+from fastvae._triton.reparameterize_kl import sample_and_kl, write_gradients
 
 
 def reparameterize_kl_packed(
-    moments: Tensor, dim: int, interleaved: bool, *posterior: Any
+    moments: Tensor,
+    prior_mu: Tensor | None,
+    prior_scale: Tensor | None,
+    eps: Tensor | None,
+    seed: Tensor | None,
+    packing: Packing,
+    options: PosteriorOptions,
 ) -> tuple[Tensor | None, Tensor | None]:
     """`reparameterize_kl` of the two views into `moments`."""
-    return reparameterize_kl(*unpack(moments, dim, interleaved), *posterior, interleaved=interleaved)
+    mu, scale = unpack(moments, *packing)
+    return sample_and_kl(mu, scale, prior_mu, prior_scale, eps, seed, options, interleaved=packing.interleaved)
 
 
 def reparameterize_kl_packed_backward(
-    grad_z: Tensor | None, grad_kl: Tensor | None, moments: Tensor, dim: int, interleaved: bool, *posterior: Any
+    grad_z: Tensor | None,
+    grad_kl: Tensor | None,
+    moments: Tensor,
+    prior_mu: Tensor | None,
+    prior_scale: Tensor | None,
+    eps: Tensor | None,
+    seed: Tensor | None,
+    packing: Packing,
+    options: PosteriorOptions,
+    wanted: Sequence[bool],
 ) -> tuple[Tensor | None, ...]:
-    """The gradients of moments, packed as they are, and of the prior, None where not wanted; `wanted` comes last."""
-    *rest, wanted = posterior
-    options = Posterior(*rest)
-    gradients = _outputs.gradients(wanted, moments, *options[:2])
+    """The gradients of moments, packed as they are, and of the prior, None where not wanted."""
+    gradients = _outputs.gradients(wanted, moments, prior_mu, prior_scale)
     packed, *to_prior = gradients
     write_gradients(
         grad_z,
         grad_kl,
-        *unpack(moments, dim, interleaved),
+        *unpack(moments, *packing),
+        prior_mu,
+        prior_scale,
+        eps,
+        seed,
         options,
-        (None, None) if packed is None else unpack(packed, dim, interleaved),
+        (None, None) if packed is None else unpack(packed, *packing),
         (to_prior[0], to_prior[1]),
-        interleaved=interleaved,
+        interleaved=packing.interleaved,
     )
     return gradients

@@ -1,26 +1,23 @@
-"""The one place where a public function may hand over to its namesake in `fastvae.reference`."""
+"""The one place that decides between the kernels and the plain mathematics of `fastvae.reference`.
+
+Arguments are checked before, so that both give the same errors.
+"""
 
 from __future__ import annotations
 
-import functools
-import importlib
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+import torch
+from torch import Tensor
+from torch.compiler import is_dynamo_compiling
 
-from fastvae import _backend
-
-P = ParamSpec("P")
-R = TypeVar("R")
+from fastvae import _backend, _checks
 
 
-def with_reference(function: Callable[P, R]) -> Callable[P, R]:
-    """Run `fastvae.reference.<name>` instead where this thread asked for the reference backend."""
-
-    @functools.wraps(function)
-    def dispatch(*args: P.args, **kwargs: P.kwargs) -> R:
-        if _backend.requested() == "reference":
-            reference: Callable[P, R] = getattr(importlib.import_module("fastvae.reference"), function.__name__)
-            return reference(*args, **kwargs)
-        return function(*args, **kwargs)
-
-    return dispatch
+def plain(name: str, like: Tensor) -> bool:
+    """Did this thread ask for the reference backend? Where it did not, the kernels must run on the device of `like`."""
+    if _backend.requested() == "reference":
+        if is_dynamo_compiling():
+            # Traced further, a `use_backend` inside the graph would be written past its threading.local.
+            torch._dynamo.graph_break()
+        return True
+    _checks.fused_device(name, like)
+    return False

@@ -12,6 +12,7 @@ from torch import Tensor
 from fastvae import _backend, _checks
 from fastvae._autograd import reconstruction as fused
 from fastvae._likelihoods import LOSSES, Likelihood
+from fastvae._options import ReconstructionOptions
 from fastvae._outputs import compute_dtype
 from fastvae.functional import reconstruction
 from fastvae.presets import Convention
@@ -47,7 +48,10 @@ def with_samples(
     if log_scale is not None:
         _checks.log_scale(log_scale, input)
     _checks.reconstruction(input, target, weight, reduction, batch_dims)
-    return fused.reconstruction_with_samples(name, input, target, weight, log_scale, full, reduction, batch_dims, False)
+    options = ReconstructionOptions(name, full, reduction, batch_dims)
+    loss, of_samples = fused.reconstruction_with_samples(input, target, weight, log_scale, options)
+    assert of_samples is not None
+    return loss, of_samples
 
 
 def _scaled_weight(weight: Tensor | None, factor: float, like: Tensor) -> Tensor | None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from torch import Tensor
 
 from fastvae import _checks
-from fastvae._autograd import importance_weighted_bound as fused
-from fastvae.functional._dispatch import with_reference
+from fastvae._autograd.importance_weighted_bound import ImportanceWeightedBound
+from fastvae.functional._dispatch import plain
 
 
-@with_reference
 def importance_weighted_bound(log_w: Tensor, *, dim: int = 0) -> Tensor:
     """log (1/K) sum_k exp(log_w_k), the K-sample lower bound on log p(x) (Burda et al. 2016, equation 8).
 
@@ -24,5 +23,8 @@ def importance_weighted_bound(log_w: Tensor, *, dim: int = 0) -> Tensor:
     """
     _checks.tensor("log_w", log_w)
     _checks.dim("dim", dim, "log_w", log_w)
-    _checks.fused_device("log_w", log_w)
-    return fused.importance_weighted_bound(log_w, dim % log_w.dim())
+    if plain("log_w", log_w):
+        from fastvae import reference
+
+        return reference.importance_weighted_bound(log_w, dim=dim)
+    return ImportanceWeightedBound.apply(log_w, dim % log_w.dim())

@@ -5,12 +5,11 @@ from __future__ import annotations
 from torch import Tensor
 
 from fastvae import _checks
-from fastvae._autograd import log_normal as fused
-from fastvae._options import scale_form
-from fastvae.functional._dispatch import with_reference
+from fastvae._autograd.log_normal import LogNormal
+from fastvae._options import DensityOptions, scale_form
+from fastvae.functional._dispatch import plain
 
 
-@with_reference
 def log_normal(
     z: Tensor,
     mu: Tensor | None = None,
@@ -36,6 +35,12 @@ def log_normal(
         ``[batch]`` for ``"sample"``, the shape of `z` for ``"none"``, else a scalar. Gradients reach z, mu and scale.
     """
     _checks.density(z, mu, scale, reduction, batch_dims)
-    _checks.fused_device("z", z)
     form = scale_form(parameterization, clamp, min_std, min_var)
-    return fused.log_normal(z, mu, scale, form, reduction, batch_dims)
+    if plain("z", z):
+        from fastvae import reference
+
+        return reference.log_normal(
+            z, mu, scale, parameterization=parameterization, clamp=clamp, min_std=min_std, min_var=min_var,
+            reduction=reduction, batch_dims=batch_dims,
+        )  # fmt: skip
+    return LogNormal.apply(z, mu, scale, DensityOptions(form, reduction, batch_dims))

@@ -6,10 +6,10 @@ from torch import Tensor
 
 from fastvae import _checks
 from fastvae._autograd import reconstruction as fused
-from fastvae.functional._dispatch import with_reference
+from fastvae._options import ReconstructionOptions
+from fastvae.functional._dispatch import plain
 
 
-@with_reference
 def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
@@ -40,12 +40,16 @@ def binary_cross_entropy_with_logits(
         The loss in nats: a scalar, ``[batch]`` for ``"sample"``, the shape of `input` for ``"none"``.
     """
     _checks.reconstruction(input, target, weight, reduction, batch_dims)
-    return fused.reconstruction(
-        "binary_cross_entropy_with_logits", input, target, weight, None, False, reduction, batch_dims, inplace
-    )
+    if plain("input", input):
+        from fastvae import reference
+
+        return reference.binary_cross_entropy_with_logits(
+            input, target, weight=weight, reduction=reduction, batch_dims=batch_dims
+        )
+    options = ReconstructionOptions("binary_cross_entropy_with_logits", False, reduction, batch_dims)
+    return fused.reconstruction(input, target, weight, None, options, inplace=inplace)
 
 
-@with_reference
 def binary_cross_entropy(
     input: Tensor, target: Tensor, *, weight: Tensor | None = None, reduction: str = "mean", batch_dims: int = 1
 ) -> Tensor:
@@ -56,12 +60,14 @@ def binary_cross_entropy(
     stopping. Arguments and result as in `binary_cross_entropy_with_logits`.
     """
     _checks.reconstruction(input, target, weight, reduction, batch_dims)
-    return fused.reconstruction(
-        "binary_cross_entropy", input, target, weight, None, False, reduction, batch_dims, False
-    )
+    if plain("input", input):
+        from fastvae import reference
+
+        return reference.binary_cross_entropy(input, target, weight=weight, reduction=reduction, batch_dims=batch_dims)
+    options = ReconstructionOptions("binary_cross_entropy", False, reduction, batch_dims)
+    return fused.reconstruction(input, target, weight, None, options)
 
 
-@with_reference
 def mse_loss(
     input: Tensor,
     target: Tensor,
@@ -77,10 +83,14 @@ def mse_loss(
     result as in `binary_cross_entropy_with_logits`.
     """
     _checks.reconstruction(input, target, weight, reduction, batch_dims)
-    return fused.reconstruction("mse_loss", input, target, weight, None, False, reduction, batch_dims, inplace)
+    if plain("input", input):
+        from fastvae import reference
+
+        return reference.mse_loss(input, target, weight=weight, reduction=reduction, batch_dims=batch_dims)
+    options = ReconstructionOptions("mse_loss", False, reduction, batch_dims)
+    return fused.reconstruction(input, target, weight, None, options, inplace=inplace)
 
 
-@with_reference
 def l1_loss(
     input: Tensor,
     target: Tensor,
@@ -96,10 +106,14 @@ def l1_loss(
     result as in `binary_cross_entropy_with_logits`.
     """
     _checks.reconstruction(input, target, weight, reduction, batch_dims)
-    return fused.reconstruction("l1_loss", input, target, weight, None, False, reduction, batch_dims, inplace)
+    if plain("input", input):
+        from fastvae import reference
+
+        return reference.l1_loss(input, target, weight=weight, reduction=reduction, batch_dims=batch_dims)
+    options = ReconstructionOptions("l1_loss", False, reduction, batch_dims)
+    return fused.reconstruction(input, target, weight, None, options, inplace=inplace)
 
 
-@with_reference
 def gaussian_nll(
     input: Tensor,
     target: Tensor,
@@ -122,4 +136,11 @@ def gaussian_nll(
     """
     _checks.log_scale(log_scale, input)
     _checks.reconstruction(input, target, weight, reduction, batch_dims)
-    return fused.reconstruction("gaussian_nll", input, target, weight, log_scale, full, reduction, batch_dims, False)
+    if plain("input", input):
+        from fastvae import reference
+
+        return reference.gaussian_nll(
+            input, target, log_scale, weight=weight, full=full, reduction=reduction, batch_dims=batch_dims
+        )
+    options = ReconstructionOptions("gaussian_nll", full, reduction, batch_dims)
+    return fused.reconstruction(input, target, weight, log_scale, options)

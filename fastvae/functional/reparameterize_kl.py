@@ -6,16 +6,13 @@ import torch
 from torch import Tensor
 
 from fastvae import _checks
-from fastvae._autograd import reparameterize_kl as fused
+from fastvae._autograd.reparameterize_kl import ReparameterizeKl, ReparameterizeKlPacked
 from fastvae._layout import unpacked_shape
-from fastvae._noise import Noise, noise
-from fastvae._options import scale_form
-from fastvae.functional._dispatch import with_reference
-
-_SILENT = Noise(None, None)
+from fastvae._noise import noise
+from fastvae._options import Packing, PosteriorOptions, scale_form
+from fastvae.functional._dispatch import plain
 
 
-@with_reference
 def reparameterize(
     mu: Tensor,
     scale: Tensor,
@@ -52,14 +49,22 @@ def reparameterize(
         ``[batch, ...]``, or ``[num_samples, batch, ...]``, in the dtype of `mu`.
     """
     _checks.posterior(mu, scale)
-    _checks.fused_device("mu", mu)
     form = scale_form(parameterization, clamp, min_std, min_var)
-    source = noise(mu, mu.shape, eps=eps, seed=seed, generator=generator, num_samples=num_samples)
-    z, _ = fused.reparameterize_kl(mu, scale, None, None, source, num_samples, form, None, 1)
+    to_reference = plain("mu", mu)
+    eps, drawn = noise(mu, mu.shape, eps=eps, seed=seed, generator=generator, num_samples=num_samples)
+    if to_reference:
+        from fastvae import reference
+
+        return reference.reparameterize(
+            mu, scale, parameterization=parameterization, clamp=clamp, min_std=min_std, min_var=min_var, eps=eps,
+            seed=drawn, num_samples=num_samples,
+        )  # fmt: skip
+    options = PosteriorOptions(num_samples, form, None, 1)
+    z, _ = ReparameterizeKl.apply(mu, scale, None, None, eps, drawn, options)
+    assert z is not None
     return z
 
 
-@with_reference
 def gaussian_kl(
     mu: Tensor,
     scale: Tensor,
@@ -87,16 +92,23 @@ def gaussian_kl(
         The KL in nats: a scalar, ``[batch]`` for ``"sample"``, the shape of `mu` for ``"none"``.
     """
     _checks.posterior(mu, scale)
-    _checks.fused_device("mu", mu)
     _checks.reduction(reduction)
     _checks.batch_dims(batch_dims, mu)
     mu_p, scale_p = _checks.prior(prior, mu, mu.shape)
     form = scale_form(parameterization, clamp, min_std, min_var)
-    _, kl = fused.reparameterize_kl(mu, scale, mu_p, scale_p, _SILENT, None, form, reduction, batch_dims)
+    if plain("mu", mu):
+        from fastvae import reference
+
+        return reference.gaussian_kl(
+            mu, scale, prior, parameterization=parameterization, clamp=clamp, min_std=min_std, min_var=min_var,
+            reduction=reduction, batch_dims=batch_dims,
+        )  # fmt: skip
+    options = PosteriorOptions(None, form, reduction, batch_dims)
+    _, kl = ReparameterizeKl.apply(mu, scale, mu_p, scale_p, None, None, options)
+    assert kl is not None
     return kl
 
 
-@with_reference
 def reparameterize_kl(
     mu: Tensor,
     scale: Tensor,
@@ -119,16 +131,26 @@ def reparameterize_kl(
         ``(z, kl)``.
     """
     _checks.posterior(mu, scale)
-    _checks.fused_device("mu", mu)
     _checks.reduction(reduction)
     _checks.batch_dims(batch_dims, mu)
     mu_p, scale_p = _checks.prior(prior, mu, mu.shape)
     form = scale_form(parameterization, clamp, min_std, min_var)
-    source = noise(mu, mu.shape, eps=eps, seed=seed, generator=generator, num_samples=num_samples)
-    return fused.reparameterize_kl(mu, scale, mu_p, scale_p, source, num_samples, form, reduction, batch_dims)
+    to_reference = plain("mu", mu)
+    eps, drawn = noise(mu, mu.shape, eps=eps, seed=seed, generator=generator, num_samples=num_samples)
+    if to_reference:
+        from fastvae import reference
+
+        return reference.reparameterize_kl(
+            mu, scale, prior, parameterization=parameterization, clamp=clamp, min_std=min_std, min_var=min_var,
+            eps=eps, seed=drawn, num_samples=num_samples, reduction=reduction, batch_dims=batch_dims,
+        )  # fmt: skip
+    options = PosteriorOptions(num_samples, form, reduction, batch_dims)
+    z, kl = ReparameterizeKl.apply(mu, scale, mu_p, scale_p, eps, drawn, options)
+    assert z is not None
+    assert kl is not None
+    return z, kl
 
 
-@with_reference
 def reparameterize_kl_packed(
     moments: Tensor,
     prior: tuple[Tensor, Tensor] | None = None,
@@ -160,13 +182,23 @@ def reparameterize_kl_packed(
         ``(z, kl)``, z in the unpacked shape.
     """
     axis = _checks.packed(moments, dim)
-    _checks.fused_device("moments", moments)
     _checks.reduction(reduction)
     shape = unpacked_shape(moments, axis)
     _checks.batch_dims(batch_dims, moments)
     mu_p, scale_p = _checks.prior(prior, moments, shape)
     form = scale_form(parameterization, clamp, min_std, min_var)
-    source = noise(moments, shape, eps=eps, seed=seed, generator=generator, num_samples=num_samples)
-    return fused.reparameterize_kl_packed(
-        moments, axis, interleaved, mu_p, scale_p, source, num_samples, form, reduction, batch_dims
-    )
+    to_reference = plain("moments", moments)
+    eps, drawn = noise(moments, shape, eps=eps, seed=seed, generator=generator, num_samples=num_samples)
+    if to_reference:
+        from fastvae import reference
+
+        return reference.reparameterize_kl_packed(
+            moments, prior, dim=dim, interleaved=interleaved, parameterization=parameterization, clamp=clamp,
+            min_std=min_std, min_var=min_var, eps=eps, seed=drawn, num_samples=num_samples, reduction=reduction,
+            batch_dims=batch_dims,
+        )  # fmt: skip
+    packing, options = Packing(axis, interleaved), PosteriorOptions(num_samples, form, reduction, batch_dims)
+    z, kl = ReparameterizeKlPacked.apply(moments, mu_p, scale_p, eps, drawn, packing, options)
+    assert z is not None
+    assert kl is not None
+    return z, kl

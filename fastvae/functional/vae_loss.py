@@ -6,13 +6,11 @@ from torch import Tensor
 
 from fastvae._layout import flattened_like
 from fastvae._likelihoods import LIKELIHOODS
-from fastvae.functional._dispatch import with_reference
 from fastvae.functional._elbo import kl_term, reconstruction_term
 from fastvae.functional.reparameterize_kl import gaussian_kl
 from fastvae.presets import check_four_arguments
 
 
-@with_reference
 def vae_loss(
     recon_x: Tensor | None,
     x: Tensor | None,

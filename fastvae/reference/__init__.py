@@ -1,4 +1,9 @@
-"""The specification: every function of `fastvae.functional` in plain, twice differentiable PyTorch."""
+"""The specification: every function of `fastvae.functional` in plain, twice differentiable PyTorch.
+
+It stands on torch and numpy alone and imports nothing of what it specifies. `fastvae.functional` checks the arguments
+before it hands over to these functions; called directly, they leave shapes, dtypes and devices to torch, and raise
+``ValueError`` for a name (of a reduction, parameterization or preset) that they do not know.
+"""
 
 from fastvae.reference.importance_weighted_bound import importance_weighted_bound
 from fastvae.reference.log_normal import log_normal

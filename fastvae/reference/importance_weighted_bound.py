@@ -7,11 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from fastvae import _checks
 from fastvae.reference import _common
 
 
 def importance_weighted_bound(log_w: Tensor, *, dim: int = 0) -> Tensor:
-    _checks.tensor("log_w", log_w)
-    _checks.dim("dim", dim, "log_w", log_w)
     return torch.logsumexp(_common.upcast(log_w, log_w), dim) - math.log(log_w.shape[dim])

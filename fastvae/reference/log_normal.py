@@ -7,8 +7,6 @@ import math
 import torch
 from torch import Tensor
 
-from fastvae import _checks
-from fastvae._options import scale_form
 from fastvae.reference import _common, scale_forms
 
 
@@ -24,11 +22,10 @@ def log_normal(
     reduction: str = "sample",
     batch_dims: int = 1,
 ) -> Tensor:
-    _checks.density(z, mu, scale, reduction, batch_dims)
-    form = scale_form(parameterization, clamp, min_std, min_var)
     distance = _common.upcast(z, z)
     log_prob = -0.5 * math.log(2 * math.pi) * torch.ones_like(distance)
     if mu is not None and scale is not None:
+        form = scale_forms.Form(parameterization, clamp, min_std, min_var)
         sigma = scale_forms.scale(_common.upcast(scale, z), form)
         distance = scale_forms.over_std(distance - _common.upcast(mu, z), sigma)
         log_prob = log_prob - scale_forms.log_std(sigma)

@@ -7,14 +7,15 @@ Philox: Salmon et al. 2011. Polynomials: Cephes, single precision.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.autograd import Function
+from torch.autograd.function import FunctionCtx
 
 Words = npt.NDArray[np.uint32]
 Floats = npt.NDArray[np.float32]
@@ -28,7 +29,7 @@ _LOG: Final = (
 )  # fmt: skip
 
 
-def philox(counter: tuple[Any, Any, Any, Any], key: tuple[int, int]) -> tuple[Words, Words, Words, Words]:
+def philox(counter: Sequence[npt.ArrayLike], key: tuple[int, int]) -> tuple[Words, Words, Words, Words]:
     """Philox4x32-10 of four counter words (arrays or ints) under two key words."""
     c0, c1, c2, c3 = (np.asarray(word, dtype=np.uint64) for word in counter)
     k0, k1 = key
@@ -104,15 +105,23 @@ class _Normal(Function):
         return torch.from_numpy(normal(int(seed.item()), count))
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, int], output: Tensor) -> None:
+    def setup_context(ctx: FunctionCtx, inputs: tuple[Tensor, int], output: Tensor) -> None:
         ctx.mark_non_differentiable(output)
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[int, None], seed: Tensor, count: int) -> tuple[Tensor, int]:
+    def vmap(info: object, in_dims: tuple[int, None], seed: Tensor, count: int) -> tuple[Tensor, int]:
         return torch.stack([_draw(each, count) for each in seed.unbind(in_dims[0])]), 0
 
 
 _draw: Final[Callable[[Tensor, int], Tensor]] = _Normal.apply
+
+
+def seed_tensor(seed: int | Tensor | None, generator: torch.Generator | None, like: Tensor) -> Tensor:
+    """The seed as one int64; without one, a draw from torch's generator for the device of `like`."""
+    if seed is None:
+        low, high = -(2**63), 2**63 - 1
+        return torch.randint(low, high, (1,), dtype=torch.int64, device=like.device, generator=generator)
+    return seed.reshape(1) if isinstance(seed, Tensor) else torch.tensor([seed], dtype=torch.int64, device=like.device)
 
 
 def normal_like(seed: Tensor, shape: torch.Size, like: Tensor, dtype: torch.dtype) -> Tensor:

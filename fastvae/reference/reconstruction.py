@@ -12,7 +12,6 @@ import torch
 import torch.nn.functional as torch_functional
 from torch import Tensor
 
-from fastvae import _checks
 from fastvae.reference import _common
 
 
@@ -24,7 +23,6 @@ def _loss(
     reduction: str,
     batch_dims: int,
 ) -> Tensor:
-    _checks.reconstruction(input, target, weight, reduction, batch_dims)
     loss = formula(_common.upcast(input, input), _common.target_values(target, input))
     if weight is not None:
         loss = loss * _common.upcast(weight, input)
@@ -95,7 +93,6 @@ def gaussian_nll(
     reduction: str = "mean",
     batch_dims: int = 1,
 ) -> Tensor:
-    _checks.log_scale(log_scale, input)
     log_sigma = _common.upcast(log_scale, input)
 
     def formula(x: Tensor, t: Tensor) -> Tensor:

@@ -12,7 +12,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fastvae._options import ScaleForm
+
+class Form(NamedTuple):
+    """The options of a scale, as `fastvae.functional.reparameterize` describes them."""
+
+    parameterization: str
+    clamp: tuple[float, float] | None
+    min_std: float
+    min_var: float
 
 
 class Scale(NamedTuple):
@@ -27,9 +34,9 @@ class Scale(NamedTuple):
     variance: Tensor | None = None
 
 
-def scale(raw: Tensor, form: ScaleForm) -> Scale:
+def scale(raw: Tensor, form: Form) -> Scale:
     """The scale that `raw` stands for, clamp and floors applied."""
-    raw = raw.clamp(form.low, form.high) if form.clamped else raw
+    raw = raw if form.clamp is None else raw.clamp(*form.clamp)
     plain = _plain(raw, form.parameterization)
     if not (form.min_std or form.min_var):
         return plain
@@ -52,7 +59,11 @@ def _plain(raw: Tensor, parameterization: str) -> Scale:
         return Scale(raw, None)
     if parameterization == "variance":
         return Scale(torch.sqrt(raw), None, raw)
-    # A softplus, from where on it is an exponential to the last place.
+    if parameterization != "softplus":
+        raise ValueError(
+            f"parameterization: got {parameterization!r}; takes logvar, log_std, std, softplus or variance"
+        )
+    # From here down a softplus is an exponential to the last place.
     least = torch.full_like(raw, -40.0 if raw.dtype == torch.float64 else -17.0)
     # log(1 + e^raw) exactly: torch.nn.functional.softplus turns linear above 20.
     base = torch.logaddexp(torch.maximum(raw, least), torch.zeros_like(raw))

@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
 
+import fastvae
 from fastvae import VAE
-from fastvae.train import (
-    atomic,
-    checkout,
-    comparison,
-    data,
-    drawing,
-    evaluation,
-    likelihood,
-    model,
-    options,
-    report,
-    run_folder,
-    settings,
-)
 from fastvae.train import info as machine
-from fastvae.train import quadrants as study
-from fastvae.train.config import Config
+from fastvae.train import options
+from fastvae.train.data import datasets
+from fastvae.train.data.datasets import Split
 from fastvae.train.errors import InterruptedRunError, UserError
-from fastvae.train.legend import Legend
-from fastvae.train.objectives import Model
-from fastvae.train.run_folder import RunFolder
-from fastvae.train.sampling import save_samples
-from fastvae.train.trainer import Trainer
+from fastvae.train.evaluation import latent_use, likelihood
+from fastvae.train.evaluation.elbo import elbo
+from fastvae.train.evaluation.legend import Legend
+from fastvae.train.loop import report
+from fastvae.train.loop.trainer import Trainer
+from fastvae.train.models import build, objectives
+from fastvae.train.models.build import Model
+from fastvae.train.pictures import run as pictures
+from fastvae.train.pictures import samples
+from fastvae.train.runs import atomic, weights
+from fastvae.train.runs import folder as run_folder
+from fastvae.train.runs.folder import RunFolder
+from fastvae.train.runs.resume import resumed
+from fastvae.train.settings import resolve
+from fastvae.train.settings.config import Config
+from fastvae.train.studies import compare as comparison
+from fastvae.train.studies import quadrants as completion
 
 _run_argument = click.argument("run", type=click.Path(path_type=Path))
 _data_dir_option = options.setting("data_dir")
@@ -56,12 +58,12 @@ def cli(ctx: click.Context) -> None:
 @click.option("--resume", metavar="RUN", help="Continue a run; with a larger --epochs, go further.")
 def train(out: str | None, resume: str | None, **values: Any) -> None:
     """Train a VAE; with no options, a small one on the bundled digits."""
-    given = {name: value for name, value in values.items() if value is not None}
     if resume is not None and out is not None:
         raise UserError("--out: got a folder with --resume, which continues in the run's own; takes one of the two")
     folder = None if resume is None else RunFolder(Path(resume))
-    config = settings.new(given) if folder is None else settings.resumed(folder, given)
-    dataset = data.load(config.data, config.data_dir, binarize=config.binarize)
+    explicit = options.explicit(values)
+    config = resolve.new(explicit) if folder is None else resumed(folder, explicit)
+    dataset = datasets.load(config.data, config.data_dir, binarize=config.binarize)
     torch.set_num_threads(config.threads)
     if folder is None:
         folder = run_folder.create(out, config.data)
@@ -72,8 +74,7 @@ def train(out: str | None, resume: str | None, **values: Any) -> None:
     click.echo(trainer.legend.text)
     try:
         trainer.fit()
-        trainer.save()
-        names = drawing.draw(folder, config, trainer.trained, trainer.data.test, trainer.history)
+        names = pictures.draw(folder, config, trainer.trained, trainer.data.test, trainer.history)
     except KeyboardInterrupt:
         raise InterruptedRunError(
             f"interrupted after epoch {len(trainer.history)}; continue with: fastvae train --resume {folder.path}"
@@ -88,17 +89,17 @@ def _open(run: Path, device: str | None) -> tuple[RunFolder, Config, Model]:
     """A trained run and its model on `device`."""
     folder = RunFolder(run)
     config = folder.read_config()
-    where = torch.device(settings.device(device or "auto"))
-    found = model.create(config)
-    model.load_weights(found, folder)
-    return folder, config, found.to(where)
+    where = torch.device(resolve.device(device or "auto"))
+    model = build.create(config)
+    weights.load(model, folder)
+    return folder, config, model.to(where)
 
 
-def _test_part(config: Config, data_dir: str | None, model: Model) -> data.Split:
+def _test_part(config: Config, data_dir: str | None, model: Model) -> Split:
     """The test images of a run, from where its data is now, on the device of its model."""
     if data_dir is not None:
-        config = settings.changed(config, {"data_dir": data_dir})
-    test = data.load_part(config.data, config.data_dir, "test", binarize=config.binarize)
+        config = resolve.changed(config, {"data_dir": data_dir})
+    test = datasets.load_part(config.data, config.data_dir, "test", binarize=config.binarize)
     return test.to(next(model.parameters()).device)
 
 
@@ -109,23 +110,23 @@ def _test_part(config: Config, data_dir: str | None, model: Model) -> data.Split
 @_device_option
 def evaluate(run: Path, num_samples: int | None, data_dir: str | None, device: str | None) -> None:
     """Evaluate RUN on its test images: the ELBO, and which latent dimensions it uses; also into evaluation.json."""
-    folder, config, found = _open(run, device)
-    test = _test_part(config, data_dir, found)
-    objective = model.objective(config, found).to(test.images.device)
-    log_normalizer = model.log_normalizer(config)
+    folder, config, model = _open(run, device)
+    test = _test_part(config, data_dir, model)
+    objective = objectives.create(config, model).to(test.images.device)
+    log_normalizer = objectives.log_normalizer(config)
     legend = Legend(config, log_normalizer)
     click.echo(legend.text)
-    means = evaluation.elbo(objective, test, config.seed, log_normalizer)
+    means = elbo(objective, test, config.seed, log_normalizer)
     click.echo(f"test {legend.line(means)}")
     result = {"images": len(test.labels), **means._asdict()}
-    use = evaluation.latent_use(found, config, test)
+    use = latent_use.measured(model, config, test)
     if use is not None:
         click.echo(f"latent: {use}")
         result |= use.as_dict()
     if num_samples is not None:
-        result |= likelihood.estimates(found, config, test, num_samples)
-        if not isinstance(found, VAE):
-            result |= likelihood.prediction_errors(found, config, test, num_samples)
+        result |= likelihood.estimates(model, config, test, num_samples)
+        if not isinstance(model, VAE):
+            result |= likelihood.prediction_errors(model, config, test, num_samples)
         for line in likelihood.lines(result):
             click.echo(line)
     atomic.write_json(folder.evaluation_file, result)
@@ -139,15 +140,15 @@ def evaluate(run: Path, num_samples: int | None, data_dir: str | None, device: s
     "--seed", type=click.IntRange(min=0, max=2**63 - 1), default=0, show_default=True, help="Seed of the latents."
 )
 @click.option(
-    "--label", type=click.IntRange(0, data.LABELS - 1), help="Of a label-conditioned run. [default: 0 to 9 in turn]"
+    "--label", type=click.IntRange(0, datasets.LABELS - 1), help="Of a label-conditioned run. [default: 0 to 9 in turn]"
 )
 @click.option("--out", type=click.Path(path_type=Path), help="A .png, .npy or .npz file. [default: RUN/generated.png]")
 @_device_option
 def sample(run: Path, number: int, seed: int, label: int | None, out: Path | None, device: str | None) -> None:
     """Draw images from the model of RUN, with latents from the prior."""
     path = RunFolder(run).path / "generated.png" if out is None else out
-    _, config, found = _open(run, device)
-    save_samples(found, config, number, label, seed, path)
+    _, config, model = _open(run, device)
+    samples.save(model, config, number, label, seed, path)
     click.echo(str(path))
 
 
@@ -157,8 +158,8 @@ def sample(run: Path, number: int, seed: int, label: int | None, out: Path | Non
 @_device_option
 def plot(run: Path, data_dir: str | None, device: str | None) -> None:
     """Draw the pictures of RUN again."""
-    folder, config, found = _open(run, device)
-    for name in drawing.draw(folder, config, found, _test_part(config, data_dir, found), folder.read_metrics()):
+    folder, config, model = _open(run, device)
+    for name in pictures.draw(folder, config, model, _test_part(config, data_dir, model), folder.read_metrics()):
         click.echo(str(folder.path / name))
 
 
@@ -176,9 +177,9 @@ def compare(runs: tuple[Path, ...], out: Path, data_dir: str | None, device: str
     """Compare two or more RUNs on the same data: their test ELBOs, and a picture with a column for each."""
     comparison.check(runs, out)
     opened = []
-    for folder, config, found in (_open(run, device) for run in runs):
-        test = _test_part(config, data_dir, found)
-        opened.append(comparison.opened(folder, config, found, test))
+    for folder, config, model in (_open(run, device) for run in runs):
+        test = _test_part(config, data_dir, model)
+        opened.append(comparison.opened(folder, config, model, test))
     for line in comparison.write(opened, out):
         click.echo(line)
     for file in (out, comparison.table_file(out)):
@@ -197,8 +198,7 @@ def compare(runs: tuple[Path, ...], out: Path, data_dir: str | None, device: str
 @options.setting("threads")
 def quadrants(out: Path, num_samples: int, **values: Any) -> None:
     """Complete MNIST from 1, 2 and 3 quadrants with four models (Sohn et al. 2015). Writes table.csv and pictures."""
-    given = {name: value for name, value in values.items() if value is not None}
-    for line in study.lines(study.study(given, out, num_samples)):
+    for line in completion.lines(completion.study(options.explicit(values), out, num_samples)):
         click.echo(line)
 
 
@@ -214,8 +214,17 @@ def info() -> None:
 @click.pass_context
 def bench(ctx: click.Context, arguments: tuple[str, ...]) -> Any:
     """Measure the kernels beside PyTorch's, from a checkout of the repository, where it takes more options."""
-    # In a checkout the benchmarks' own help says what they take; elsewhere this one says where to find them.
-    if checkout.root() is None and {"-h", "--help"} & set(arguments):
-        click.echo(ctx.get_help())
-        return None
-    return checkout.benchmarks().main(list(arguments), prog_name="fastvae bench", standalone_mode=False)
+    # The benchmarks are no part of the package: without the tests beside them they refuse to report.
+    checkout = Path(fastvae.__file__).resolve().parent.parent
+    if not (checkout / "bench" / "run.py").is_file():
+        # In a checkout the benchmarks' own help says what they take; elsewhere this one says where to find them.
+        if {"-h", "--help"} & set(arguments):
+            click.echo(ctx.get_help())
+            return None
+        raise UserError(
+            "bench: got an installed copy of fastvae; takes a checkout of its repository, installed from there with "
+            "pip install -e . (what is measured is guarded by the tests, which only a checkout has)"
+        )
+    sys.path.insert(0, str(checkout))
+    command: click.Command = importlib.import_module("bench.run").main
+    return command.main(list(arguments), prog_name="fastvae bench", standalone_mode=False)

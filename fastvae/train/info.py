@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 
 from fastvae._extension import _C
-from fastvae.train.run_folder import versions
+from fastvae.train.runs.folder import versions
 
 
 def lines() -> list[str]:

@@ -8,9 +8,9 @@ from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
 import click
 
-from fastvae.train.config import Config
-from fastvae.train.presets import BY_DATA, COMMON, PRESETS
-from fastvae.train.settings import option
+from fastvae.train.settings.config import Config, OneOf, Settings
+from fastvae.train.settings.presets import BY_DATA, COMMON, PUBLISHED
+from fastvae.train.settings.resolve import option, shown
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -49,10 +49,17 @@ def settings(command: _Command) -> _Command:
     return command
 
 
+def explicit(values: Settings) -> Settings:
+    """Of the values of all options, those that were given."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def choices(field: str) -> tuple[str, ...]:
     """What the option of a field with names takes; none for another field."""
     annotation = _value(field)
-    return (*_ALSO.get(field, ()), *get_args(annotation)) if get_origin(annotation) is Literal else ()
+    listed = get_args(annotation) if get_origin(annotation) is Literal else ()
+    tables = (kind.names for kind in Config.model_fields[field].metadata if isinstance(kind, OneOf))
+    return (*_ALSO.get(field, ()), *listed, *(name for names in tables for name in names))
 
 
 def _kind(field: str) -> click.ParamType[Any] | type:
@@ -71,20 +78,21 @@ def _value(field: str) -> Any:
 
 
 def _default(field: str) -> str | None:
-    if field in COMMON:
-        value = COMMON[field]
-        if value is None:
-            return None
-        return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
     if field == "threads":
         return f"torch's; {BY_DATA['digits'][field]} for digits"
-    values = ((name, row[field]) for name, row in BY_DATA.items())
-    return ", ".join(f"{','.join(map(str, v)) if isinstance(v, tuple) else v} ({name})" for name, v in values)
+    if field == "objective":
+        return "elbo; cvae with a condition"
+    by_data = {name: row[field] for name, row in BY_DATA.items() if field in row}
+    if by_data:
+        return ", ".join(f"{shown(value)} ({name})" for name, value in by_data.items())
+    return None if COMMON[field] is None else shown(COMMON[field])
 
 
-_PRESETS: Final = "; ".join(
-    f"{name}: {row['model']}, latent dimension {row['latent_dim']}, on {row['data']}" for name, row in PRESETS.items()
+_WRITE_UPS: Final = "; ".join(
+    f"{name}: {row['model']}, latent dimension {row['latent_dim']}, on {row['data']}" for name, row in PUBLISHED.items()
 )
 _preset = click.option(
-    "--preset", type=click.Choice(tuple(PRESETS)), help=f"A published write-up ({_PRESETS}); other options override it."
+    "--preset",
+    type=click.Choice(tuple(PUBLISHED)),
+    help=f"A published write-up ({_WRITE_UPS}); other options override it.",
 )

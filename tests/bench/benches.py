@@ -2,10 +2,14 @@
 
 from dataclasses import replace
 
-from bench import ops, results, rows, worker
-from bench.cases import MODES, Case, all_cases
+from bench import ops
+from bench.cpu.benchmarks import MODES, Benchmark, all_benchmarks
+from bench.cpu.measure import Job
+from bench.machine import Run
+from bench.results import Row
 
-CASES = list(all_cases())
+BENCHMARKS = list(all_benchmarks())
+RUN = Run("2026-01-02T03:04:05+00:00", "abc1234", "Some CPU", 2, "", "", "2.13.0+cpu", "", "0.1")
 SMALL = {
     "bce": (ops.BCE, ((6, 50),)),
     "bce uint8": (ops.BCE_BYTES, ((6, 50),)),
@@ -19,23 +23,21 @@ SMALL = {
 PEERS = [(name, suffix) for name, (op, _) in SMALL.items() for suffix in op.peers]
 
 
-def case(**changes) -> Case:
-    some = Case("mse", "2x3", "float32", 6, 72, 24, {}, MODES, dict)
+def benchmark(**changes) -> Benchmark:
+    some = Benchmark("mse", "2x3", 6, {}, dict, min_bytes=72, max_peak=24)
     return replace(some, **changes)
 
 
-def job(**changes) -> worker.Job:
-    return replace(worker.Job("warm", 1, [], list(MODES), 3, 0.0), **changes)
+def job(**changes) -> Job:
+    return replace(Job(RUN, "warm", 1, [], list(MODES), 3, 0.0), **changes)
 
 
-def row(**changes) -> results.Row:
-    measured = {
-        "rounds": 3,
-        "seconds": (2e-3, 1e-3, 3e-3),
-        "ratio": (1.0, 1.0, 1.0),
-        "page_faults": 0,
-        "peak_bytes": 24,
-    }
-    result = {"mode": "both", "capability": "avx512", "triad_bytes_per_s": 1e9, "providers": {"fastvae": measured}}
-    shared = rows.Run("2026-01-02T03:04:05+00:00", "abc1234", "Some CPU", 2)
-    return replace(rows.rows_of(result, case(), job(), shared)[0], **changes)
+def row(**changes) -> Row:
+    setting = {"capability": "avx512", "threads": 1, "regime": "warm", "mode": "both", "provider": "fastvae"}
+    case = {"op": "mse", "size": "2x3", "dtype": "float32", "target": "float32", "elements": 6}
+    times = {"rounds": 3, "median_s": 2e-3, "q20_s": 1e-3, "q80_s": 3e-3}
+    ratios = dict.fromkeys(("ratio", "ratio_q20", "ratio_q80"), 1.0)
+    # 72 bytes at 1 GB/s are 72 ns.
+    memory = {"min_bytes": 72, "bytes_per_s": 1e9, "of_bandwidth": 3.6e-5, "page_faults": 0, "peak_bytes": 24}
+    columns = {**RUN._asdict(), **setting, **case, **times, **ratios, **memory, "max_peak_bytes": 280}
+    return Row(**{**columns, **changes})

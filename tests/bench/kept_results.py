@@ -5,9 +5,9 @@ from pathlib import Path
 
 from bench.reproductions import runs
 from bench.reproductions.keeping import Shelf
-from bench.reproductions.steps import all_steps
-from fastvae.train.metrics import Epoch
-from fastvae.train.run_folder import RunFolder
+from bench.reproductions.tasks import all_tasks
+from fastvae.train.runs.folder import RunFolder
+from fastvae.train.runs.metrics import Epoch
 
 CPU = "Some CPU (family 1, model 2)"
 
@@ -26,9 +26,9 @@ def keep_note(shelf: Shelf, name: str, note: str = "", finished: str = "2026-01-
 
 def keep_run(shelf: Shelf, name: str, *history: Epoch, evaluation: dict | None = None, note: str = "") -> Path:
     """A kept run of the table."""
-    step = next(step for step in all_steps() if step.name == name)
+    task = next(task for task in all_tasks() if task.name == name)
     folder = RunFolder(keep_note(shelf, name, note))
-    folder.write_config(runs.resolved(step.run).model_copy(update={"threads": 1}))
+    folder.write_config(runs.resolved(task.run).model_copy(update={"threads": 1}))
     folder.write_metrics(history)
     if evaluation is not None:
         folder.evaluation_file.write_text(json.dumps(evaluation))

@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from bench import ROOT, memory, ops, steps, targets, timing
-from bench.cases import MODES, trial
+from bench import ROOT, ops, steps, timing
+from bench.calls import trial
+from bench.cpu import memory, training_steps
+from bench.cpu.benchmarks import MODES
+from bench.cpu.measure import SCALARS
 from bench.timing import Call, Trial
-from tests.bench.benches import CASES, PEERS, SMALL
+from tests.bench.benches import BENCHMARKS, PEERS, SMALL
 
 
 class TestTiming:
@@ -59,6 +62,21 @@ class TestTiming:
             timing.interleave({"a": Trial(lambda: None, fail)}, repeats=1, min_time=0.0, warm_up=0)
         assert gc.isenabled()
 
+    def test_a_loop_calls_nothing_else_and_gives_the_median(self):
+        called = []
+        trials = {name: Trial(lambda: None, lambda _, name=name: called.append(name)) for name in "ab"}
+        timing.interleave(trials, repeats=2, min_time=0.0, warm_up=0, clock=lambda trial: timing.loop(trial, 0.0))
+        assert "".join(called) == "aaaaabbbbb" + "bbbbbaaaaa"
+        waits = iter([0.05, 0.0, 0.0, 0.0, 0.05])
+        call = timing.loop(Trial(lambda: None, lambda _: time.sleep(next(waits))), 0.0)
+        assert call.seconds < 0.05
+
+    def test_a_loop_goes_on_for_the_time_asked(self, monkeypatch):
+        seconds = iter([0.003, 0.001, 0.002] * 10)
+        monkeypatch.setattr(timing, "one_call", lambda trial: Call(next(seconds), 0))
+        assert timing.loop(None, 0.02).seconds == 0.002
+        assert len(list(seconds)) == 30 - 10
+
     @pytest.mark.parametrize("count", [1, 2, 3, 10, 101])
     def test_quantiles_are_numpys(self, count):
         values = np.random.RandomState(count).rand(count)
@@ -95,12 +113,12 @@ class TestMemory:
         sizes = [shape] * len(shapes)
         peak = memory.peak_bytes(trial(op.fastvae, op.inputs(*sizes), "both", fresh=op.fresh))
         expected = math.prod(shape) * sum(op.max_peak)
-        assert expected <= peak <= expected + targets.SCALARS
+        assert expected <= peak <= expected + SCALARS
 
 
-class TestCases:
+class TestBenchmarks:
     def test_names_are_unique(self):
-        assert len({case.name for case in CASES}) == len(CASES)
+        assert len({benchmark.name for benchmark in BENCHMARKS}) == len(BENCHMARKS)
 
     @pytest.mark.parametrize(
         "size",
@@ -108,7 +126,7 @@ class TestCases:
          "12x4x32x32", "1000x10", "2048x30", "64x192x256", "4096x128"],
     )  # fmt: skip
     def test_the_shapes_people_run(self, size):
-        assert size in {case.size for case in CASES}
+        assert size in {benchmark.size for benchmark in BENCHMARKS}
 
     @pytest.mark.parametrize(("name", "suffix"), PEERS)
     def test_peers_compute_the_same(self, name, suffix):
@@ -149,7 +167,7 @@ class TestCases:
         single.timed(single.prepare())
         assert torch.equal(inputs.differentiable[0], before)
 
-    @pytest.mark.parametrize(("file", "subset"), sorted({pair for case in CASES for pair in case.tests.items()}))
+    @pytest.mark.parametrize(("file", "subset"), sorted({pair for some in BENCHMARKS for pair in some.tests.items()}))
     def test_guards_exist(self, file, subset):
         names = re.findall(r"^def (test_\w+)", (ROOT / file).read_text(), re.MULTILINE)
         for part in set(re.findall(r"\w+", subset)) - {"and", "not", "or", "triton"}:
@@ -174,18 +192,27 @@ class TestSteps:
         assert steps.part(names) == title
 
     def test_the_breakdown_finds_every_part(self):
-        found = steps.breakdown(steps.STEPS[0].trials()["fastvae"], 1)
+        found = steps.breakdown(training_steps.TRAINING_STEPS[0].trials()["fastvae"], 1)
         assert {"matrix products", "latent and loss", "optimizer", "activations"} <= set(found)
         assert all(milliseconds > 0 for milliseconds in found.values())
 
-    @pytest.mark.parametrize("step", steps.STEPS, ids=lambda step: step.name)
-    def test_both_train_the_same_number_of_weights(self, step):
-        counts = {model: sum(p.numel() for p in model(step.networks, step.latent).parameters())
-                  for model in (steps._Fused, steps._Copied)}  # fmt: skip
-        assert len(set(counts.values())) == 1
+    @pytest.mark.parametrize("step", training_steps.TRAINING_STEPS, ids=lambda step: step.name)
+    def test_all_train_the_same_number_of_weights(self, step):
+        models = {model for model, _ in training_steps._PROVIDERS.values()}
+        counts = {sum(p.numel() for p in model(step.networks, step.latent).parameters()) for model in models}
+        assert (len(models), len(counts)) == (3, 1)
 
-    @pytest.mark.parametrize("provider", ["fastvae", "eager"])
+    def test_the_copied_loss_is_that_of_the_logits(self):
+        step = training_steps.TRAINING_STEPS[0]
+        losses = {}
+        for provider in ("eager", "eager_sigmoid"):
+            single = step.trials()[provider]
+            torch.manual_seed(1)
+            losses[provider] = single.timed(single.prepare()).item()
+        assert losses["eager"] == pytest.approx(losses["eager_sigmoid"], rel=1e-6)
+
+    @pytest.mark.parametrize("provider", ["fastvae", "eager", "eager_sigmoid"])
     def test_a_step_learns(self, provider):
-        single = steps.STEPS[0].trials()[provider]
+        single = training_steps.TRAINING_STEPS[0].trials()[provider]
         losses = [single.timed(single.prepare()).item() for _ in range(5)]
         assert losses[-1] < losses[0]

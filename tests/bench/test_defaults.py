@@ -3,9 +3,9 @@
 import pytest
 from click.testing import CliRunner
 
-from bench import defaults
-from bench.defaults import Found
-from fastvae.train import settings
+from bench.reproductions import defaults
+from bench.reproductions.defaults import Found
+from fastvae.train.settings import resolve
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -39,4 +39,4 @@ def test_a_seed_is_the_run_of_that_seed(tmp_path):
 @pytest.mark.parametrize("options", defaults.SETTINGS)
 def test_every_setting_is_one_that_train_takes(options):
     line = defaults.commands.train.make_context("fastvae train", [*options])
-    settings.new({name: value for name, value in line.params.items() if value is not None})
+    resolve.new({name: value for name, value in line.params.items() if value is not None})

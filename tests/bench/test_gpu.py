@@ -4,16 +4,15 @@ import pytest
 import torch
 
 import fastvae
-from bench import ops, results
-from bench.gpu import cases, clock, correct, device, measure, micro, providers, table
+from bench import ops, results, table
+from bench.gpu import FILE, benchmarks, clock, correct, device, measure, micro, providers
 from bench.gpu.launches import Launches, count
-from bench.gpu.results import Row
 from bench.timing import Call
 from tests.bench.gpu_benches import DRY, RUN
 
 
 class TestMeasuring:
-    @pytest.mark.parametrize("op", [*cases.LOSSES, *cases.LATENTS, ops.ELBO])
+    @pytest.mark.parametrize("op", [*benchmarks.LOSSES, *benchmarks.LATENTS, ops.ELBO])
     def test_the_ops_are_found_right(self, op):
         assert correct.mistake(op.fastvae, op.inputs(*[(6, 20)] * len(op.min_bytes))) is None
 
@@ -33,7 +32,7 @@ class TestMeasuring:
         assert "output 0" in correct.mistake(wrong, ops.REPARAMETERIZE_KL.inputs((6, 20)))
 
     def test_every_provider_is_timed_in_a_dry_run(self):
-        some = next(cases.cases_of(cases.sizes(DRY)[1]))
+        some = next(benchmarks.benchmarks_of(benchmarks.sizes(DRY)[1]))
         found = measure.rows(some, measure.measure(some, DRY, {}), RUN)
         assert [row.provider for row in found] == ["fastvae", "eager", "compile"]
         assert all(row.median_s > 0 and row.rounds == DRY.rounds for row in found)
@@ -63,7 +62,7 @@ class TestMeasuring:
         assert len(calls) == 2 + 5
 
     def test_without_a_gpu_nobody_counts_launches(self):
-        assert count(next(cases.cases_of(cases.sizes(DRY)[1])), DRY)["eager"] == Launches(None, None)
+        assert count(next(benchmarks.benchmarks_of(benchmarks.sizes(DRY)[1])), DRY)["eager"] == Launches(None, None)
 
 
 class TestCommand:
@@ -79,34 +78,36 @@ class TestCommand:
     def run(self, tmp_path):
         return micro.main.main(["--out", str(tmp_path), "--dry-run", "--commit", "abc"], standalone_mode=False)
 
-    def test_every_case_has_rows(self, quick, tmp_path):
+    def test_every_benchmark_has_rows(self, quick, tmp_path):
         assert not self.run(tmp_path)
-        found = results.read(tmp_path / micro.FILE, Row)
+        found = results.read(tmp_path / FILE)
         assert {row.commit for row in found} == {"abc"}
-        assert len(found) == 3 * sum(len(list(cases.cases_of(size))) for size in cases.sizes(DRY))
+        assert len(found) == 3 * sum(len(list(benchmarks.benchmarks_of(size))) for size in benchmarks.sizes(DRY))
 
     def test_an_op_that_is_wrong_is_not_measured(self, quick, monkeypatch, tmp_path, capsys):
         monkeypatch.setattr(micro, "mistakes", lambda *_: {"mse float32 float32": "output 0: error 1"})
         assert self.run(tmp_path) == 1
-        assert "mse" not in {row.op for row in results.read(tmp_path / micro.FILE, Row)}
+        assert "mse" not in {row.op for row in results.read(tmp_path / FILE)}
         assert "not measured: mse float32 float32: output 0: error 1" in capsys.readouterr().err
 
-    def test_a_case_that_fails_does_not_keep_the_others_from_it(self, quick, monkeypatch, tmp_path, capsys):
+    def test_a_benchmark_that_fails_does_not_keep_the_others_from_it(self, quick, monkeypatch, tmp_path, capsys):
         made = micro.measure()
 
-        def some(case, *_):
-            if case.op is ops.ELBO:
+        def some(benchmark, *_):
+            if benchmark.op is ops.ELBO:
                 raise torch.OutOfMemoryError("no memory")
             return made
 
         monkeypatch.setattr(micro, "measure", some)
         assert self.run(tmp_path) == 1
-        assert {row.op for row in results.read(tmp_path / micro.FILE, Row)} >= {"bce_logits", "reparameterize_kl"}
+        assert {row.op for row in results.read(tmp_path / FILE)} >= {"bce_logits", "reparameterize_kl"}
         assert "no memory" in capsys.readouterr().err
 
     def test_mistakes_are_named_by_op(self, monkeypatch):
         monkeypatch.setattr(micro, "mistake", lambda function, inputs: "wrong" if function is ops.MSE.fastvae else None)
-        assert micro.mistakes(list(cases.cases_of(cases.sizes(DRY)[0])), DRY) == {"mse float32 float32": "wrong"}
+        assert micro.mistakes(list(benchmarks.benchmarks_of(benchmarks.sizes(DRY)[0])), DRY) == {
+            "mse float32 float32": "wrong"
+        }
 
     def test_without_a_gpu_one_is_asked_for(self, monkeypatch):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

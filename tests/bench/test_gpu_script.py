@@ -9,9 +9,8 @@ from functools import partial
 import pytest
 
 from bench import ROOT, results
-from bench.gpu import cases
+from bench.gpu import benchmarks, training_steps
 from bench.gpu.launches import counted
-from bench.gpu.results import Row
 from tests.bench.gpu_benches import DRY
 from tests.support.background import Background
 
@@ -39,7 +38,7 @@ ABSENT = ("pydantic", "safetensors", "sklearn")
 
 
 WORK = {
-    "benches": "from bench.gpu import launches, micro, plot, sanitize, table, training",
+    "benches": "from bench import plot, table; from bench.gpu import launches, micro, sanitize, training",
     "tests": "import pytest; assert not pytest.main(['--collect-only', '-p', 'no:cacheprovider', 'tests/gpu'])",
 }
 
@@ -86,11 +85,12 @@ def test_what_it_leaves_can_be_carried(out):
 
 @pytest.mark.slow
 def test_every_op_and_size_has_rows(out):
-    found = {(row.case, row.provider) for row in results.newest(out / "gpu.csv", Row)}
-    assert len(found) == 3 * sum(len(list(cases.cases_of(size))) for size in cases.sizes(DRY))
+    found = {(row.case, row.provider) for row in results.newest(out / "gpu.csv")}
+    ops = sum(len(list(benchmarks.benchmarks_of(size))) for size in benchmarks.sizes(DRY))
+    assert len(found) == 3 * ops + len(training_steps.PROVIDERS)
 
 
 @pytest.mark.slow
 def test_launches_are_asked_for_in_a_process_of_their_own():
-    size = cases.sizes(DRY)[1]
-    assert set(counted(size, DRY)) == {some.name for some in cases.cases_of(size)}
+    size = benchmarks.sizes(DRY)[1]
+    assert set(counted(size, DRY)) == {some.name for some in benchmarks.benchmarks_of(size)}

@@ -2,15 +2,16 @@
 
 import subprocess
 import sys
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 from matplotlib.colors import to_hex
 
 import fastvae as package
-from bench import plot, readme, report, results, table
-from tests.bench.benches import row
-from tests.bench.gpu_benches import WON
+from bench import ROOT, pages, plot, readme, report, results, table
+from bench.gpu.benchmarks import benchmarks_of
+from tests.bench.benches import BENCHMARKS, row
+from tests.bench.gpu_benches import LARGE, MNIST, SMALL, WON, rows
 from tests.support.command_line import fails, fastvae
 
 
@@ -22,16 +23,17 @@ def run_of(**ratios):
 
 
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
-GPU = "<!-- gpu:begin --><!-- gpu:end -->"
+GPU = "<!-- gpu:begin --><!-- gpu:end -->\n"
 WHOLE = run_of(eager=2.0, compile=1.5, eager_sigmoid=9.0)
 
 
 class TestTable:
     def test_losses_are_there_and_bold(self):
         lines = table.markdown(WHOLE).splitlines()
-        assert "| mse 2x3 | 2 ms | 2.00 | 1.50 | 4 |  |  |" in lines
-        assert "| mse 2x3 vs sigmoid + BCE | 2 ms | 9.00 |  | 4 |  |  |" in lines
-        assert "| gaussian_nll 2x3 | 2 ms | **0.50** |  | 4 |  |  |" in lines
+        assert lines[0] == "| op and size | fastvae | of bandwidth | vs eager | vs compile | bytes/element |"
+        assert "| mse 2x3 | 2 ms | 0% | 2.00 | 1.50 | 4 |" in lines
+        assert "| mse 2x3 vs sigmoid + BCE | 2 ms | 0% | 9.00 |  | 4 |" in lines
+        assert "| gaussian_nll 2x3 | 2 ms | 0% | **0.50** |  | 4 |" in lines
 
     def test_machine_and_versions_are_said(self):
         said = table.markdown(WHOLE)
@@ -40,20 +42,36 @@ class TestTable:
 
     def test_the_default_allocator_has_columns_of_its_own(self):
         default = [row(regime="def"), row(regime="def", provider="eager", ratio=7.0)]
-        assert "| mse 2x3 | 2 ms | 2.00 | 1.50 | 4 | 7.00 |  |" in table.markdown([*WHOLE, *default])
+        assert "| mse 2x3 | 2 ms | 0% | 2.00 | 1.50 | 4 | 7.00 |" in table.markdown([*WHOLE, *default])
+
+    def test_loops_of_their_own_have_columns_where_there_were_any(self):
+        alone = [row(op="l1", alone_s=1e-3), row(op="l1", provider="eager", ratio=2.0, alone_s=3e-3, alone_ratio=0.9)]
+        said = table.markdown([*WHOLE, *alone]).splitlines()
+        assert "| l1 2x3 | 2 ms | 0% | 2.00 |  | 1 ms | **0.90** | 4 |" in said
+        assert "| mse 2x3 | 2 ms | 0% | 2.00 | 1.50 |  |  | 4 |" in said
+        assert "a loop of its own" in said[-1]
+
+    def test_a_few_rows_and_columns(self):
+        few = table.markdown(WHOLE, names=["gaussian_nll 2x3"], columns=("time", "eager")).splitlines()
+        assert few[2:4] == ["| gaussian_nll 2x3 | 2 ms | **0.50** |", ""]
+        assert "Bytes" not in few[4]
+
+    def test_rows_of_two_runs_name_both(self):
+        later = [row(op="l1", commit="def5678"), row(op="l1", provider="eager", commit="def5678")]
+        assert "commit abc1234, 2026-01-02 and commit def5678, 2026-01-02" in table.markdown([*WHOLE, *later])
 
     def test_passes_apart_and_other_threads_stay_out(self):
         others = [row(mode="forward", provider="eager", ratio=77.0), row(threads=2, provider="eager", ratio=88.0)]
         assert table.markdown([*others, *WHOLE]) == table.markdown(WHOLE)
 
     def test_a_run_without_such_rows_is_an_error(self):
-        with pytest.raises(ValueError, match="got no rows of 2 threads, warm"):
+        with pytest.raises(ValueError, match="got no rows of 2 threads"):
             table.markdown(WHOLE, threads=2)
 
 
 class TestPictures:
     def test_losing_bars_have_another_colour(self):
-        eager, compiled = plot.ratios(WHOLE, 1, "warm").axes
+        eager, compiled, _ = plot.picture(WHOLE).axes
         # In the order of the rows: mse, mse against the sigmoid, gaussian_nll.
         assert [to_hex(bar.get_facecolor()) for bar in eager.patches] == [
             plot._WINS.lower(),
@@ -66,50 +84,78 @@ class TestPictures:
             "mse 2x3", "mse 2x3 vs sigmoid + BCE", "gaussian_nll 2x3",
         ]  # fmt: skip
 
-    def test_the_roofline_is_of_the_same_run(self):
-        (axes,) = plot.roofline(WHOLE, 1, "warm").axes
-        triad, mse, nll = axes.get_lines()
-        assert list(triad.get_ydata()) == [1.0]
-        # 72 bytes in 2 ms, in GB/s.
-        assert list(mse.get_ydata()) == list(nll.get_ydata()) == [pytest.approx(72 / 2e-3 / 1e9)]
+    def test_the_part_of_the_bandwidth_is_drawn_once_an_op(self):
+        *_, bandwidth = plot.picture(WHOLE).axes
+        assert [bar.get_width() for bar in bandwidth.patches] == [row().of_bandwidth] * 2
 
-    def test_a_run_of_steps_has_no_roofline(self):
-        with pytest.raises(ValueError, match="roofline: got no rows with min_bytes"):
-            plot.roofline([row(mode="step", min_bytes=None)], 1, "warm")
+    def test_a_regime_that_was_not_measured_is_an_error(self):
+        with pytest.raises(ValueError, match="got no rows of 1 threads, def"):
+            plot.picture(WHOLE, regime="def")
+
+    def test_a_picture_of_a_few(self):
+        (axes,) = plot.few(WHOLE, ["mse 2x3", "gaussian_nll 2x3"]).axes
+        assert [label.get_text() for label in axes.get_yticklabels()] == ["mse 2x3", "gaussian_nll 2x3"]
+        assert [bar.get_x() + bar.get_width() for bar in axes.patches] == [2.0, 0.5, 1.5]
+
+    def test_a_picture_of_a_gpu_is_drawn_from_the_csv_alone(self, tmp_path):
+        path = tmp_path / "gpu.csv"
+        results.append(path, [replace(row, date="2025-01-01T00:00:00+00:00") for row in WON])
+        results.append(path, [*WON, *SMALL])
+        plot.main.main([str(path)], standalone_mode=False)
+        assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+        eager, _, graphs, copies = plot.picture(results.newest(path)).axes
+        assert [label.get_text() for label in eager.get_yticklabels()] == ["bce_logits 131072x1024", "mse 128x784"]
+        assert [bar.get_x() + bar.get_width() for bar in eager.patches] == [6.0, 0.5]
+        assert [bar.get_x() + bar.get_width() for bar in graphs.patches] == [0.8, 1.0]
+        assert [bar.get_width() for bar in copies.patches] == [0.9]
 
 
 class TestReadme:
     def test_only_what_is_between_the_markers_changes(self):
         text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
-        once = readme.insert(text, "bench", "new")
+        once = pages.insert(text, "bench", "new")
         assert once == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
-        assert readme.insert(once, "bench", "new") == once
+        assert pages.insert(once, "bench", "new") == once
 
     @pytest.mark.parametrize("text", ["", BEGIN, END + BEGIN, BEGIN * 2 + END])
     def test_markers_are_needed(self, text):
         with pytest.raises(ValueError, match="got no single pair"):
-            readme.insert(text, "bench", "new")
+            pages.insert(text, "bench", "new")
 
-    def test_the_projects_own_has_them(self):
-        text = (readme.ROOT / "README.md").read_text(encoding="utf-8")
-        assert all("new" in readme.insert(text, part, "new") for part in ("bench", "gpu"))
+    def test_the_projects_own_pages_have_them(self):
+        parts = {"README.md": ("bench", "gpu"), "docs/performance.md": ("bench",), "docs/gpu.md": ("gpu",)}
+        for page, names in parts.items():
+            text = (ROOT / page).read_text(encoding="utf-8")
+            assert all("new" in pages.insert(text, name, "new") for name in names)
 
-    def test_from_the_csv_to_the_page(self, tmp_path):
-        csv, page = tmp_path / "results" / "cpu.csv", tmp_path / "README.md"
-        results.append(csv, [row(date="2025-01-01T00:00:00+00:00", op="old"), *WHOLE])
-        page.write_text(f"{BEGIN}{END}\n{GPU}")
-        readme.main.main([str(csv), "--readme", str(page)], standalone_mode=False)
-        said = page.read_text()
-        assert "![Speed-ups](results/ratios.png)" in said
-        assert "gaussian_nll" in said
-        assert "old" not in said
-        for name in ("ratios", "roofline"):
+    def test_from_the_csvs_to_the_pages(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(readme, "_FEW", ("mse 2x3",))
+        machines = tmp_path / "bench" / "results"
+        csv, text = machines / "cpu" / "cpu.csv", f"{BEGIN}{END}\n{GPU}"
+        results.append(csv, [row(date="2025-01-01T00:00:00+00:00", commit="old"), *WHOLE])
+        (tmp_path / "docs").mkdir()
+        page, whole, gpu = tmp_path / "README.md", tmp_path / "docs" / "performance.md", tmp_path / "docs" / "gpu.md"
+        for written in (page, whole, gpu):
+            written.write_text(text)
+        readme.main.main(["--root", str(tmp_path)], standalone_mode=False)
+        few, every = page.read_text(), whole.read_text()
+        assert "![Speed-ups](bench/results/cpu/few.png)" in few
+        assert "![Speed-ups of every op](../bench/results/cpu/cpu.png)" in every
+        assert ("gaussian_nll" in few, "gaussian_nll" in every, "old" in every) == (False, True, False)
+        assert "No run on a GPU" in few
+        assert "No run on a GPU" in gpu.read_text()
+        for name in ("few", "cpu"):
             assert csv.with_name(f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        results.append(machines / "some-gpu" / "gpu.csv", WON)
+        readme.main.main(["--root", str(tmp_path)], standalone_mode=False)
+        assert "| bce_logits 131072x1024 | 1 s | 6.00 |" in page.read_text()
+        assert "| bce_logits 131072x1024 | 1 s | 90% | 6.00 |" in gpu.read_text()
 
-    def test_gpus_are_told_apart_from_their_absence(self, tmp_path):
-        assert "No run on a GPU" in readme.gpu(tmp_path)
-        results.append(tmp_path / "some-gpu" / "gpu.csv", WON)
-        assert "| bce_logits " in readme.gpu(tmp_path)
+    def test_every_name_of_the_few_is_of_a_benchmark(self):
+        cpu = {f"{some.op} {some.size}" for some in BENCHMARKS}
+        assert {name.removesuffix(" vs sigmoid + BCE") for name in readme._FEW} <= cpu
+        gpu = {rows(some, fastvae=1.0, copy=1.0)[0].case for size in (LARGE, MNIST) for some in benchmarks_of(size)}
+        assert set(readme._FEW_ON_A_GPU) - {"conv_step 4096x1x28x28, bf16"} <= gpu
 
 
 class TestReport:
@@ -124,6 +170,11 @@ class TestReport:
         assert "eager 2.40x (must 2.5, goal 3.5: MISSED)" in said
         assert said.endswith("compile 3.00x")
 
+    def test_a_loop_of_its_own_is_said(self):
+        assert report.line([row(), row(provider="eager", ratio=2.4, alone_ratio=3.1)]).endswith(
+            "eager 2.40x, alone 3.10x"
+        )
+
     def test_what_is_missed_is_named_at_the_end(self):
         first, *missed = report.summary(
             [
@@ -132,10 +183,10 @@ class TestReport:
                 row(provider="compile", ratio=3.0, must=3.0, max_peak_bytes=None),
             ]
         )
-        assert first == "1 of 2 speeds hold, 0 of 1 peaks"
+        assert first == "1 of 2 speeds hold, 0 of 1 bounds"
         assert missed == [
-            "missed: warm T1 mse 2x3 float32 eager: 2.4, must 2.5",
-            "too large: warm T1 mse 2x3 float32: 24 bytes, at most 20",
+            "missed: warm T1 mse 2x3 eager: 2.4, must 2.5",
+            "too many: warm T1 mse 2x3: 24 bytes, at most 20",
         ]
 
 
@@ -159,5 +210,5 @@ class TestCommand:
             assert "from a checkout of the repository" in result.out
 
     def test_only_the_pictures_need_matplotlib(self):
-        check = "import sys, bench.run, bench.worker; sys.exit('matplotlib' in sys.modules)"
-        assert subprocess.run([sys.executable, "-c", check], cwd=Path(readme.ROOT), check=False).returncode == 0
+        check = "import sys, bench.run, bench.cpu.worker; sys.exit('matplotlib' in sys.modules)"
+        assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=False).returncode == 0

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from bench.reproductions import __main__ as command
-from bench.reproductions import keeping, quadrants, runs, steps
+from bench.reproductions import keeping, quadrants, runs, tasks
 from bench.reproductions.document import Page
 from bench.reproductions.judging import Above, Below, Within, grows, judged, verdict
 from bench.reproductions.keeping import Shelf
@@ -39,7 +39,7 @@ class TestTable:
         assert run.name.startswith(config.preset)
 
     def test_names_are_folders_of_their_own(self):
-        names = [step.name for step in steps.all_steps()]
+        names = [task.name for task in tasks.all_tasks()]
         assert len(set(names)) == len(names)
 
     def test_what_must_grow_is_a_figure_of_its_runs(self):
@@ -49,7 +49,7 @@ class TestTable:
                 assert {(name, order.figure) for name in order.runs} <= figures
 
     def test_pictures_do_not_overwrite_each_other(self):
-        names = [picture.name for step in steps.all_steps() for picture in step.pictures]
+        names = [picture.name for task in tasks.all_tasks() for picture in task.pictures]
         assert len(set(names)) == len(names)
 
 

@@ -8,12 +8,12 @@ from PIL import Image
 
 from bench import machine
 from bench.reproductions import __main__ as command
-from bench.reproductions import keeping, running, runs, steps
-from bench.reproductions.results import metric
+from bench.reproductions import keeping, running, runs, tasks
+from bench.reproductions.finished import metric
 from bench.reproductions.runs import Figure, Picture, Run, WriteUp
-from bench.reproductions.steps import Command, Step
-from fastvae.train import settings
-from fastvae.train.run_folder import RunFolder
+from bench.reproductions.tasks import Command, Task
+from fastvae.train.runs.folder import RunFolder
+from fastvae.train.settings import resolve
 from tests.bench.kept_results import epoch
 from tests.support.command_line import mnist
 
@@ -29,7 +29,7 @@ TINY = Run(
 def tiny(monkeypatch):
     """A table of one run, and no studies."""
     monkeypatch.setattr(runs, "WRITE_UPS", (WriteUp("T", "a tiny one", "Some text.", (TINY,)),))
-    monkeypatch.setattr(steps, "STUDIES", ())
+    monkeypatch.setattr(tasks, "STUDIES", ())
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_from_the_images_to_the_page(tiny, repository):
 
 
 def test_an_interrupted_training_goes_on(tiny, tmp_path):
-    (train,) = steps.all_steps()[0].commands
+    (train,) = tasks.all_tasks()[0].commands
     place = running.Place(tmp_path / "data", tmp_path, 2)
     begun = running.line(train, tmp_path / "tiny", place)
     assert begun[1:4] == ["-m", "fastvae", "train"]
@@ -91,8 +91,8 @@ def test_an_interrupted_training_goes_on(tiny, tmp_path):
 
 
 def test_a_run_with_epochs_to_go_is_not_done(tiny, tmp_path):
-    ((train,), *_) = (step.commands for step in steps.all_steps() if step.run is TINY)
-    config = settings.changed(runs.resolved(TINY), {"epochs": 2})
+    ((train,), *_) = (task.commands for task in tasks.all_tasks() if task.run is TINY)
+    config = resolve.changed(runs.resolved(TINY), {"epochs": 2})
     folder = RunFolder(tmp_path)
     folder.write_config(config)
     assert not train.done(tmp_path)
@@ -105,18 +105,18 @@ def test_a_run_with_epochs_to_go_is_not_done(tiny, tmp_path):
 def test_an_evaluation_follows_its_run_and_is_kept(monkeypatch, repository):
     evaluated = TINY._replace(evaluation=("--num-samples", "2"), plain=False, pictures=())
     monkeypatch.setattr(runs, "WRITE_UPS", (WriteUp("T", "a tiny one", "Some text.", (evaluated,)),))
-    step = steps.all_steps()[0]
+    task = tasks.all_tasks()[0]
     folder = RunFolder(repository / "out" / "tiny")
     place = running.Place(repository / "data", repository / "out", 1)
-    assert running.line(step.commands[1], folder.path, place)[3:] == [
+    assert running.line(task.commands[1], folder.path, place)[3:] == [
         "evaluate", str(folder.path), "--num-samples", "2", "--data-dir", str(place.data),
     ]  # fmt: skip
     folder.path.mkdir(parents=True)
     folder.write_config(runs.resolved(TINY))
     folder.write_metrics([epoch(1)])
-    assert not step.done(folder.path)
+    assert not task.done(folder.path)
     folder.evaluation_file.write_text('{"num_samples": 2}')
-    assert step.done(folder.path)
+    assert task.done(folder.path)
     succeeds("keep", "--out", repository / "out", "--only", "tiny")
     (kept,) = (repository / "results").glob("*/reproductions/tiny/evaluation.json")
     assert json.loads(kept.read_text()) == {"num_samples": 2}
@@ -125,7 +125,7 @@ def test_an_evaluation_follows_its_run_and_is_kept(monkeypatch, repository):
 def test_a_run_of_other_settings_is_not_kept(tiny, repository):
     folder = RunFolder(repository / "out" / "tiny-plain")
     folder.path.mkdir(parents=True)
-    folder.write_config(settings.changed(runs.resolved(TINY), {"beta": 2.0}))
+    folder.write_config(resolve.changed(runs.resolved(TINY), {"beta": 2.0}))
     folder.write_metrics([epoch(1)])
     result = invoke("keep", "--out", repository / "out", "--only", "tiny-plain")
     assert result.exit_code == 1
@@ -136,9 +136,9 @@ def test_a_run_of_other_settings_is_not_kept(tiny, repository):
 def test_a_step_that_fails_is_said_and_the_next_is_run(monkeypatch, tmp_path):
     works = Command(("python", "-c", "import pathlib; pathlib.Path(r'{folder}', 'done').touch()"), "done")
     fails = Command(("python", "-c", "raise SystemExit(3)"), "done")
-    studies = (Step("fails", "T", (fails, works), ()), Step("works", "T", (works,), ()))
+    studies = (Task("fails", "T", (fails, works), ()), Task("works", "T", (works,), ()))
     monkeypatch.setattr(runs, "WRITE_UPS", ())
-    monkeypatch.setattr(steps, "STUDIES", studies)
+    monkeypatch.setattr(tasks, "STUDIES", studies)
     result = invoke("run", "--data-dir", tmp_path, "--out", tmp_path / "out")
     assert result.exit_code == 1
     assert "fails: ended with status 3" in result.output
@@ -148,8 +148,8 @@ def test_a_step_that_fails_is_said_and_the_next_is_run(monkeypatch, tmp_path):
 
 def test_folders_of_the_machine_are_cut_from_tables(tmp_path):
     (tmp_path / "table.csv").write_text("name,run\nbeta 1,/some/where/s1\n")
-    step = Step("study", "T", (Command((), "table.csv"),), ("table.csv",))
-    assert keeping.keep(step, tmp_path, keeping.Shelf(tmp_path / "numbers", tmp_path / "pictures")) == []
+    task = Task("study", "T", (Command((), "table.csv"),), ("table.csv",))
+    assert keeping.keep(task, tmp_path, keeping.Shelf(tmp_path / "numbers", tmp_path / "pictures")) == []
     assert (tmp_path / "numbers" / "study" / "table.csv").read_text() == "name,run\nbeta 1,s1\n"
 
 
@@ -157,8 +157,8 @@ def test_pictures_that_are_missing_or_too_large_are_said(tmp_path):
     (tmp_path / "large.gif").write_bytes(b"0" * (keeping.PICTURE_BYTES + 1))
     (tmp_path / "done").touch()
     pictures = tuple(Picture(name, name, "") for name in ("large.gif", "missing.png"))
-    step = Step("study", "T", (Command((), "done"),), (), pictures)
-    large, missing = keeping.keep(step, tmp_path, keeping.Shelf(tmp_path / "numbers", tmp_path / "pictures"))
+    task = Task("study", "T", (Command((), "done"),), (), pictures)
+    large, missing = keeping.keep(task, tmp_path, keeping.Shelf(tmp_path / "numbers", tmp_path / "pictures"))
     assert f"large.gif: got {keeping.PICTURE_BYTES + 1} bytes; takes at most {keeping.PICTURE_BYTES}" in large
     assert missing.endswith("missing.png: no such picture")
     assert not (tmp_path / "pictures").exists()

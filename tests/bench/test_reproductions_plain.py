@@ -6,9 +6,11 @@ from click.testing import CliRunner
 
 from bench.reproductions import plain, runs
 from fastvae import _backend
-from fastvae.train import data, model, settings
-from fastvae.train.run_folder import RunFolder
-from fastvae.train.trainer import Trainer
+from fastvae.train.data import datasets
+from fastvae.train.loop.trainer import Trainer
+from fastvae.train.models import build
+from fastvae.train.runs.folder import RunFolder
+from fastvae.train.settings import resolve
 from tests.support.command_line import mnist
 
 RUNS = {run.name: run for write_up in runs.WRITE_UPS for run in write_up.runs if run.plain}
@@ -23,8 +25,8 @@ def folder(tmp_path_factory):
 
 def trainers(name, folder, tmp_path):
     """The two ways of training a run, in eval mode: draws of dropout would differ."""
-    config = settings.changed(runs.resolved(RUNS[name]), {"data_dir": str(folder)})
-    dataset = data.load(config.data, config.data_dir, binarize=config.binarize)
+    config = resolve.changed(runs.resolved(RUNS[name]), {"data_dir": str(folder)})
+    dataset = datasets.load(config.data, config.data_dir, binarize=config.binarize)
     both = tuple(kind(config, dataset, RunFolder(tmp_path)) for kind in (Trainer, plain.PlainTrainer))
     for trainer in both:
         trainer.objective.eval()
@@ -40,7 +42,7 @@ def test_losses_and_gradients_agree_for_the_same_noise(name, folder, tmp_path, m
     ours, theirs = trainers(name, folder, tmp_path)
     config, (images, labels) = ours.config, ours.data.train
     eps = torch.randn((len(labels), config.latent_dim), generator=torch.Generator().manual_seed(0))
-    inputs = (images,) if config.condition == "none" else model.condition(config)(images, labels)
+    inputs = (images,) if config.condition == "none" else build.conditioning(config)(images, labels)
     wanted = ours.model(*inputs, eps=eps)
     monkeypatch.setattr(torch, "randn_like", lambda like: eps)
     found = theirs.objective(images, labels)
@@ -87,7 +89,7 @@ def test_a_run_ends_as_fastvaes_does_but_for_the_noise(folder, tmp_path):
         (("--preset", "s5", "--min-std", "0.1"), "--min-std: got 0.1 with logvar; takes softplus here"),
         (
             ("--preset", "s5", "--condition", "label", "--objective", "baseline"),
-            "--objective: got baseline; takes elbo here",
+            "--objective: got baseline; takes elbo or cvae here",
         ),
     ],
 )

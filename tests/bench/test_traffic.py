@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -14,10 +15,9 @@ import triton
 import triton.language as tl
 
 from bench import ops, traffic_report
-from bench.traffic import eager, fused, worker
-from bench.traffic.cases import CASES, MNIST, Case
-from bench.traffic.passes import Tally
-from bench.traffic.rows import Row, encode, row_of
+from bench.proofs.traffic import eager, fused, one_provider
+from bench.proofs.traffic.counts import Row, Tally, row_of
+from bench.proofs.traffic.workloads import MNIST, WORKLOADS, Workload
 from tests.support.background import Background
 
 N = 1000
@@ -129,10 +129,10 @@ FASTVAE = {
 }
 
 
-@pytest.mark.parametrize("case", MNIST, ids=lambda case: case.name)
-def test_fastvae_moves_its_operands_once(case: Case) -> None:
-    row = row_of(case, "fastvae", *fused.count(case))
-    moved, launches = FASTVAE[case.op.name, case.dtype]
+@pytest.mark.parametrize("workload", MNIST, ids=lambda workload: workload.name)
+def test_fastvae_moves_its_operands_once(workload: Workload) -> None:
+    row = row_of(workload, "fastvae", *fused.count(workload))
+    moved, launches = FASTVAE[workload.sized.op.name, workload.dtype]
     assert (row.forward_launches, row.backward_launches) == launches
     # Seeds, partial sums and scalars are little beside the 2,560 elements of the latent.
     assert row.bytes_per_element == pytest.approx(moved, abs=0.05)
@@ -140,7 +140,7 @@ def test_fastvae_moves_its_operands_once(case: Case) -> None:
 
 BY_HAND = """
 import json, torch
-from bench.traffic.inductor import generated
+from bench.proofs.traffic.inductor import generated
 
 def tensors(count): return [torch.rand(1024, 64, requires_grad=True) for _ in range(count)]
 
@@ -155,8 +155,8 @@ print(json.dumps([[tally.bytes, tally.launches] for pair in counted for tally in
 
 
 def _inductor() -> subprocess.CompletedProcess[str]:
-    command, environment = [sys.executable, "-c", BY_HAND], worker.environment("inductor")
-    return subprocess.run(command, cwd=worker.ROOT, env=environment, capture_output=True, text=True)
+    command, environment = [sys.executable, "-c", BY_HAND], one_provider.environment("inductor")
+    return subprocess.run(command, cwd=one_provider.ROOT, env=environment, capture_output=True, text=True)
 
 
 INDUCTOR = Background(_inductor)
@@ -188,42 +188,50 @@ class TestReport:
     def rows(self, monkeypatch: pytest.MonkeyPatch) -> list[Row]:
         """Made-up rows: a million bytes a provider, more for each next one."""
         rows = [
-            row_of(case, provider, Tally(1000 * case.elements, 3), Tally(factor * case.elements, 1))
-            for factor, provider in enumerate(worker.PROVIDERS)
-            for case in CASES
+            row_of(
+                workload, provider, Tally(1000 * workload.sized.elements, 3), Tally(factor * workload.sized.elements, 1)
+            )
+            for factor, provider in enumerate(one_provider.PROVIDERS)
+            for workload in WORKLOADS
         ]
-        monkeypatch.setattr(worker, "rows", lambda provider: [row for row in rows if row.provider == provider])
+        monkeypatch.setattr(one_provider, "rows", lambda provider: [row for row in rows if row.provider == provider])
         return rows
 
-    def test_a_line_for_each_case(self, rows: list[Row], capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_line_for_each_workload(self, rows: list[Row], capsys: pytest.CaptureFixture[str]) -> None:
         traffic_report.main.main([], standalone_mode=False)
         lines = capsys.readouterr().out.splitlines()
-        assert len(lines) == 2 + len(CASES) + 2
-        for case, line in zip(CASES, lines[2:], strict=False):
+        assert len(lines) == 2 + len(WORKLOADS) + 2
+        for workload, line in zip(WORKLOADS, lines[2:], strict=False):
             assert line == (
-                f"| {case.op.name} | {case.size} | {case.dtype} | 1000.0 | 1001.0 | 1002.0 | 1.00 | 1.00 "
-                "| 3 + 1 | 3 + 1 | 3 + 1 |"
+                f"| {workload.sized.op.name} | {workload.sized.size} | {workload.dtype} "
+                "| 1000.0 | 1001.0 | 1002.0 | 1.00 | 1.00 | 3 + 1 | 3 + 1 | 3 + 1 |"
             )
 
     def test_json_gives_back_the_rows(self, rows: list[Row], capsys: pytest.CaptureFixture[str]) -> None:
         traffic_report.main.main(["--json"], standalone_mode=False)
-        assert json.loads(capsys.readouterr().out) == encode(rows)
+        assert json.loads(capsys.readouterr().out) == [asdict(row) for row in rows]
 
-    def test_cases_have_names_of_their_own(self) -> None:
-        assert len({(case.op.name, case.size, case.dtype) for case in CASES}) == len(CASES)
+    def test_workloads_have_names_of_their_own(self) -> None:
+        assert len({(workload.sized.op.name, workload.sized.size, workload.dtype) for workload in WORKLOADS}) == len(
+            WORKLOADS
+        )
 
     @pytest.mark.slow
     def test_the_whole_of_it(self) -> None:
         report = subprocess.run(
-            [sys.executable, "-m", "bench.traffic_report", "--json"], cwd=worker.ROOT, capture_output=True, text=True
+            [sys.executable, "-m", "bench.traffic_report", "--json"],
+            cwd=one_provider.ROOT,
+            capture_output=True,
+            text=True,
         )
         assert report.returncode == 0, report.stderr[-3000:]
         rows = [Row(**row) for row in json.loads(report.stdout)]
         moved = {(row.op, row.size, row.dtype, row.provider): row.bytes_per_element for row in rows}
-        assert len(moved) == len(CASES) * len(worker.PROVIDERS)
-        for case in CASES:
+        assert len(moved) == len(WORKLOADS) * len(one_provider.PROVIDERS)
+        for workload in WORKLOADS:
             ours, compiled, plain = (
-                moved[case.op.name, case.size, case.dtype, provider] for provider in ("fastvae", "inductor", "eager")
+                moved[workload.sized.op.name, workload.sized.size, workload.dtype, provider]
+                for provider in ("fastvae", "inductor", "eager")
             )
             assert ours <= 1.001 * compiled
             assert compiled < plain

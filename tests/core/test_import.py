@@ -46,7 +46,10 @@ print(*['cuda'] * sys.modules['torch'].cuda.is_initialized())
 
 
 USES = {"import": "import fastvae", "from": "from fastvae import functional", "use": USE}
-REFERENCE = "import sys, fastvae; print('fastvae.reference' in sys.modules); import fastvae.reference"
+LATER = {
+    name: f"import sys, fastvae; print('fastvae.{name}' in sys.modules); print(fastvae.{name}.__name__)"
+    for name in ("networks", "reference")
+}
 OPENMP = """
 import re
 with open('/proc/self/maps') as maps:
@@ -58,7 +61,7 @@ print(len(found))
 ORDERS = ("import torch, fastvae", "import fastvae", "import fastvae._C\nimport torch")
 CODES = [
     *(use + LOADED for use in USES.values()),
-    REFERENCE,
+    *LATER.values(),
     *(first + "\n" + USE + OPENMP for first in ORDERS if sys.platform.startswith("linux")),
 ]
 PRINTED = {code: Background(partial(python, code)) for code in CODES}
@@ -70,8 +73,9 @@ def test_importing_and_using_it_on_the_cpu_loads_nothing_heavy(use):
     assert PRINTED[USES[use] + LOADED].result() == []
 
 
-def test_the_reference_is_imported_by_those_who_ask():
-    assert PRINTED[REFERENCE].result() == ["False"]
+@pytest.mark.parametrize("name", LATER)
+def test_what_an_import_need_not_wait_for_is_imported_by_those_who_ask(name):
+    assert PRINTED[LATER[name]].result() == ["False", f"fastvae.{name}"]
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/self/maps")

@@ -15,8 +15,6 @@ from fastvae._options import PARAMETERIZATIONS
 from fastvae.functional import reconstruction
 from fastvae.reference import reconstruction as specification
 
-BACKENDS = ("auto", "triton", "reference")
-
 
 def losses_of(module: ModuleType) -> set[str]:
     """The functions of a target that a module defines."""
@@ -54,6 +52,18 @@ def test_every_loss_is_what_its_row_says() -> None:
         assert ("log_scale" in inspect.signature(getattr(F, name)).parameters) == loss.scaled, name
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.usefixtures("backend")
+def test_bytes_are_pixels_or_counts(loss: str) -> None:
+    target = torch.arange(256, dtype=torch.uint8)
+    values = target.float() if LOSSES[loss].counts else target / 255
+    scale = (torch.zeros(1),) if LOSSES[loss].scaled else ()
+    found, expected = (
+        getattr(F, loss)(torch.full((256,), 0.25), given, *scale, reduction="none") for given in (target, values)
+    )
+    assert torch.equal(found, expected)
+
+
 def test_every_likelihood_is_what_its_loss_can() -> None:
     for name, row in LIKELIHOODS.items():
         parameters = inspect.signature(getattr(F, row.loss)).parameters
@@ -71,8 +81,7 @@ def test_every_file_has_every_sigma_form() -> None:
 
 def test_the_kernels_name_what_they_have() -> None:
     x = torch.zeros(2)
-    options = (None, None, False, "sum", 1, False, (False, False))
     with pytest.raises(
-        ValueError, match=r"name: got 'rayleigh'; takes binary_cross_entropy_with_logits, .*gaussian_nll"
+        ValueError, match=r"loss: got 'rayleigh'; takes binary_cross_entropy_with_logits, .*gaussian_nll"
     ):
-        torch.ops.fastvae.reconstruction("rayleigh", x, x, *options)
+        torch.ops.fastvae.reconstruction(x, x, None, None, "rayleigh", False, "sum", 1, False, (False, False))

@@ -99,12 +99,12 @@ def test_defaults(name, default, backend):
 def test_the_scalar_ops_also_return_the_sums_of_each_sample(loss, reduction, kernels):
     """What the modules log beside the loss: no gradient, no second pass."""
     from fastvae._autograd.reconstruction import reconstruction_with_samples
+    from fastvae._options import ReconstructionOptions
 
     t = OPS[loss].operands((3, 4100), torch.float32)
     t["input"].requires_grad_()
-    value, samples = reconstruction_with_samples(
-        loss, t["input"], t["target"], t["weight"], t.get("log_scale"), False, reduction, 1, False
-    )
+    options = ReconstructionOptions(loss, False, reduction, 1)
+    value, samples = reconstruction_with_samples(t["input"], t["target"], t["weight"], t.get("log_scale"), options)
     assert value.requires_grad
     assert not samples.requires_grad
     assert torch.equal(samples, OPS[loss].call(t, reduction="sample").detach())

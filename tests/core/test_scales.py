@@ -12,6 +12,7 @@ from torch import Tensor, nn
 import fastvae
 import fastvae.functional as F
 from bench import accuracy
+from bench.proofs import scales
 from fastvae import reference
 from fastvae._options import PARAMETERIZATIONS
 from tests.core.units import UNITS, supported
@@ -24,9 +25,9 @@ POINTS = 512
 
 
 @cache
-def own() -> accuracy.Errors:
+def own() -> scales.Errors:
     with fastvae.use_backend("reference"):
-        return accuracy.measure(POINTS)
+        return scales.measure(POINTS)
 
 
 MEASURED = {unit: Background(partial(accuracy.measured, unit, POINTS)) for unit in supported()}
@@ -34,10 +35,10 @@ BACKGROUND = MEASURED.values()
 
 
 @cache
-def errors(implementation: str) -> accuracy.Errors:
+def errors(implementation: str) -> scales.Errors:
     if implementation == "interpreter":
         with on("triton"):
-            return accuracy.measure(POINTS)
+            return scales.measure(POINTS)
     return MEASURED[implementation].result()
 
 
@@ -115,7 +116,7 @@ def test_one_sigma_out(name: str, parameterization: str, raw: float) -> None:
     expected = -log_sigma(parameterization, raw) - 0.5 * math.log(2 * math.pi) - 0.5
     # The raw scale and sigma are rounded, and so is what the logarithm makes of them.
     assert density.tolist() == pytest.approx([expected] * 3, rel=1e-6, abs=1e-6)
-    assert (gradient.abs() <= 1e-6 * accuracy.log_slope(parameterization, sigma.double()).abs() * 2).all()
+    assert (gradient.abs() <= 1e-6 * scales.log_slope(parameterization, sigma.double()).abs() * 2).all()
 
 
 @pytest.mark.parametrize("raw", [-45.0, -50.0, -60.0, -100.0])

@@ -15,7 +15,7 @@ from torch import Tensor
 
 import fastvae
 import fastvae.functional as F
-from bench import accuracy
+from bench.proofs import scales
 from fastvae._options import PARAMETERIZATIONS, REDUCTIONS
 from tests.support.covering import Case, covering, label
 from tests.support.layouts import LAYOUTS, expand_first
@@ -201,14 +201,12 @@ def test_special_scales_are_those_of_the_reference(device: str) -> None:
 @pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)
 def test_every_scale(device: str, parameterization: str) -> None:
     """From the smallest normal sigma to the largest; twice torch's error and a unit, as everywhere among so many."""
-    tensors = accuracy.operands(parameterization, 512)
-    exact = accuracy.sums(parameterization, tensors)
+    tensors = scales.operands(parameterization, 512)
+    exact = scales.sums(parameterization, tensors)
     with fastvae.use_backend("reference"):
-        own = {name: accuracy.worst(value, exact[name]) for name, value in accuracy.results(parameterization, tensors)}
+        own = {name: scales.worst(value, exact[name]) for name, value in scales.results(parameterization, tensors)}
     moved = {name: value.to(device) for name, value in tensors.items()}
-    found = {
-        name: accuracy.worst(value.cpu(), exact[name]) for name, value in accuracy.results(parameterization, moved)
-    }
+    found = {name: scales.worst(value.cpu(), exact[name]) for name, value in scales.results(parameterization, moved)}
     assert {name: error for name, error in found.items() if not error <= 2 * own[name] + 1} == {}
 
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from fastvae.train.graph import CudaGraph
-from fastvae.train.metrics import Means
+from fastvae.train.loop.graph import CudaGraph
+from fastvae.train.runs.metrics import Means
 from tests.support.training_steps import BATCH, Run, same_bits
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -92,18 +92,18 @@ def test_a_batch_of_thousands():
 def test_a_run_of_the_command_line_resumes_to_the_same_bits(tmp_path):
     for package in ("pydantic", "click", "matplotlib", "safetensors", "tqdm"):
         pytest.importorskip(package)
-    from fastvae.train import data
-    from fastvae.train.config import Config
-    from fastvae.train.presets import resolve
-    from fastvae.train.run_folder import RunFolder
-    from fastvae.train.trainer import Trainer
+    from fastvae.train.data import datasets
+    from fastvae.train.loop.trainer import Trainer
+    from fastvae.train.runs.folder import RunFolder
+    from fastvae.train.settings.config import Config
+    from fastvae.train.settings.resolve import resolve
 
     def fitted(name: str, epochs: int) -> bytes:
         settings = {"threads": 1, "device": "cuda", "model": "conv", "hidden": (16,), "latent_dim": 2}
         settings |= {"amp": "bf16", "batch_size": 400, "epochs": epochs}
         path = tmp_path / name
         path.mkdir(exist_ok=True)
-        Trainer(Config(**resolve(settings)), data.load("digits", None), RunFolder(path)).fit()
+        Trainer(Config(**resolve(settings)), datasets.load("digits", None), RunFolder(path)).fit()
         return (path / "weights.safetensors").read_bytes()
 
     whole = fitted("whole", 3)

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import Tensor
 
-from fastvae import VAE
-from fastvae.train import networks, random
-from fastvae.train.graph import Graph, GraphedStep
-from fastvae.train.metrics import Sums
-from fastvae.train.step import Step
+from fastvae import VAE, networks
+from fastvae.train.loop.graph import Graph, GraphedStep
+from fastvae.train.loop.step import Step
+from fastvae.train.runs import random
+from fastvae.train.runs.metrics import Sums
 
 COUNT, BATCH = 300, 128
 

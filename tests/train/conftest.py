@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from fastvae.train import data
+from fastvae.train.data import datasets
 from tests.support.command_line import TINY, Result, fastvae
 
 
 @pytest.fixture(scope="session")
 def digits():
-    return data.load("digits", None)
+    return datasets.load("digits", None)
 
 
 @pytest.fixture(scope="session")

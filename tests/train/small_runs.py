@@ -1,7 +1,7 @@
 """Configs of runs on the bundled digits that take no time."""
 
-from fastvae.train.config import Config
-from fastvae.train.presets import resolve
+from fastvae.train.settings.config import Config
+from fastvae.train.settings.resolve import resolve
 
 
 def config(**changes) -> Config:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from fastvae.train import advice
-from fastvae.train.latent_use import LatentUse
+from fastvae.train.evaluation import advice
+from fastvae.train.evaluation.latent_use import LatentUse
 from tests.support.command_line import TINY, fastvae
 from tests.train.small_runs import config
 

@@ -6,12 +6,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fastvae.train import checkpoint, comparison, data, evaluation, metrics, model, trainer
-from fastvae.train.config import Config
-from fastvae.train.metrics import Epoch
-from fastvae.train.presets import PRESETS, resolve
-from fastvae.train.run_folder import RunFolder
-from fastvae.train.trainer import Trainer
+from fastvae.train.data import datasets
+from fastvae.train.evaluation.elbo import elbo as elbo_of
+from fastvae.train.loop import trainer
+from fastvae.train.loop.trainer import Trainer
+from fastvae.train.models import build
+from fastvae.train.runs import checkpoint, metrics, weights
+from fastvae.train.runs.folder import RunFolder
+from fastvae.train.runs.metrics import Epoch
+from fastvae.train.settings.config import Config
+from fastvae.train.settings.presets import PUBLISHED
+from fastvae.train.settings.resolve import resolve
+from fastvae.train.studies import compare
 from tests.support.command_line import TINY, fails, fastvae, mnist
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -42,17 +48,17 @@ def same(one, other):
 
 
 def test_the_last_images_are_held_out_of_training_in_their_order(digits):
-    train, validation = data.hold_out(digits.train, 0.1)
+    train, validation = datasets.hold_out(digits.train, 0.1)
     assert torch.equal(torch.cat((train.images, validation.images)), digits.train.images)
     assert torch.equal(torch.cat((train.labels, validation.labels)), digits.train.labels)
     assert len(validation.labels) == 150
-    assert [len(data.hold_out(digits.train, share)[1].labels) for share in (0.0, 1e-9, 0.5)] == [0, 1, 750]
+    assert [len(datasets.hold_out(digits.train, share)[1].labels) for share in (0.0, 1e-9, 0.5)] == [0, 1, 750]
 
 
 def test_validation_pixels_are_drawn_once(digits):
-    _, validation = data.hold_out(digits.train, 0.1, binarize="dynamic")
+    _, validation = datasets.hold_out(digits.train, 0.1, binarize="dynamic")
     assert set(validation.images.unique().tolist()) == {0, 255}
-    assert torch.equal(validation.images, data.hold_out(digits.train, 0.1, binarize="dynamic")[1].images)
+    assert torch.equal(validation.images, datasets.hold_out(digits.train, 0.1, binarize="dynamic")[1].images)
 
 
 def test_a_share_that_leaves_nothing_to_train_on(tmp_path):
@@ -107,7 +113,7 @@ def test_a_killed_run_remembers_its_best(tmp_path, digits, scripted, monkeypatch
 
     with monkeypatch.context() as patch:
         killed = run_in(tmp_path / "killed", digits, epochs=4)
-        wrapped = model.save_weights
+        wrapped = weights.save
         written = []
 
         # After the checkpoint of an epoch, before its weights.
@@ -117,7 +123,7 @@ def test_a_killed_run_remembers_its_best(tmp_path, digits, scripted, monkeypatch
                 raise Killed
             wrapped(network, path)
 
-        patch.setattr(model, "save_weights", save)
+        patch.setattr(weights, "save", save)
         with pytest.raises(Killed):
             killed.fit()
     scripted(losses[done:])
@@ -128,6 +134,18 @@ def test_a_killed_run_remembers_its_best(tmp_path, digits, scripted, monkeypatch
     first, second = (tmp_path / name / "weights.safetensors" for name in ("whole", "killed"))
     assert first.read_bytes() == second.read_bytes()
     assert same(whole.model.state_dict(), resumed.model.state_dict())
+
+
+def test_every_epoch_is_saved_once(tmp_path, monkeypatch):
+    saved, save = [], checkpoint.save
+
+    def counted(folder, state, device, history):
+        saved.append(len(history))
+        save(folder, state, device, history)
+
+    monkeypatch.setattr(checkpoint, "save", counted)
+    assert fastvae("train", *TINY, "--epochs", 3, "--out", tmp_path / "run").code == 0
+    assert saved == [1, 2, 3]
 
 
 def test_a_best_that_is_not_the_models_is_said(tmp_path, digits):
@@ -147,14 +165,14 @@ def test_epochs_of_a_warm_up_are_compared_by_the_loss_after_it(tmp_path, digits,
     run.fit()
     counts = [int(schedule.count) for schedule in run.model.modules() if hasattr(schedule, "count")]
     assert counts == [4] * len(counts)
-    means = evaluation.elbo(run.objective, run.validation, run.config.seed, 0.0)
+    means = elbo_of(run.objective, run.validation, run.config.seed, 0.0)
     kl = 3.0 * means.kl if "beta" in settings else abs(means.kl - 20.0)
     assert run.history[0].validation_loss == pytest.approx(means.reconstruction + kl, rel=1e-5)
     assert means.loss < run.history[0].validation_loss
 
 
 def test_published_runs_train_on_everything_to_the_end():
-    assert [resolve({"preset": name})["validation"] for name in PRESETS] == [0.0] * len(PRESETS)
+    assert [resolve({"preset": name})["validation"] for name in PUBLISHED] == [0.0] * len(PUBLISHED)
 
 
 def test_what_is_printed_drawn_and_compared_is_the_best(tmp_path, scripted):
@@ -168,9 +186,9 @@ def test_what_is_printed_drawn_and_compared_is_the_best(tmp_path, scripted):
     assert said in fastvae("evaluate", tmp_path / "run").out
     folder = RunFolder(tmp_path / "run")
     config = folder.read_config()
-    found = model.create(config)
-    opened = comparison.opened(folder, config, found, data.load_part("digits", None, "test"))
-    assert [row[3] for row in comparison._rows([opened], ["run"], [])] == [rows[0].test_elbo]
+    found = build.create(config)
+    opened = compare.opened(folder, config, found, datasets.load_part("digits", None, "test"))
+    assert [row[3] for row in compare._rows([opened], ["run"], [])] == [rows[0].test_elbo]
 
 
 def test_a_run_that_holds_nothing_out_has_the_last_weights(tmp_path):

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from fastvae.train import data, options, trainer
-from fastvae.train.config import Config
-from fastvae.train.presets import PRESETS
-from fastvae.train.run_folder import versions
+from fastvae.train import options
+from fastvae.train.data import datasets
+from fastvae.train.loop import trainer
+from fastvae.train.runs.folder import versions
+from fastvae.train.settings.config import Config
+from fastvae.train.settings.presets import PUBLISHED
 from tests.support.command_line import TINY, fails, fastvae, mnist
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -59,7 +61,7 @@ def test_default_run_learns_the_digits(tmp_path):
     with (tmp_path / "run" / "metrics.csv").open() as file:
         last = list(csv.DictReader(file))[-1]
     # The best that a decoder which ignores its latent can do: a mean for each pixel, one deviation for all.
-    train, test = (part.images.flatten(1).double() / 255 for part in data.load("digits", None))
+    train, test = (part.images.flatten(1).double() / 255 for part in datasets.load("digits", None))
     deviation = (train - train.mean(0)).square().mean().sqrt()
     ignorant = torch.distributions.Normal(train.mean(0), deviation).log_prob(test).sum(1).mean().item()
     # Above it by 37 nats or more, and no latent unused, with every one of eight seeds: docs/training.md.
@@ -168,7 +170,7 @@ def test_help(arguments):
 
 def test_help_lists_what_train_takes():
     text = fastvae("train", "--help").out
-    for choice in (*PRESETS, *(choice for field in Config.model_fields for choice in options.choices(field))):
+    for choice in (*PUBLISHED, *(choice for field in Config.model_fields for choice in options.choices(field))):
         assert re.search(rf"\b{choice}\b", text), choice
 
 
@@ -186,7 +188,7 @@ def test_preset_and_explicit_option(tmp_path):
     assert fastvae("train", *options, "--out", tmp_path / "run").code == 0
     config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
     assert config["preset"] == "s5"
-    assert config["likelihood"] == PRESETS["s5"]["likelihood"]
+    assert config["likelihood"] == PUBLISHED["s5"]["likelihood"]
     assert (config["epochs"], config["hidden"]) == (1, [12])
 
 

@@ -10,11 +10,15 @@ import pytest
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from fastvae.train import comparison, comparison_picture, data, model
-from fastvae.train.config import Config
-from fastvae.train.metrics import Epoch, best
-from fastvae.train.presets import resolve
-from fastvae.train.run_folder import RunFolder
+from fastvae.train.data import datasets
+from fastvae.train.models import build
+from fastvae.train.pictures import comparison
+from fastvae.train.runs import weights
+from fastvae.train.runs.folder import RunFolder
+from fastvae.train.runs.metrics import Epoch, best
+from fastvae.train.settings.config import Config
+from fastvae.train.settings.resolve import resolve
+from fastvae.train.studies import compare
 from tests.support.command_line import TINY, fails, fastvae, mnist
 
 MAGIC = {".png": b"\x89PNG\r\n\x1a\n", ".pdf": b"%PDF", ".svg": b"<?xml"}
@@ -81,7 +85,7 @@ def test_runs_without_a_difference_are_named_after_their_folders(runs, tmp_path)
     assert [row["name"] for row in rows(tmp_path / "b.csv")] == ["beta 2, again", "beta 0.5", "beta 2, two"]
 
 
-@pytest.mark.parametrize("suffix", comparison.SUFFIXES)
+@pytest.mark.parametrize("suffix", compare.SUFFIXES)
 def test_suffixes(runs, tmp_path, suffix):
     out = tmp_path / f"picture{suffix}"
     assert fastvae("compare", runs["half"], runs["two"], "--out", out).code == 0
@@ -184,28 +188,28 @@ def config(**changes) -> Config:
 
 def test_differing_settings_are_those_that_decide_numbers():
     first = config()
-    assert comparison.differing([first, config(keep_weights=True, threads=7)]) == []
+    assert compare.differing([first, config(keep_weights=True, threads=7)]) == []
     preset = resolve({"preset": "s5", "data_dir": "a", "device": "cpu", "threads": 1})
     explicit = Config(**{**preset, "preset": None, "data_dir": "b"})
-    assert comparison.differing([Config(**preset), explicit]) == []
-    assert comparison.differing([first, first, config(lr=0.1, beta=2.0)]) == ["beta", "lr"]
+    assert compare.differing([Config(**preset), explicit]) == []
+    assert compare.differing([first, first, config(lr=0.1, beta=2.0)]) == ["beta", "lr"]
 
 
 @pytest.fixture(scope="module")
 def columns(runs):
-    test = data.load_part("digits", None, "test")
+    test = datasets.load_part("digits", None, "test")
     found = []
     for name, path in runs.items():
         folder = RunFolder(path)
         run = folder.read_config()
-        vae = model.create(run)
-        model.load_weights(vae, folder)
-        found.append(comparison_picture.column(name, run, vae, test, folder.read_metrics()))
+        vae = build.create(run)
+        weights.load(vae, folder)
+        found.append(comparison.column(name, run, vae, test, folder.read_metrics()))
     return found
 
 
 def test_columns_hold_one_original_of_each_label(columns):
-    test = data.load_part("digits", None, "test")
+    test = datasets.load_part("digits", None, "test")
     for column in columns:
         first = [test.labels.tolist().index(label) for label in range(10)]
         np.testing.assert_array_equal(column.originals, test.images[first, 0] / 255)
@@ -219,7 +223,7 @@ def test_columns_hold_one_original_of_each_label(columns):
 
 def grid(columns) -> list[list]:
     """The axes of the figure by row; legends have none of their own."""
-    figure = comparison_picture.figure(columns, "title")
+    figure = comparison.figure(columns, "title")
     rows, rest = divmod(len(figure.axes), len(columns))
     assert (rows, rest) == (6, 0)
     return [figure.axes[row * len(columns) : (row + 1) * len(columns)] for row in range(rows)]
@@ -265,7 +269,7 @@ def test_long_names_break_between_settings(columns):
 def test_nothing_is_cut_off(columns, pixels, labels):
     images = np.zeros((labels, pixels, pixels))
     drawn = [column._replace(originals=images, reconstructed=images) for column in columns]
-    figure = comparison_picture.figure(drawn, "title")
+    figure = comparison.figure(drawn, "title")
     FigureCanvasAgg(figure).draw()
     boxes = [axes.get_tightbbox() for axes in figure.axes]
     assert min(min(box.x0, box.y0) for box in boxes) >= 0

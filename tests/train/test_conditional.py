@@ -6,15 +6,19 @@ import torch
 import torch.nn.functional as T
 
 from fastvae import CVAE
-from fastvae.train import conditional_drawing, conditions, likelihood, model, pictures
-from fastvae.train.conditional import Baseline, FirstGuess
-from fastvae.train.config import Config
-from fastvae.train.data import Split
-from fastvae.train.metrics import Epoch
-from fastvae.train.objectives import Conditional
-from fastvae.train.presets import resolve
-from fastvae.train.run_folder import RunFolder
-from fastvae.train.trainer import Trainer
+from fastvae.train.data import conditions
+from fastvae.train.data.datasets import Split
+from fastvae.train.evaluation import likelihood
+from fastvae.train.loop.trainer import Trainer
+from fastvae.train.models import build, objectives
+from fastvae.train.models.conditional import Baseline, FirstGuess
+from fastvae.train.models.objectives import Conditional
+from fastvae.train.pictures import figures
+from fastvae.train.pictures import run as drawing
+from fastvae.train.runs.folder import RunFolder
+from fastvae.train.runs.metrics import Epoch
+from fastvae.train.settings.config import Config
+from fastvae.train.settings.resolve import resolve
 from tests.train.small_runs import config
 
 SIZE = (8, 8)
@@ -43,21 +47,21 @@ def test_quadrants_are_given_clockwise_from_the_lower_left(size, count):
 
 def test_reconstructions_are_of_the_posterior_mean(digits, monkeypatch):
     drawn = {}
-    monkeypatch.setattr(pictures, "reconstructions", lambda *arrays: drawn.update(zip("or", arrays, strict=False)))
+    monkeypatch.setattr(figures, "reconstructions", lambda *arrays: drawn.update(zip("or", arrays, strict=False)))
     chosen = config(condition="quadrants", quadrants=3)
-    found = model.create(chosen).eval()
+    found = build.create(chosen).eval()
     with torch.no_grad():
-        names = [name for name, _ in conditional_drawing.figures(chosen, found, digits.test, HISTORY)]
+        names = [name for name, _ in drawing.of_conditional(chosen, found, digits.test, HISTORY)]
         first = digits.test.images[digits.test.labels == 0][:1]
-        x, y = model.condition(chosen)(first, first)
-        decoded = model.condition(chosen).whole(x, found.decode(found.encode(y, x).mean, x, mean=True))
+        x, y = build.conditioning(chosen)(first, first)
+        decoded = build.conditioning(chosen).whole(x, found.decode(found.encode(y, x).mean, x, mean=True))
     assert names == ["completions.png", "reconstructions.png", "latent.png", "losses.png"]
     np.testing.assert_allclose(drawn["o"][0], first[0, 0] / 255, rtol=1e-6)
     np.testing.assert_allclose(drawn["r"][0], decoded[0, 0], rtol=1e-6)
 
 
 def test_s2_is_the_published_network():
-    found = model.create(Config(**resolve({"threads": 1, "device": "cpu", "data_dir": "x", "preset": "s2"})))
+    found = build.create(Config(**resolve({"threads": 1, "device": "cpu", "data_dir": "x", "preset": "s2"})))
     assert isinstance(found, CVAE)
     recognition, generation = (
         [
@@ -77,7 +81,7 @@ def test_s2_is_the_published_network():
 
 
 def test_probabilities_keep_off_0_and_1():
-    found = model.create(config(condition="label", likelihood="bernoulli_probs", probability_floor=0.1))
+    found = build.create(config(condition="label", likelihood="bernoulli_probs", probability_floor=0.1))
     assert isinstance(found, CVAE)
     with torch.no_grad():
         found.generation.network[-4].bias[:32] = 50.0
@@ -89,23 +93,23 @@ def test_probabilities_keep_off_0_and_1():
 def test_the_losses_are_those_of_the_model_on_what_is_given(digits):
     """The objective adds nothing of its own: images and labels only become a condition and a target."""
     chosen = config(condition="quadrants", quadrants=2, prior="learned")
-    found = model.create(chosen)
-    objective = model.objective(chosen, found)
+    found = build.create(chosen)
+    objective = objectives.create(chosen, found)
     assert isinstance(objective, Conditional)
     images, labels = digits.test.images[:6], digits.test.labels[:6]
     torch.manual_seed(1)
     loss = objective(images, labels)
     torch.manual_seed(1)
-    expected = found(*model.condition(chosen)(images, labels))
+    expected = found(*build.conditioning(chosen)(images, labels))
     assert torch.equal(loss.loss, expected.loss)
     assert torch.equal(loss.kl, expected.kl)
 
 
 def test_a_baseline_is_the_cross_entropy_of_its_prediction(digits):
     chosen = config(condition="quadrants", objective="baseline")
-    found = model.create(chosen)
+    found = build.create(chosen)
     assert isinstance(found, Baseline)
-    x, y = model.condition(chosen)(digits.test.images[:5], digits.test.labels[:5])
+    x, y = build.conditioning(chosen)(digits.test.images[:5], digits.test.labels[:5])
     output = found(x, y)
     expected = T.binary_cross_entropy(found.predict(x), y / 255, reduction="none").sum(1)
     torch.testing.assert_close(output.reconstruction_loss, expected)
@@ -132,7 +136,7 @@ def test_the_prior_sees_the_first_guess_of_a_trained_baseline(baseline, digits, 
     found = trainer.model
     assert isinstance(found, CVAE)
     assert isinstance(found.prior, FirstGuess)
-    x, _ = model.condition(chosen)(digits.test.images[:5], digits.test.labels[:5])
+    x, _ = build.conditioning(chosen)(digits.test.images[:5], digits.test.labels[:5])
     guess = baseline.model.predict(x)
     moments = found.prior.network(torch.cat((x, guess), 1))
     torch.testing.assert_close(found.encode_prior(x).mu, moments[:, :2])
@@ -170,15 +174,15 @@ def exact_log_likelihood(cvae, condition, target):
     return torch.logsumexp(log_p + log_prior, 0) + 2 * (axis[1] - axis[0]).log()
 
 
-@pytest.mark.parametrize("objective", ["elbo", "hybrid", "gsnn"])
+@pytest.mark.parametrize("objective", ["cvae", "hybrid", "gsnn"])
 def test_estimates_are_the_integral_over_the_latent(digits, objective):
     chosen = config(condition="quadrants", prior="learned", objective=objective)
-    found = model.create(chosen).double()
+    found = build.create(chosen).double()
     assert isinstance(found, CVAE)
     with torch.no_grad():
         found.generation.network[-2].weight *= 4  # latents that matter
     split = Split(digits.test.images[:4], digits.test.labels[:4])
-    x, y = model.condition(chosen)(*split)
+    x, y = build.conditioning(chosen)(*split)
     with torch.no_grad():
         exact = torch.stack([exact_log_likelihood(found, x[[i]].double(), y[[i]] / 255.0) for i in range(4)])
 
@@ -195,25 +199,25 @@ def test_estimates_are_the_integral_over_the_latent(digits, objective):
 
 def test_estimates_of_a_run(digits):
     chosen = config(condition="quadrants", prior="learned")
-    found = model.create(chosen)
+    found = build.create(chosen)
     split = Split(digits.test.images[:40], digits.test.labels[:40])
     result = likelihood.estimates(found, chosen, split, 30)
-    x, y = model.condition(chosen)(*split)
+    x, y = build.conditioning(chosen)(*split)
     for name, method in (("log_likelihood", "importance"), ("log_likelihood_monte_carlo", "monte_carlo")):
         generator = torch.Generator().manual_seed(0)
         values = found.log_likelihood(x, y, num_samples=30, chunk_size=100, method=method, generator=generator)
         assert result[name] == pytest.approx(values.mean().item())
         assert result[f"{name}_standard_error"] == pytest.approx(values.std(correction=0).item() / 40**0.5)
     gsnn = config(condition="quadrants", prior="learned", objective="gsnn")
-    assert "log_likelihood" not in likelihood.estimates(model.create(gsnn), gsnn, split, 5)
+    assert "log_likelihood" not in likelihood.estimates(build.create(gsnn), gsnn, split, 5)
 
 
 def test_prediction_errors_are_those_of_the_means(digits):
     chosen = config(condition="label")
-    found = model.create(chosen)
+    found = build.create(chosen)
     assert isinstance(found, CVAE)
     split = Split(digits.test.images[:40], digits.test.labels[:40])
-    x, y = model.condition(chosen)(*split)
+    x, y = build.conditioning(chosen)(*split)
     result = likelihood.prediction_errors(found, chosen, split, 20)
     expected = (found.predict(x) - y / 255).square().sum((1, 2, 3)).mean().item()
     assert result["prediction_error"] == pytest.approx(expected, rel=1e-5)

@@ -6,10 +6,16 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from fastvae.train import model
-from fastvae.train.config import Config
+from fastvae import networks
+from fastvae._likelihoods import LIKELIHOODS
+from fastvae._options import PARAMETERIZATIONS
+from fastvae.modules.cvae import OBJECTIVES
 from fastvae.train.errors import first_problem
-from fastvae.train.presets import BY_DATA, PRESETS, resolve
+from fastvae.train.models import build
+from fastvae.train.options import choices
+from fastvae.train.settings.config import Config
+from fastvae.train.settings.presets import BY_DATA, PUBLISHED
+from fastvae.train.settings.resolve import resolve
 
 
 def settings(**changes):
@@ -33,10 +39,10 @@ def test_defaults_are_valid(data):
     assert config.latent_dim == BY_DATA[data]["latent_dim"]
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_presets_are_valid_and_give_way_to_explicit_options(name):
     given = {"threads": 1, "device": "cpu", "data_dir": "somewhere", "preset": name}
-    assert Config(**resolve(given)).latent_dim == PRESETS[name]["latent_dim"]
+    assert Config(**resolve(given)).latent_dim == PUBLISHED[name]["latent_dim"]
     assert Config(**resolve({**given, "latent_dim": 3})).latent_dim == 3
 
 
@@ -65,7 +71,7 @@ def test_s3_is_the_published_setting():
 def test_s4_gives_a_standard_deviation():
     config = published("s4")
     assert (config.parameterization, config.likelihood) == ("std", "squared_error")
-    vae = model.create(config)
+    vae = build.create(config)
     output = vae(torch.zeros(3, 1, 28, 28, dtype=torch.uint8))
     torch.testing.assert_close(vae.encode(torch.zeros(3, 1, 28, 28, dtype=torch.uint8)).std, output.scale.abs())
 
@@ -80,7 +86,7 @@ def test_s5_is_the_published_setting():
 
 def parameters(config):
     """How many the encoder and the decoder have."""
-    vae = model.create(config)
+    vae = build.create(config)
     return tuple(sum(p.numel() for p in network.parameters()) for network in (vae.encoder, vae.decoder))
 
 
@@ -128,6 +134,37 @@ INVALID = [
 @pytest.mark.parametrize(("field", "value"), INVALID)
 def test_invalid_values_are_named(field, value):
     assert re.match(rf"{field}: got .*; (input should be|takes) ", problem(**{field: value}))
+
+
+@pytest.mark.parametrize(
+    ("field", "names"),
+    [
+        ("likelihood", LIKELIHOODS),
+        ("parameterization", PARAMETERIZATIONS),
+        ("model", networks.ARCHITECTURES),
+        ("activation", networks.ACTIVATIONS),
+        ("data", BY_DATA),
+    ],
+)
+def test_what_is_listed_elsewhere_is_taken(field, names):
+    assert choices(field) == tuple(names)
+
+
+@pytest.mark.parametrize("condition", ["none", "label", "quadrants"])
+def test_objectives_have_the_names_of_the_models(condition):
+    """Without a condition the ELBO; with one what `CVAE` calls its objectives, and no other name."""
+    conditional = condition != "none"
+    assert Config(**resolve({"threads": 1, "device": "cpu", "condition": condition})).objective == (
+        "cvae" if conditional else "elbo"
+    )
+    for name in choices("objective"):
+        given = {"threads": 1, "device": "cpu", "condition": condition, "objective": name}
+        if (name in ("elbo", "iwae")) == conditional:
+            with pytest.raises(ValidationError, match=f"with condition '{condition}'"):
+                Config(**resolve(given))
+        else:
+            made = build.create(Config(**resolve(given)))
+            assert getattr(made, "objective", None) == (name if name in OBJECTIVES else None)
 
 
 def test_mnist_needs_a_folder():

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from fastvae.train import data
-from fastvae.train import idx as reader
+from fastvae.train.data import datasets
+from fastvae.train.data import idx as reader
 from fastvae.train.errors import UserError
 from tests.support.command_line import idx, mnist
 
@@ -17,7 +17,7 @@ ARRAY = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
 
 
 def test_digits_are_the_uci_test_set():
-    digits = data.load("digits", None)
+    digits = datasets.load("digits", None)
     images = torch.cat((digits.train.images, digits.test.images))
     labels = torch.cat((digits.train.labels, digits.test.labels))
     assert images.shape == (1797, 1, 8, 8)
@@ -31,7 +31,7 @@ def test_digits_are_the_uci_test_set():
 
 
 def test_binary_pixels_are_the_nearer_of_black_and_white():
-    grey, binary = data.load("digits", None), data.load("digits", None, binarize="threshold")
+    grey, binary = datasets.load("digits", None), datasets.load("digits", None, binarize="threshold")
     for before, after in zip(grey, binary, strict=True):
         assert torch.equal(after.images.double() / 255, (before.images.double() / 255 > 0.5).double())
         assert after.images.dtype == torch.uint8
@@ -39,14 +39,14 @@ def test_binary_pixels_are_the_nearer_of_black_and_white():
 
 
 def test_digits_split_is_fixed():
-    digits = data.load("digits", None)
+    digits = datasets.load("digits", None)
     assert len(digits.train.labels) == len(digits.train.images) == 1500
     assert len(digits.test.labels) == len(digits.test.images) == 297
-    assert torch.equal(data.load("digits", None).test.images, digits.test.images)
+    assert torch.equal(datasets.load("digits", None).test.images, digits.test.images)
 
 
 def test_mnist_folder_with_plain_and_gzipped_files(tmp_path):
-    loaded = data.load("mnist", str(mnist(tmp_path, train=12, test=7)))
+    loaded = datasets.load("mnist", str(mnist(tmp_path, train=12, test=7)))
     assert loaded.train.images.shape == (12, 1, 28, 28)
     assert loaded.test.images.shape == (7, 1, 28, 28)
     assert loaded.test.images.dtype == torch.uint8
@@ -55,7 +55,7 @@ def test_mnist_folder_with_plain_and_gzipped_files(tmp_path):
 
 @pytest.mark.skipif(not MNIST.is_dir(), reason="needs the MNIST files")
 def test_mnist_itself():
-    loaded = data.load("mnist", str(MNIST))
+    loaded = datasets.load("mnist", str(MNIST))
     assert loaded.train.images.shape == (60000, 1, 28, 28)
     assert loaded.test.images.shape == (10000, 1, 28, 28)
     assert loaded.train.labels[:5].tolist() == [5, 0, 4, 1, 9]
@@ -124,12 +124,12 @@ def test_mnist_folder_that_does_not_fit_together(tmp_path, name, array, message)
     # A plain file is read in place of the gzipped one.
     (folder / name).write_bytes(idx(array))
     with pytest.raises(UserError, match=message):
-        data.load("mnist", str(folder))
+        datasets.load("mnist", str(folder))
 
 
 def test_mnist_folder_missing(tmp_path):
     with pytest.raises(UserError, match="no such folder"):
-        data.load("mnist", str(tmp_path / "missing"))
+        datasets.load("mnist", str(tmp_path / "missing"))
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="not a folder"):
-        data.load("mnist", str(tmp_path / "file"))
+        datasets.load("mnist", str(tmp_path / "file"))

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from fastvae.train import atomic
+from fastvae.train.runs import atomic
 from tests.support.command_line import TINY, fails, fastvae
 
 pytestmark = pytest.mark.usefixtures("one_thread")

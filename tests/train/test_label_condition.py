@@ -5,9 +5,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fastvae.train import conditional_drawing, conditions, data, model
-from fastvae.train.presets import PRESETS, resolve
-from fastvae.train.run_folder import RunFolder
+from fastvae.train.data import conditions, datasets
+from fastvae.train.models import build
+from fastvae.train.pictures import arrays
+from fastvae.train.runs import weights
+from fastvae.train.runs.folder import RunFolder
+from fastvae.train.settings.presets import PUBLISHED
+from fastvae.train.settings.resolve import resolve
 from tests.support.command_line import fastvae
 from tests.train.small_runs import config
 
@@ -21,9 +25,9 @@ OPTIONS = ("--condition", "label", "--hidden", "128", "--latent-dim", "4", "--lr
 @pytest.fixture(scope="module")
 def classifier() -> nn.Module:
     """From images in [0, 1] to the logits of their labels, trained on the bundled digits."""
-    train, test = data.load("digits", None)
+    train, test = datasets.load("digits", None)
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, data.LABELS))
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, datasets.LABELS))
     optimizer = torch.optim.Adam(network.parameters(), 1e-2)
     for _ in range(100):
         optimizer.zero_grad()
@@ -47,7 +51,7 @@ def run(tmp_path_factory):
 
 
 def test_samples_are_the_digits_asked_for(run, classifier):
-    for label in range(data.LABELS):
+    for label in range(datasets.LABELS):
         assert fastvae("sample", run, "--label", label, "-n", 20, "--out", run / "some.npy").code == 0
         images = torch.from_numpy(np.load(run / "some.npy"))
         assert right(classifier, images, torch.full((20,), label)) > ASKED_FOR, label
@@ -56,16 +60,16 @@ def test_samples_are_the_digits_asked_for(run, classifier):
 def test_samples_are_of_every_label_in_turn(run, classifier):
     assert fastvae("sample", run, "-n", 40, "--out", run / "all.npy").code == 0
     images = torch.from_numpy(np.load(run / "all.npy"))
-    assert right(classifier, images, torch.arange(40) % data.LABELS) > ASKED_FOR
+    assert right(classifier, images, torch.arange(40) % datasets.LABELS) > ASKED_FOR
 
 
 def test_the_picture_has_a_row_for_each_label(run, classifier):
     folder = RunFolder(run)
     chosen = folder.read_config()
-    found = model.create(chosen).eval()
-    model.load_weights(found, folder)
+    found = build.create(chosen).eval()
+    weights.load(found, folder)
     with torch.no_grad():
-        _, rows = conditional_drawing._per_label(found, model.condition(chosen), chosen.seed)
+        _, rows = arrays.for_each_label(found, build.conditioning(chosen), chosen.seed)
     for label, row in enumerate(rows):
         assert right(classifier, torch.from_numpy(row), torch.full((len(row),), label)) >= ASKED_FOR, label
 
@@ -85,7 +89,7 @@ def test_encodings(encoding, expected):
 
 
 def test_a_label_is_a_number_only_where_a_publication_has_it_so():
-    assert [name for name in PRESETS if resolve({"preset": name})["label_encoding"] == "number"] == ["s2"]
+    assert [name for name in PUBLISHED if resolve({"preset": name})["label_encoding"] == "number"] == ["s2"]
     assert config(condition="label").label_encoding == "one_hot"
 
 

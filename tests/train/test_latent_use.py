@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from fastvae import VAE, DiagonalGaussian
-from fastvae.train import data, evaluation
-from fastvae.train.config import Config
-from fastvae.train.latent_use import LatentUse, measure
-from fastvae.train.presets import resolve
+from fastvae.train.data import datasets
+from fastvae.train.evaluation import latent_use
+from fastvae.train.evaluation.latent_use import LatentUse, measure
+from fastvae.train.settings.config import Config
+from fastvae.train.settings.resolve import resolve
 from tests.support.command_line import TINY, TINY_NETWORK, fastvae
 
 
@@ -60,9 +61,9 @@ class Encoder(nn.Module):
 
 
 def found_in(encoder: nn.Module, images: Tensor) -> LatentUse:
-    test = data.Split(images, torch.zeros(len(images), dtype=torch.int64))
+    test = datasets.Split(images, torch.zeros(len(images), dtype=torch.int64))
     config = Config(**resolve({"device": "cpu"}))
-    use = evaluation.latent_use(VAE(encoder, nn.Linear(3, 5)), config, test)
+    use = latent_use.measured(VAE(encoder, nn.Linear(3, 5)), config, test)
     assert use is not None
     return use
 

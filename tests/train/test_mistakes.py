@@ -7,8 +7,9 @@ import sys
 import pytest
 import torch
 
-from fastvae.train import cli, trainer
+from fastvae.train import cli
 from fastvae.train.errors import UserError
+from fastvae.train.loop import trainer
 from tests.support.command_line import TINY, fails, fastvae
 from tests.train.test_damaged_runs import edit
 
@@ -125,12 +126,12 @@ def test_out_that_cannot_be_made(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--beta", "2"), "--beta 2.0 (the run has 1.0)"),
+        (("--beta", "2"), "--beta 2 (the run has 1)"),
         (("--hidden", "8,4"), "--hidden 8,4 (the run has 16)"),
         (("--model", "conv", "--seed", "1"), "--model conv (the run has mlp), --seed 1 (the run has 0)"),
-        (("--preset", "s5"), "--preset s5 (the run has None)"),
+        (("--preset", "s5"), "--preset s5 (the run has default)"),
         (("--threads", "7"), "--threads 7 (the run has 1)"),
-        (("--compile",), "--compile True (the run has False)"),
+        (("--compile",), "--compile yes (the run has no)"),
         (("--epochs", "1"), "--epochs: got 1; takes at least the 2"),
         (("--epochs", "0"), "--epochs: got 0"),
         (("--data-dir", "x"), "--data-dir: got"),

@@ -8,9 +8,10 @@ import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from fastvae.train import data as datasets
-from fastvae.train import model, settings
-from fastvae.train.objectives import Generative, ImportanceWeighted
+from fastvae.train.data import datasets
+from fastvae.train.models import build, objectives
+from fastvae.train.models.objectives import Generative, ImportanceWeighted
+from fastvae.train.settings import resolve
 from tests.support.command_line import TINY, fails, fastvae
 from tests.train.small_runs import config
 
@@ -24,8 +25,8 @@ def digits():
 
 def built(**changes):
     chosen = config(**changes)
-    vae = model.create(chosen)
-    return vae, model.objective(chosen, vae)
+    vae = build.create(chosen)
+    return vae, objectives.create(chosen, vae)
 
 
 def loss(objective, split, seed=1):
@@ -74,14 +75,14 @@ def test_pixels_are_drawn_anew_in_training_and_stay_in_evaluation(digits):
     _, objective = built(binarize="dynamic")
     assert isinstance(objective, Generative)
     grey = torch.full((4000, 1, 8, 8), 64, dtype=torch.uint8)
-    drawn = objective._drawn(grey)
+    drawn = objective._pixels(grey)
     assert drawn.dtype == torch.uint8
     assert set(drawn.unique().tolist()) == {0, 255}
     # 256,000 draws with probability 64/255: a standard deviation of 0.00086.
     assert (drawn == 255).double().mean().item() == pytest.approx(64 / 255, abs=0.005)
-    assert not torch.equal(drawn, objective._drawn(grey))
+    assert not torch.equal(drawn, objective._pixels(grey))
     objective.eval()
-    assert objective._drawn(grey) is grey
+    assert objective._pixels(grey) is grey
 
 
 def test_dynamic_data_is_grey_in_training_and_one_draw_in_the_test(digits):
@@ -111,7 +112,7 @@ def test_beta_rises_with_the_steps(name):
     options, expected = RISING[name]
     names = dict(zip(options[::2], options[1::2], strict=True))
     given = {option[2:].replace("-", "_"): value for option, value in names.items()}
-    vae = model.create(config(**given | {"beta": 2.0}))
+    vae = build.create(config(**given | {"beta": 2.0}))
     betas = {0: vae.elbo.beta().item()}
     for step in range(1, 28):
         vae.elbo.beta.step()
@@ -164,6 +165,20 @@ def test_options_change_what_is_trained(tmp_path, options):
     assert any(not torch.equal(before[name], after[name]) for name in before if name in after)
 
 
+def test_the_scale_of_a_laplace_likelihood_is_learned(tmp_path):
+    options = (*TINY, "--likelihood", "laplace_learned", "--lr", 0.01)
+    scales = []
+    for epochs in (1, 3):
+        run = tmp_path / f"run-{epochs}"
+        result = fastvae("train", *options, "--epochs", epochs, "--out", run)
+        assert result.code == 0, result
+        scales.append(steps_of(run)["elbo.reconstruction.log_scale"].item())
+    assert scales[0] != scales[1]
+    rows = list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
+    assert float(rows[-1]["test_elbo"]) > float(rows[0]["test_elbo"])
+    assert "test log-likelihood" in fastvae("evaluate", run, "--num-samples", 5).out
+
+
 CONTRADICTIONS = {
     "quadrants": (("--quadrants", 2), "--quadrants: got 2; takes 1 with condition 'none'"),
     "conv": (("--condition", "label", "--model", "conv"), "--model: got 'conv'; takes 'mlp' with condition 'label'"),
@@ -171,8 +186,10 @@ CONTRADICTIONS = {
     "prior": (("--prior", "learned"), "--prior: got 'learned'; takes 'standard' with condition 'none'"),
     "guess": (("--condition", "quadrants", "--first-guess", "x"), "takes None with prior 'standard'"),
     "floor": (("--probability-floor", 0.1), "--probability-floor: got 0.1; takes 0.0 with likelihood"),
-    "alpha": (("--condition", "label", "--alpha", 0.2), "--alpha: got 0.2; takes 0.5 with objective 'elbo'"),
-    "iwae": (("--condition", "label", "--objective", "iwae"), "takes 'elbo', 'gsnn', 'hybrid' or 'baseline' with"),
+    "alpha": (("--condition", "label", "--alpha", 0.2), "--alpha: got 0.2; takes 0.5 with objective 'cvae'"),
+    "iwae": (("--condition", "label", "--objective", "iwae"), "takes 'cvae', 'gsnn', 'hybrid' or 'baseline' with"),
+    "elbo": (("--condition", "label", "--objective", "elbo"), "--objective: got 'elbo'; takes 'cvae', 'gsnn',"),
+    "cvae": (("--objective", "cvae"), "--objective: got 'cvae'; takes 'elbo' or 'iwae' with condition 'none'"),
     "gsnn": (("--objective", "gsnn"), "--objective: got 'gsnn'; takes 'elbo' or 'iwae' with condition 'none'"),
     "beta": (("--objective", "iwae", "--beta", 2), "--beta: got 2.0; takes 1.0 with objective 'iwae'"),
     "cycles": (("--beta-schedule", "linear", "--cycles", 2), "--cycles: got 2; takes 4 with beta_schedule 'linear'"),
@@ -223,7 +240,7 @@ def test_tensorboard_has_the_rows_of_the_metrics(tmp_path):
 
 
 def test_tensorboard_that_is_not_there(tmp_path, monkeypatch):
-    monkeypatch.setattr(settings, "find_spec", lambda name: None)
+    monkeypatch.setattr(resolve, "find_spec", lambda name: None)
     line = fails("train", "--tensorboard", "--out", tmp_path / "run")
     assert "--tensorboard: TensorBoard is not installed: pip install 'fastvae[tensorboard]'" in line
     assert not (tmp_path / "run").exists()

@@ -7,11 +7,13 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from fastvae import VAE
-from fastvae.train import data, drawing, panels, pictures, views
-from fastvae.train.config import Config
-from fastvae.train.metrics import Epoch
-from fastvae.train.presets import resolve
-from fastvae.train.run_folder import RunFolder
+from fastvae.train.data import datasets
+from fastvae.train.pictures import arrays, figures, panels
+from fastvae.train.pictures import run as drawing
+from fastvae.train.runs.folder import RunFolder
+from fastvae.train.runs.metrics import Epoch
+from fastvae.train.settings.config import Config
+from fastvae.train.settings.resolve import resolve
 
 HISTORY = [Epoch(1, 9.0, -9.0, 6.0, 3.0, 10.0, -10.0, 6.5, 3.5, 0.1)]
 
@@ -39,10 +41,10 @@ def transparent(latent_dim: int) -> VAE:
     return VAE(Encoder(latent_dim), Decoder(), likelihood="gaussian", latent_shape=latent_dim).eval()
 
 
-def split(count: int = 30) -> data.Split:
+def split(count: int = 30) -> datasets.Split:
     """Images of one shade each, so that the KL grows with the gain, and labels counted down."""
     shades = torch.randint(0, 256, (count, 1, 1, 1), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    return data.Split(shades.repeat(1, 1, 4, 4), torch.arange(count).flip(0) % 10)
+    return datasets.Split(shades.repeat(1, 1, 4, 4), torch.arange(count).flip(0) % 10)
 
 
 @pytest.fixture
@@ -50,9 +52,9 @@ def drawn(monkeypatch, tmp_path):
     """Draws a run, and collects what its figures were made of: the arguments, by file name."""
     made: dict[str, tuple] = {}
     for name in ("interpolation", "traversal"):
-        monkeypatch.setattr(pictures, name, lambda *given, name=name: made.setdefault(name, given) and Figure())
+        monkeypatch.setattr(figures, name, lambda *given, name=name: made.setdefault(name, given) and Figure())
 
-    def draw(latent_dim: int, test: data.Split) -> dict[str, tuple]:
+    def draw(latent_dim: int, test: datasets.Split) -> dict[str, tuple]:
         config = Config(**resolve({"latent_dim": latent_dim, "device": "cpu"}))
         drawing.draw(RunFolder(tmp_path), config, transparent(latent_dim), test, HISTORY)
         return made
@@ -62,13 +64,13 @@ def drawn(monkeypatch, tmp_path):
 
 def test_first_of_each_label():
     labels = torch.tensor([3, 1, 3, 7, 1, 3])
-    assert views.first_of_each(labels).tolist() == [1, 0, 3]
-    assert views.one_of_each(labels).tolist() == [1, 0, 3, 4, 2, 5]
+    assert arrays.first_of_each(labels).tolist() == [1, 0, 3]
+    assert arrays.one_of_each(labels).tolist() == [1, 0, 3, 4, 2, 5]
 
 
 def test_interpolations_are_straight_lines_between_posterior_means():
     starts, ends = torch.rand(2, 3), torch.rand(2, 3)
-    found = views.interpolations(transparent(3), starts, ends, 5).reshape(2, 5, 16)[:, :, :3]
+    found = arrays.interpolations(transparent(3), starts, ends, 5).reshape(2, 5, 16)[:, :, :3]
     for step in range(5):
         np.testing.assert_allclose(found[:, step], starts + (ends - starts) * step / 4, atol=1e-6)
 
@@ -88,7 +90,7 @@ def test_interpolation_picture_goes_from_each_label_to_the_next(drawn):
 
 def test_traversals_change_one_coordinate():
     z, values = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([-3.0, 0.0, 3.0])
-    found = views.traversals(transparent(3), z, [2, 0], values).reshape(2, 3, 16)[:, :, :3]
+    found = arrays.traversals(transparent(3), z, [2, 0], values).reshape(2, 3, 16)[:, :, :3]
     for column, value in enumerate(values):
         np.testing.assert_array_equal(found[0, column], torch.tensor([0.1, 0.2, value]))
         np.testing.assert_array_equal(found[1, column], torch.tensor([value, 0.2, 0.3]))
@@ -123,7 +125,7 @@ def texts(ticks):
 def test_names_beside_the_interpolation():
     shades = np.linspace(0, 1, 6)[:, None, None, None] * np.ones((6, 3, 4, 4))
     originals = np.full((6, 2, 4, 4), 0.25)
-    figure = pictures.interpolation(originals, shades, np.array([(k, k + 1) for k in range(6)]), "title")
+    figure = figures.interpolation(originals, shades, np.array([(k, k + 1) for k in range(6)]), "title")
     (axes,) = figure.axes
     assert texts(axes.get_xticklabels()) == ["original", "0.00", "0.50", "1.00", "original"]
     assert texts(axes.get_yticklabels())[-1] == "5 to 6"
@@ -136,7 +138,7 @@ def test_names_beside_the_interpolation():
 def test_names_beside_the_traversal():
     values = np.array([-3.0, 0.0, 3.0])
     decoded = np.arange(6).reshape(2, 3, 1, 1) / 6 * np.ones((2, 3, 4, 4))
-    (axes,) = pictures.traversal(decoded, values, ["first", "second"], "title").axes
+    (axes,) = figures.traversal(decoded, values, ["first", "second"], "title").axes
     assert texts(axes.get_xticklabels()) == ["\N{MINUS SIGN}3.0", "0.0", "3.0"]
     assert texts(axes.get_yticklabels()) == ["first", "second"]
     picture = axes.images[0].get_array()

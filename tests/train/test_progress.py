@@ -7,10 +7,10 @@ import sys
 import pytest
 import torch
 
-from fastvae.train import progress
-from fastvae.train.legend import Legend
-from fastvae.train.metrics import Epoch, Sums
-from fastvae.train.progress import Progress
+from fastvae.train.evaluation.legend import Legend
+from fastvae.train.loop import progress
+from fastvae.train.loop.progress import Progress
+from fastvae.train.runs.metrics import Epoch, Sums
 from tests.train.small_runs import config
 
 LEGEND = Legend(config(), 0.0)

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from fastvae.train import atomic, checkpoint
 from fastvae.train.errors import UserError
-from fastvae.train.metrics import Means, Sums
-from tests.train.trainers import fitted, trainer, weights
+from fastvae.train.runs import atomic, checkpoint
+from fastvae.train.runs.metrics import Means, Sums
+from tests.train.trainers import fitted, saved, trainer
 
 
 def test_a_run_from_when_the_learned_scale_was_a_scalar_goes_on(tmp_path, digits):
@@ -21,15 +21,15 @@ def test_a_run_from_when_the_learned_scale_was_a_scalar_goes_on(tmp_path, digits
                 values[name] = values[name].reshape(())
     torch.save(state, checkpoint_file)
     fitted(tmp_path / "old", **options, epochs=2)
-    assert weights(tmp_path / "old") == weights(tmp_path / "new")
+    assert saved(tmp_path / "old") == saved(tmp_path / "new")
 
 
 class Killed(BaseException):
     """Stands for SIGKILL: nothing catches it."""
 
 
-# Three files are written per epoch: before the first, and after each of the first two epochs' files.
-@pytest.mark.parametrize("written", range(7))
+# Three files are written per epoch: before the first, and after each but the last.
+@pytest.mark.parametrize("written", range(9))
 def test_killed_between_any_two_files_and_resumed(tmp_path, digits, monkeypatch, written):
     whole = fitted(tmp_path / "whole", digits)
     count = 0
@@ -51,7 +51,7 @@ def test_killed_between_any_two_files_and_resumed(tmp_path, digits, monkeypatch,
     resumed = trainer(tmp_path / "killed", digits)
     assert len(resumed.history) == -(-written // 3)
     resumed.fit()
-    assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
+    assert saved(tmp_path / "killed") == saved(tmp_path / "whole")
     untimed = [[row._replace(seconds=0.0) for row in run.history] for run in (resumed, whole)]
     assert untimed[0] == untimed[1]
     assert [row.epoch for row in resumed.folder.read_metrics()] == [1, 2, 3]
@@ -76,14 +76,14 @@ def test_killed_within_an_epoch_and_resumed(tmp_path, digits, monkeypatch):
     resumed = trainer(tmp_path / "killed", digits, validation=0.0)
     assert 0 < len(resumed.history) < 3
     resumed.fit()
-    assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
+    assert saved(tmp_path / "killed") == saved(tmp_path / "whole")
 
 
 def test_finished_run_goes_on_as_if_it_had_been_longer(tmp_path, digits):
     fitted(tmp_path / "long", digits, epochs=4)
     fitted(tmp_path / "short", digits, epochs=2)
     fitted(tmp_path / "short", digits, epochs=4)
-    assert weights(tmp_path / "short") == weights(tmp_path / "long")
+    assert saved(tmp_path / "short") == saved(tmp_path / "long")
 
 
 @pytest.mark.parametrize("damage", [b"", b"garbage", None, "cut", "other"])

@@ -7,13 +7,14 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from fastvae.train import networks, trainer
-from fastvae.train.config import Config
-from fastvae.train.graph import CudaGraph, GraphedStep
-from fastvae.train.metrics import Sums
-from fastvae.train.presets import resolve
-from fastvae.train.run_folder import RunFolder
-from fastvae.train.step import Step
+from fastvae import networks
+from fastvae.train.loop import trainer
+from fastvae.train.loop.graph import CudaGraph, GraphedStep
+from fastvae.train.loop.step import Step
+from fastvae.train.runs.folder import RunFolder
+from fastvae.train.runs.metrics import Sums
+from fastvae.train.settings.config import Config
+from fastvae.train.settings.resolve import resolve
 from tests.support.training_steps import BATCH, Run, same_bits
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -59,7 +60,7 @@ def loop(run, batches, bf16):
 
 
 @pytest.mark.parametrize("bf16", [False, True])
-@pytest.mark.parametrize("model", networks._MODELS)
+@pytest.mark.parametrize("model", networks.ARCHITECTURES)
 def test_a_step_is_the_loop_bit_for_bit(model, bf16):
     run, other = Run("cpu", model=model, bf16=bf16), Run("cpu", model=model)
     torch.manual_seed(5)
@@ -73,7 +74,7 @@ def test_a_step_is_the_loop_bit_for_bit(model, bf16):
 
 
 @pytest.mark.parametrize("bf16", [False, True])
-@pytest.mark.parametrize("model", networks._MODELS)
+@pytest.mark.parametrize("model", networks.ARCHITECTURES)
 def test_replays_are_steps_bit_for_bit(model, bf16):
     """Weights, Adam's state, sums and generators: a capture has left no trace in any of them."""
     plain = Run("cpu", model=model, bf16=bf16).train([1, 2]).state()
@@ -226,7 +227,6 @@ def test_convolutions_are_summed_in_one_order_while_a_run_trains_only(tmp_path, 
 def test_nothing_but_torch_is_needed():
     """A machine with a GPU may have no more than torch and what torch brings."""
     missing = ("pydantic", "click", "tqdm", "safetensors", "matplotlib")
-    code = (
-        f"import sys; sys.modules.update(dict.fromkeys({missing}))\nimport fastvae.train.graph, fastvae.train.networks"
-    )
+    modules = "fastvae.networks, fastvae.train.loop.graph"
+    code = f"import sys; sys.modules.update(dict.fromkeys({missing}))\nimport {modules}"
     subprocess.run([sys.executable, "-c", code], check=True)

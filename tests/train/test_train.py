@@ -10,12 +10,19 @@ import torch
 from PIL import Image, ImageSequence
 from safetensors.torch import load_file
 
-from fastvae.train import data, drawing, evaluation, likelihood, model, networks, panels, random
+from fastvae import networks
+from fastvae.train.data import datasets
 from fastvae.train.errors import UserError
-from fastvae.train.metrics import Sums
+from fastvae.train.evaluation import likelihood
+from fastvae.train.evaluation.elbo import elbo as elbo_of
+from fastvae.train.models import build
 from fastvae.train.options import choices
+from fastvae.train.pictures import panels
+from fastvae.train.pictures import run as drawing
+from fastvae.train.runs import random, weights
+from fastvae.train.runs.metrics import Sums
 from tests.support.command_line import mnist
-from tests.train.trainers import fitted, trainer, weights
+from tests.train.trainers import fitted, saved, trainer
 
 
 def test_the_weights_are_as_readable_as_the_other_files(tmp_path, digits):
@@ -29,7 +36,7 @@ def test_the_weights_are_as_readable_as_the_other_files(tmp_path, digits):
     assert len(set(modes.values())) == 1, modes
 
 
-@pytest.mark.parametrize("name", networks._MODELS)
+@pytest.mark.parametrize("name", networks.ARCHITECTURES)
 @pytest.mark.parametrize("likelihood", choices("likelihood"))
 def test_learns(tmp_path, digits, name, likelihood):
     run = fitted(tmp_path / "run", digits, model=name, likelihood=likelihood, lr=1e-2)
@@ -43,7 +50,7 @@ def test_untrained_digits_cost_what_uniform_pixels_do(digits, tmp_path):
     run = trainer(tmp_path / "run", digits, likelihood="bernoulli")
     for parameter in run.model.parameters():
         torch.nn.init.zeros_(parameter)
-    means = evaluation.elbo(run.objective, run.data.test, 0, run.log_normalizer)
+    means = elbo_of(run.objective, run.data.test, 0, run.log_normalizer)
     assert means.reconstruction == pytest.approx(64 * math.log(2), rel=1e-6)
     assert means.kl == 0
     assert means.elbo == -means.reconstruction
@@ -60,12 +67,12 @@ def test_reconstruction_includes_the_normalizer(digits, tmp_path):
 
 
 @pytest.mark.parametrize("latent_dim", [1, 2, 3, 33])
-@pytest.mark.parametrize("name", networks._MODELS)
+@pytest.mark.parametrize("name", networks.ARCHITECTURES)
 @pytest.mark.parametrize("size", [(8, 8), (28, 28)])
 @pytest.mark.parametrize("hidden", [(), (7,), (7, 5)])
 def test_network_shapes(name, size, hidden, latent_dim):
     layers = networks.Layers(hidden, hidden[::-1])
-    encoder, decoder = networks.build(name, size, layers, latent_dim, networks.output("bernoulli_probs"))
+    encoder, decoder = networks.build(name, size, layers, latent_dim, networks.ending("bernoulli_probs"))
     images = torch.zeros(3, 1, *size, dtype=torch.uint8)
     moments = encoder(images)
     assert moments.shape == (3, 2 * latent_dim)
@@ -92,9 +99,9 @@ def test_same_config_same_bits(tmp_path, digits):
     fitted(tmp_path / "a", digits)
     torch.manual_seed(99)
     fitted(tmp_path / "b", digits)
-    assert weights(tmp_path / "a") == weights(tmp_path / "b")
+    assert saved(tmp_path / "a") == saved(tmp_path / "b")
     fitted(tmp_path / "c", digits, seed=1)
-    assert weights(tmp_path / "a") != weights(tmp_path / "c")
+    assert saved(tmp_path / "a") != saved(tmp_path / "c")
 
 
 def test_data_order_depends_on_seed_and_epoch_alone():
@@ -123,7 +130,7 @@ def test_bf16_trains_in_float32_weights(tmp_path, digits):
     tensors = load_file(tmp_path / "bf16" / "weights.safetensors")
     assert {tensor.dtype for tensor in tensors.values()} == {torch.float32}
     fitted(tmp_path / "float32", digits, lr=1e-2)
-    assert weights(tmp_path / "bf16") != weights(tmp_path / "float32")
+    assert saved(tmp_path / "bf16") != saved(tmp_path / "float32")
 
 
 @pytest.mark.slow
@@ -146,7 +153,7 @@ def test_divergence_is_said_and_not_saved(tmp_path, digits):
 
 def test_log_likelihood_is_above_the_elbo_and_repeatable(tmp_path, digits):
     run = fitted(tmp_path / "run", digits, likelihood="gaussian_learned", lr=1e-2)
-    elbo = evaluation.elbo(run.objective, run.data.test, 0, run.log_normalizer)
+    elbo = elbo_of(run.objective, run.data.test, 0, run.log_normalizer)
     found = likelihood.estimates(run.model, run.config, run.data.test, 64)
     assert found["log_likelihood"] > elbo.elbo
     # The gap is KL(q(z|x) || p(z|x)), small for a posterior of two dimensions: a wrong normalizer would show.
@@ -157,7 +164,7 @@ def test_log_likelihood_is_above_the_elbo_and_repeatable(tmp_path, digits):
 
 def test_one_importance_sample_estimates_the_elbo(tmp_path, digits):
     run = fitted(tmp_path / "run", digits)
-    elbo = evaluation.elbo(run.objective, run.data.test, 0, run.log_normalizer)
+    elbo = elbo_of(run.objective, run.data.test, 0, run.log_normalizer)
     found = likelihood.estimates(run.model, run.config, run.data.test, 1)
     # Two single-sample estimates over 297 images: four standard errors of either are allowed.
     assert found["log_likelihood"] == pytest.approx(elbo.elbo, abs=4 * found["log_likelihood_standard_error"])
@@ -165,15 +172,15 @@ def test_one_importance_sample_estimates_the_elbo(tmp_path, digits):
 
 def test_weights_file_restores_the_model(tmp_path, digits):
     run = fitted(tmp_path / "run", digits)
-    restored = model.create(run.config)
-    model.load_weights(restored, run.folder)
+    restored = build.create(run.config)
+    weights.load(restored, run.folder)
     x = run.data.test.images
     run.trained.eval()
     torch.testing.assert_close(restored.eval().reconstruct(x), run.trained.reconstruct(x), rtol=0, atol=0)
 
 
 def test_conv_on_mnist_shapes(tmp_path):
-    loaded = data.load("mnist", str(mnist(tmp_path / "data")))
+    loaded = datasets.load("mnist", str(mnist(tmp_path / "data")))
     run = fitted(tmp_path / "run", loaded, data="mnist", data_dir="somewhere", model="conv", epochs=1)
     assert math.isfinite(run.history[-1].test_elbo)
 
@@ -183,14 +190,14 @@ def test_weights_of_every_epoch_are_kept_where_asked(tmp_path, digits):
     folder = run.folder
     kept = [folder.epoch_weights_file(epoch).read_bytes() for epoch in (1, 2, 3)]
     assert len(set(kept)) == 3
-    assert kept[-1] == weights(tmp_path / "run")
+    assert kept[-1] == saved(tmp_path / "run")
     fitted(tmp_path / "one", digits, epochs=1, validation=0.0)
-    assert kept[0] == weights(tmp_path / "one")
+    assert kept[0] == saved(tmp_path / "one")
     assert not (tmp_path / "one" / "weights").exists()
-    restored = model.create(run.config)
-    model.load_weights(restored, folder, 1)
+    restored = build.create(run.config)
+    weights.load(restored, folder, 1)
     with pytest.raises(UserError, match="kept no weights of epoch 4"):
-        model.load_weights(restored, folder, 4)
+        weights.load(restored, folder, 4)
 
 
 def test_kept_weights_become_an_animation_of_the_same_latents(tmp_path, digits):
@@ -213,7 +220,7 @@ def test_the_elbo_is_the_same_by_either_estimate_of_the_kl(tmp_path, digits, est
     run = fitted(tmp_path / "run", digits, kl_estimator=estimator)
     exact = fitted(tmp_path / "exact", digits)
     run.model.load_state_dict(exact.model.state_dict())
-    found, expected = (evaluation.elbo(one.objective, one.data.test, 0, one.log_normalizer) for one in (run, exact))
+    found, expected = (elbo_of(one.objective, one.data.test, 0, one.log_normalizer) for one in (run, exact))
     assert found.reconstruction == expected.reconstruction
     assert found.kl == pytest.approx(expected.kl, abs=0 if estimator == "analytic" else 0.2)
     assert (found.kl == expected.kl) == (estimator == "analytic")

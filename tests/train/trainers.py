@@ -1,9 +1,9 @@
 """Trainers of small models on the bundled digits."""
 
-from fastvae.train.config import Config
-from fastvae.train.presets import resolve
-from fastvae.train.run_folder import RunFolder
-from fastvae.train.trainer import Trainer
+from fastvae.train.loop.trainer import Trainer
+from fastvae.train.runs.folder import RunFolder
+from fastvae.train.settings.config import Config
+from fastvae.train.settings.resolve import resolve
 
 TINY = {"threads": 1, "device": "cpu", "hidden": (16,), "latent_dim": 2, "batch_size": 400, "epochs": 3}
 
@@ -19,5 +19,5 @@ def fitted(path, digits, **changes):
     return run
 
 
-def weights(path):
+def saved(path):
     return (path / "weights.safetensors").read_bytes()

@@ -19,7 +19,7 @@ from torch import Tensor
 
 import fastvae
 import fastvae.functional as F
-from bench.offline.driver import fake_cuda
+from bench.proofs.compiled.driver import fake_cuda
 from fastvae._triton.reparameterize_kl import _FORWARD
 
 

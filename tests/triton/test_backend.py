@@ -18,12 +18,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
 from fastvae import _ops, _triton
+from fastvae._options import DensityOptions, Packing, PosteriorOptions, ReconstructionOptions, ScaleForm
 from fastvae._triton import _launch, _layout, _operands, reduce
 from tests.support.backends import on
 from tests.support.layouts import LAYOUTS, expand_first
 
 VIEWS = {**LAYOUTS, "expanded": expand_first}
-FORM = ("logvar", -5.0, 5.0, 0.0, 0.0)
+FORM = ScaleForm("logvar", -5.0, 5.0, 0.0, 0.0)
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -38,18 +39,20 @@ def cases(layout: str) -> dict[str, tuple[Any, ...]]:
         VIEWS[layout](normal(2, 4, 3, 8, seed=4).sigmoid()),
     )
     prior, seed, one, sample = (torch.zeros(4, 1, 1), torch.zeros(())), torch.tensor([3]), torch.ones(()), torch.ones(2)
-    posterior = (*prior, None, seed, None, *FORM, "sample", 1)
-    pair = (target, torch.ones(2, 1, 1, 1), None, False)
+    given, posterior = (*prior, None, seed), PosteriorOptions(None, FORM, "sample", 1)
+    pair = (target, torch.ones(2, 1, 1, 1), None)
+    bce = ReconstructionOptions("binary_cross_entropy", False, "mean", 1)
+    density = DensityOptions(FORM, "batchmean", 1)
     moments = torch.cat([first, second], 1)
     return {
-        "reparameterize_kl": (first, second, *posterior),
-        "reparameterize_kl_backward": (third, sample, first, second, *posterior, [True] * 4),
-        "reparameterize_kl_packed": (moments, 1, False, *posterior),
-        "reparameterize_kl_packed_backward": (third, sample, moments, 1, False, *posterior, [True] * 3),
-        "reconstruction": ("binary_cross_entropy", probability, *pair, "mean", 1, True, (True, False)),
-        "reconstruction_backward": ("mse_loss", one, first, *pair, "mean", 1, [True, True, False]),
-        "log_normal": (first, second, prior[0], *FORM, "batchmean", 1),
-        "log_normal_backward": (one, first, second, prior[0], *FORM, "batchmean", 1, [True] * 3),
+        "reparameterize_kl": (first, second, *given, posterior),
+        "reparameterize_kl_backward": (third, sample, first, second, *given, posterior, [True] * 4),
+        "reparameterize_kl_packed": (moments, *given, Packing(1, False), posterior),
+        "reparameterize_kl_packed_backward": (third, sample, moments, *given, Packing(1, False), posterior, [True] * 3),
+        "reconstruction": (probability, *pair, bce, True, (True, False)),
+        "reconstruction_backward": (one, first, *pair, bce._replace(loss="mse_loss"), [True, True, False]),
+        "log_normal": (first, second, prior[0], density),
+        "log_normal_backward": (one, first, second, prior[0], density, [True] * 3),
         "importance_weighted_bound": (first, 0),
         "importance_weighted_bound_backward": (torch.ones(4, 3, 8), first, torch.zeros(4, 3, 8), 0),
     }

@@ -1,0 +1,66 @@
+"""What is measured on a GPU: ops of `bench.ops` where memory decides, where launches do, and in between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from bench import ops
+from bench.calls import SizedOp
+from bench.gpu.device import Device
+from bench.ops import Op, Shape
+
+
+class Size(NamedTuple):
+    """Shapes of pixels and of the latent; whether launching a call takes longer than running it."""
+
+    pixels: Shape
+    latent: Shape
+    launch_bound: bool
+
+
+LARGE: Final = Size((131072, 1024), (65536, 1024), False)
+MNIST: Final = Size((128, 784), (128, 20), True)
+MIDDLE: Final = Size((4096, 784), (4096, 128), False)
+_SIZES: Final = (LARGE, MNIST, MIDDLE)
+_DRY_SIZES: Final = (Size((12, 16), (12, 4), False), Size((3, 7), (3, 5), True))
+
+LOSSES: Final = (ops.BCE, ops.BCE_BYTES, ops.BCE_BYTES_HALF, ops.MSE)
+LATENTS: Final = (ops.REPARAMETERIZE_KL, ops.REPARAMETERIZE_KL_PACKED, ops.REPARAMETERIZE_KL_PACKED_HALF)
+
+
+class Benchmark(NamedTuple):
+    """One op at one size."""
+
+    sized: SizedOp
+    launch_bound: bool
+
+    @property
+    def op(self) -> Op:
+        """Of `bench.ops`."""
+        return self.sized.op
+
+    @property
+    def kind(self) -> str:
+        """The op and its dtypes, at any size."""
+        return f"{self.op.name} {self.op.dtype} {self.op.target}"
+
+    @property
+    def name(self) -> str:
+        """Unique among the benchmarks."""
+        return f"{self.kind} {self.sized.size}"
+
+
+def sizes(device: Device) -> tuple[Size, ...]:
+    """What is measured on a device, the most valuable first."""
+    return _SIZES if device.real else _DRY_SIZES
+
+
+def benchmarks_of(size: Size) -> Iterator[Benchmark]:
+    """Every op at a size. The whole ELBO is of both shapes, too much for the largest."""
+    for op in LOSSES:
+        yield Benchmark(SizedOp(op, (size.pixels,)), size.launch_bound)
+    for op in LATENTS:
+        yield Benchmark(SizedOp(op, (size.latent,)), size.launch_bound)
+    if size is not LARGE:
+        yield Benchmark(SizedOp(ops.ELBO, (size.latent, size.pixels)), size.launch_bound)

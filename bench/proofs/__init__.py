@@ -1,0 +1,1 @@
+"""What is shown without a clock: how exact the ops are, what they compile to, what they move."""

@@ -1,0 +1,35 @@
+"""One process a target: compiles every variant and prints facts of each kernel, one line of JSON each."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import fastvae
+from bench.proofs.compiled import machine_code
+from bench.proofs.compiled.driver import offline
+from bench.proofs.compiled.variants import all_variants
+
+# Reads partial sums, whose number need be no multiple of four.
+_UNALIGNED = "_add_segments"
+
+
+def main(target: str) -> None:
+    """Write the kernels of all variants to stdout, each once."""
+    seen: set[int] = set()
+    with offline(target) as driver, fastvae.use_backend("triton"):
+        for variant in all_variants():
+            driver.launched.clear()
+            variant.run()
+            for kernel in (launched.kernel for launched in driver.launched):
+                if id(kernel) not in seen:
+                    seen.add(id(kernel))
+                    aligned = variant.aligned and kernel.name != _UNALIGNED
+                    facts = machine_code.facts(kernel)._asdict()
+                    name = f"{variant.name}: {kernel.name.strip('_')}"
+                    row = {"kernel": name, "target": target, "aligned": aligned, "element_bits": variant.element_bits}
+                    print(json.dumps(row | facts), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

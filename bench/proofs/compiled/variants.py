@@ -1,0 +1,164 @@
+"""The launches that are compiled: every kernel in every variant that changes its code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Final, NamedTuple
+from unittest import mock
+
+import torch
+from torch import Tensor
+
+import fastvae.functional as F
+from fastvae._triton import _layout
+
+
+class Variant(NamedTuple):
+    """An op's forward and backward.
+
+    Attributes:
+        aligned: whether every row is aligned to four elements, so that no load need be narrower.
+        element_bits: of the smallest element that is loaded.
+    """
+
+    name: str
+    run: Callable[[], None]
+    aligned: bool
+    element_bits: int
+
+
+_BATCH: Final = 128
+_FILLING: Final = 2**17 // 784 + 1
+"""A batch of images that fills a device, for which kernels use larger blocks."""
+
+
+def all_variants() -> Iterator[Variant]:
+    """Every one; names are unique."""
+    yield from _latents()
+    yield from _reconstructions()
+    yield from _others()
+
+
+def _leaf(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.zeros(shape, dtype=dtype, requires_grad=True)
+
+
+def _backward(*losses: Tensor) -> None:
+    torch.autograd.backward([loss.sum() for loss in losses])
+
+
+def _bits(*dtypes: torch.dtype) -> int:
+    return min(8 * dtype.itemsize for dtype in dtypes)
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _latents() -> Iterator[Variant]:
+    def separate(length: int, batch: int = _BATCH, dtype: torch.dtype = torch.float32, **options: Any) -> None:
+        _backward(*F.reparameterize_kl(_leaf(batch, length, dtype=dtype), _leaf(batch, length, dtype=dtype), **options))
+
+    def packed(length: int, batch: int = _BATCH, dtype: torch.dtype = torch.float32, **options: Any) -> None:
+        _backward(*F.reparameterize_kl_packed(_leaf(batch, 2 * length, dtype=dtype), **options))
+
+    def variant(
+        name: str, run: Callable[[], None], aligned: bool = True, dtype: torch.dtype = torch.float32
+    ) -> Variant:
+        return Variant(f"reparameterize_kl {name}", run, aligned, _bits(dtype))
+
+    for length in (20, 10, 2):
+        yield variant(f"separate {length}", partial(separate, length))
+        yield variant(f"packed {length}", partial(packed, length), length % 4 == 0)
+        yield variant(f"packed {length} sample", partial(packed, length, reduction="sample"), length % 4 == 0)
+    yield variant("packed 21 sample", partial(packed, 21, reduction="sample"), False)
+    yield variant("packed 20 none", partial(packed, 20, reduction="none"))
+    yield variant("interleaved 20", partial(packed, 20, interleaved=True))
+    yield variant(
+        "interleaved 20 bfloat16", partial(packed, 20, interleaved=True, dtype=torch.bfloat16), dtype=torch.bfloat16
+    )
+    yield variant("interleaved 21", partial(packed, 21, interleaved=True), False)
+    yield variant("packed 128 large", partial(packed, 128, 2048))
+    for dtype in (torch.bfloat16, torch.float16, torch.float64):
+        yield variant(f"packed 20 {_name(dtype)}", partial(packed, 20, dtype=dtype), dtype=dtype)
+    yield variant("packed 128 bfloat16 large", partial(packed, 128, 2048, torch.bfloat16), dtype=torch.bfloat16)
+    for form in ("log_std", "std", "softplus", "variance"):
+        yield variant(f"packed 20 {form}", partial(packed, 20, parameterization=form))
+    yield variant("packed 20 clamp", partial(packed, 20, clamp=(-30.0, 20.0)))
+    yield variant("packed 20 min_var", partial(packed, 20, min_var=1e-4))
+    yield variant("packed 20 min_std softplus", partial(packed, 20, parameterization="softplus", min_std=1e-4))
+    yield variant("packed 20 learned prior", partial(packed, 20, prior=(_leaf(_BATCH, 20), _leaf(_BATCH, 20))))
+    yield variant("packed 20 shared prior", partial(packed, 20, prior=(_leaf(20), _leaf(20))))
+    yield variant("packed 20 five samples", partial(packed, 20, num_samples=5))
+    yield variant("packed 20 eps", partial(packed, 20, eps=torch.zeros(_BATCH, 20)))
+    yield variant("packed 20 wide indices", lambda: _with_wide_indices(partial(packed, 20, 64, reduction="sample")))
+    yield Variant(
+        "reparameterize 20", lambda: _backward(F.reparameterize(_leaf(_BATCH, 20), _leaf(_BATCH, 20))), True, 32
+    )
+    yield Variant("gaussian_kl 20", lambda: _backward(F.gaussian_kl(_leaf(_BATCH, 20), _leaf(_BATCH, 20))), True, 32)
+
+
+def _reconstructions() -> Iterator[Variant]:
+    def variant(
+        loss: Callable[..., Tensor],
+        name: str,
+        *shape: int,
+        dtype: torch.dtype = torch.float32,
+        target: torch.dtype | None = None,
+        aligned: bool = True,
+        learned_target: bool = False,
+        **options: Any,
+    ) -> Variant:
+        shape = shape or (_BATCH, 784)
+
+        def run() -> None:
+            # What a decoder returns is no leaf, which could not be written over.
+            input = _leaf(*shape, dtype=dtype).clone()
+            _backward(loss(input, torch.zeros(shape, dtype=target or dtype).requires_grad_(learned_target), **options))
+
+        return Variant(f"{loss.__name__} {name}", run, aligned, _bits(dtype, target or dtype))
+
+    def gaussian_nll(scale_shape: tuple[int, ...], reduction: str) -> None:
+        shape = (_BATCH, 4, 16, 16)
+        _backward(F.gaussian_nll(_leaf(*shape), torch.zeros(shape), _leaf(*scale_shape), reduction=reduction))
+
+    bce = F.binary_cross_entropy_with_logits
+    for loss in (bce, F.binary_cross_entropy, F.mse_loss, F.l1_loss):
+        yield variant(loss, "float32")
+        yield variant(loss, "learned target", learned_target=True)
+    for dtype in (torch.bfloat16, torch.float16, torch.float64):
+        yield variant(bce, _name(dtype), dtype=dtype)
+    for dtype in (torch.float32, torch.bfloat16):
+        yield variant(bce, f"{_name(dtype)} uint8", dtype=dtype, target=torch.uint8)
+        yield variant(bce, f"{_name(dtype)} uint8 large", _FILLING, 784, dtype=dtype, target=torch.uint8)
+    yield variant(bce, "bool", target=torch.bool)
+    yield variant(bce, "float32 large", _FILLING, 784)
+    yield variant(bce, "weight", weight=torch.ones(_BATCH, 1))
+    yield variant(bce, "none", reduction="none")
+    yield variant(bce, "sample, few long rows", 2, 3, 256, 256, reduction="sample")
+    yield variant(bce, "sample, many short rows", 4096, 8, reduction="sample")
+    yield variant(bce, "sample, odd rows", _BATCH, 785, aligned=False, reduction="sample")
+    yield variant(bce, "in place", inplace=True)
+    for name, shape in (("scalar", ()), ("channel", (4, 1, 1)), ("elementwise", (_BATCH, 4, 16, 16))):
+        for reduction in ("mean", "sample"):
+            run = partial(gaussian_nll, shape, reduction)
+            yield Variant(f"gaussian_nll {name} log_scale, {reduction}", run, True, 32)
+
+
+def _others() -> Iterator[Variant]:
+    yield Variant(
+        "log_normal", lambda: _backward(F.log_normal(_leaf(50, 128, 20), _leaf(128, 20), _leaf(128, 20))), True, 32
+    )
+    yield Variant("log_normal standard", lambda: _backward(F.log_normal(_leaf(128, 20))), True, 32)
+    bound = F.importance_weighted_bound
+    yield Variant("importance_weighted_bound", lambda: _backward(bound(_leaf(50, 128))), True, 32)
+    yield Variant("importance_weighted_bound last", lambda: _backward(bound(_leaf(128, 5000), dim=1)), True, 32)
+
+
+def _with_wide_indices(run: Callable[[], None]) -> None:
+    """As for a tensor of 2^31 elements."""
+    with mock.patch.object(_layout, "_INT32_ELEMENTS", 0):
+        _layout.plan.cache_clear()
+        run()
+    _layout.plan.cache_clear()

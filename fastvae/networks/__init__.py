@@ -1,0 +1,13 @@
+"""Encoders and decoders of images for `fastvae.VAE`: those that ``fastvae train`` builds.
+
+    encoder, decoder = networks.build("conv", (28, 28), networks.Layers((256,), (256,)), latent_dim=20)
+    vae = fastvae.VAE(encoder, decoder, likelihood="bernoulli", latent_shape=20)
+
+An encoder takes uint8 images and gives packed moments; a decoder takes latents and gives the likelihood's parameters.
+"""
+
+from fastvae.networks.architectures import ARCHITECTURES, build
+from fastvae.networks.ending import ending
+from fastvae.networks.layers import ACTIVATIONS, Layers, Pixels, dense, fractions, initialise
+
+__all__ = ["ACTIVATIONS", "ARCHITECTURES", "Layers", "Pixels", "build", "dense", "ending", "fractions", "initialise"]

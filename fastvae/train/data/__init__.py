@@ -1,0 +1,1 @@
+"""From files to tensors: the data sets, and what of an image a conditional model is given."""

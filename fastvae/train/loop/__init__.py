@@ -1,0 +1,1 @@
+"""Training: one step, its capture as a CUDA graph, and the loop over epochs."""

@@ -1,0 +1,110 @@
+"""What training begins from beside fresh weights: what the data and another run already tell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from fastvae import CVAE
+from fastvae._likelihoods import LIKELIHOODS
+from fastvae.losses import Reconstruction
+from fastvae.networks import fractions
+from fastvae.train.data.datasets import Split
+from fastvae.train.errors import UserError
+from fastvae.train.models.build import Model, conditioning
+from fastvae.train.models.conditional import FirstGuess
+from fastvae.train.runs import weights
+from fastvae.train.runs.folder import RunFolder
+from fastvae.train.settings.config import Config
+
+# Pixels that never change have no deviation, and bytes tell no smaller one.
+_GREY_LEVEL: Final = 1 / 255
+
+
+def begin(model: Model, config: Config, train: Split) -> None:
+    """Prepare a model that has not been trained.
+
+    Raises:
+        ValueError: a likelihood with a learned scale that this knows no start for.
+        UserError: the run that the config's first guess is from is missing, or does not fit.
+    """
+    scales = [
+        module for module in model.modules() if isinstance(module, Reconstruction) and module.log_scale is not None
+    ]
+    if scales:
+        value = math.log(max(_deviation(config, train), _GREY_LEVEL))
+        for module in scales:
+            assert module.log_scale is not None
+            nn.init.constant_(module.log_scale, value)
+    if config.first_guess is not None:
+        _load_first_guess(model, config)
+
+
+def _deviation(config: Config, train: Split) -> float:
+    """How far the targets' pixels are from their centres over images, one number for all pixels.
+
+    It is the learned scale of the best decoder that ignores its latent. From a greater one, such as 1, where an error
+    costs less than the KL that would avoid it, the latent collapses before the scale has come down.
+    """
+    loss = LIKELIHOODS[config.likelihood].loss
+    if loss not in _DEVIATIONS:
+        raise ValueError(f"likelihood: got {config.likelihood!r}, for whose scale no start is known")
+    return _DEVIATIONS[loss](list(_targets(config, train)))
+
+
+def _targets(config: Config, train: Split) -> Iterator[Tensor]:
+    """uint8 ``[batch, pixels]`` of all training images."""
+    if config.condition != "quadrants":
+        yield from (images.flatten(1) for images, _ in train.batches())
+        return
+    conditioned = conditioning(config).to(train.images.device)
+    yield from (conditioned(images, labels).target for images, labels in train.batches())
+
+
+def _standard_deviation(targets: list[Tensor]) -> float:
+    """About the means: the scale of a Gaussian."""
+    count = sum(map(len, targets))
+    total = squares = torch.zeros((), dtype=torch.float64)
+    for target in targets:
+        values = fractions(target).double().cpu()
+        total = total + values.sum(0)
+        squares = squares + values.square().sum(0)
+    variances = squares / count - (total / count).square()
+    return math.sqrt(max(variances.mean().item(), 0.0))
+
+
+def _absolute_deviation(targets: list[Tensor]) -> float:
+    """About the medians: the scale of a Laplace distribution."""
+    medians = torch.cat(targets).median(0).values
+    distances = [(fractions(target) - fractions(medians)).abs().double().mean(1) for target in targets]
+    return torch.cat(distances).mean().item()
+
+
+# By the loss of a likelihood.
+_DEVIATIONS: Final[dict[str, Callable[[list[Tensor]], float]]] = {
+    "gaussian_nll": _standard_deviation,
+    "l1_loss": _absolute_deviation,
+}
+
+
+def _load_first_guess(model: Model, config: Config) -> None:
+    """Give the prior of `model` the weights of the baseline that its config names.
+
+    Raises:
+        UserError: the run is missing, or is not a baseline of the same condition and networks.
+    """
+    assert config.first_guess is not None
+    assert isinstance(model, CVAE)
+    assert isinstance(model.prior, FirstGuess)
+    folder = RunFolder(Path(config.first_guess))
+    found = folder.read_config()
+    for field, wanted in (("objective", "baseline"), ("condition", config.condition), ("quadrants", config.quadrants)):
+        value = getattr(found, field)
+        if value != wanted:
+            raise UserError(f"--first-guess: {folder.path} has {field} {value!r}; takes a run with {wanted!r}")
+    weights.load(model.prior.baseline, folder)

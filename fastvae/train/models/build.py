@@ -1,0 +1,54 @@
+"""The model that a config describes."""
+
+from __future__ import annotations
+
+import torch
+
+from fastvae import CVAE, VAE, CyclicalWarmup, LinearWarmup, networks
+from fastvae.losses import Schedule
+from fastvae.modules._options import ModelKeywords
+from fastvae.train.data import conditions
+from fastvae.train.data.conditions import Conditioning
+from fastvae.train.data.datasets import SIZES
+from fastvae.train.models import conditional
+from fastvae.train.models.conditional import Baseline
+from fastvae.train.settings.config import Config
+
+Model = VAE | CVAE | Baseline
+
+
+def create(config: Config) -> Model:
+    """A fresh model on the CPU: the same weights for the same seed, whatever the device of the run."""
+    torch.manual_seed(config.seed)
+    decoder_hidden = config.hidden[::-1] if config.decoder_hidden is None else config.decoder_hidden
+    layers = networks.Layers(config.hidden, decoder_hidden, config.activation, config.dropout)
+    options: ModelKeywords = {
+        "likelihood": config.likelihood,
+        "beta": _beta(config),
+        "capacity": None if config.capacity is None else LinearWarmup(0.0, config.capacity, config.warmup_steps),
+        "free_bits": config.free_bits,
+        "free_bits_per": config.free_bits_per,
+        "kl_estimator": config.kl_estimator,
+        "parameterization": config.parameterization,
+        "min_std": config.min_std,
+        "latent_shape": (config.latent_dim,),
+    }
+    if config.condition != "none":
+        return conditional.create(config, layers, conditioning(config), **options)
+    ending = networks.ending(config.likelihood, config.probability_floor)
+    return VAE(*networks.build(config.model, SIZES[config.data], layers, config.latent_dim, ending), **options)
+
+
+def _beta(config: Config) -> float | Schedule:
+    if config.beta_schedule == "linear":
+        return LinearWarmup(0.0, config.beta, config.warmup_steps)
+    if config.beta_schedule == "cyclical":
+        return CyclicalWarmup(0.0, config.beta, config.warmup_steps, cycles=config.cycles)
+    return config.beta
+
+
+def conditioning(config: Config) -> Conditioning:
+    """What makes a condition and a target of an image, in a conditional run."""
+    return conditions.create(
+        config.condition, SIZES[config.data], label_encoding=config.label_encoding, quadrants=config.quadrants
+    )

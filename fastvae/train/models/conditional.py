@@ -1,0 +1,118 @@
+"""Networks of conditional models: dense, over their inputs side by side (Sohn, Lee & Yan 2015)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Self, Unpack
+
+import torch
+from torch import Tensor, nn
+
+from fastvae import CVAE
+from fastvae.losses import Reconstruction
+from fastvae.modules import VAEOutput
+from fastvae.modules._options import ModelKeywords
+from fastvae.networks import Layers, dense, ending, fractions, initialise
+from fastvae.train.data.conditions import Conditioning
+from fastvae.train.settings.config import Config
+
+
+class Joined(nn.Module):
+    """A network over its inputs side by side, each flattened; uint8 is read as value / 255."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.network = nn.Sequential(*layers)
+
+    def forward(self, *inputs: Tensor) -> Any:
+        """Inputs of ``[batch, ...]``."""
+        numbers = (fractions(values) if values.dtype == torch.uint8 else values for values in inputs)
+        return self.network(torch.cat([values.flatten(1) for values in numbers], 1))
+
+
+class Baseline(nn.Module):
+    """A deterministic network from the condition to the target: what a latent must do better than.
+
+    Args:
+        network: condition to the likelihood's parameters, in the shape of the target.
+        likelihood: a name, see `fastvae.ELBOLoss`.
+    """
+
+    def __init__(self, network: nn.Module, likelihood: str) -> None:
+        super().__init__()
+        self.network = network
+        self.reconstruction = Reconstruction(likelihood)
+
+    def forward(self, condition: Tensor, target: Tensor) -> VAEOutput:
+        """The negative log-likelihood; the KL is 0 and the latent empty."""
+        prediction = self.network(condition)
+        loss, samples = self.reconstruction(prediction, target)
+        empty = samples.new_empty((len(samples), 0))
+        return VAEOutput(loss, samples, torch.zeros_like(samples), empty, empty, empty, prediction)
+
+    def log_prob(self, condition: Tensor, target: Tensor) -> Tensor:
+        """log p(target | condition) in nats, ``[batch]``."""
+        return self.reconstruction.log_prob(self.network(condition), target)
+
+    def predict(self, condition: Tensor) -> Any:
+        """The mean in data space."""
+        return self.reconstruction.mean(self.network(condition))
+
+
+class FirstGuess(nn.Module):
+    """A prior network that sees the condition and what `baseline` makes of it: one recurrence (section 4.2).
+
+    The baseline is trained beforehand and stays as it is.
+    """
+
+    def __init__(self, baseline: Baseline, network: nn.Module) -> None:
+        super().__init__()
+        self.baseline = baseline.requires_grad_(False).eval()
+        self.network = network
+
+    def train(self, mode: bool = True) -> Self:
+        """Training or evaluation of the network; the baseline, with its dropout, is always evaluated."""
+        super().train(mode)
+        self.baseline.eval()
+        return self
+
+    def forward(self, condition: Tensor) -> Any:
+        """p(z | condition), packed."""
+        with torch.no_grad():
+            guess = self.baseline.predict(condition)
+        return self.network(condition, guess)
+
+
+def create(
+    config: Config, layers: Layers, conditioning: Conditioning, **options: Unpack[ModelKeywords]
+) -> CVAE | Baseline:
+    """The networks that a config describes, in a `fastvae.CVAE` or a `Baseline`.
+
+    Args:
+        config: a run's, with a condition.
+        layers: of its networks.
+        conditioning: what its condition names.
+        **options: of the CVAE.
+    """
+    condition, target = conditioning.condition_width, math.prod(conditioning.target_shape)
+    moments, latent = 2 * config.latent_dim, config.latent_dim
+    shaped = (nn.Unflatten(1, conditioning.target_shape), *ending(config.likelihood, config.probability_floor))
+
+    def joined(widths: tuple[int, ...], *last: nn.Module) -> Joined:
+        network = Joined(*dense(widths, layers), *last)
+        initialise(network)
+        return network
+
+    def baseline() -> Baseline:
+        return Baseline(joined((condition, *layers.decoder, target), *shaped), config.likelihood)
+
+    if config.objective == "baseline":
+        return baseline()
+    recognition = joined((target + condition, *layers.encoder, moments))
+    generation = joined((latent + condition, *layers.decoder, target), *shaped)
+    prior: nn.Module | None = None
+    if config.first_guess is not None:
+        prior = FirstGuess(baseline(), joined((condition + target, *layers.encoder, moments)))
+    elif config.prior == "learned":
+        prior = joined((condition, *layers.encoder, moments))
+    return CVAE(recognition, generation, prior, objective=config.objective, alpha=config.alpha, **options)

@@ -1,0 +1,1 @@
+"""What is drawn: arrays from a model, axes and figures from arrays, and the pictures of runs."""

@@ -1,0 +1,139 @@
+"""One figure of several runs, a column each: latent, reconstructions, decoded latents, losses."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fastvae import VAE
+from fastvae.train.data.datasets import Split
+from fastvae.train.evaluation.latent_use import posteriors
+from fastvae.train.pictures import arrays, panels
+from fastvae.train.pictures.arrays import Array
+from fastvae.train.runs.metrics import Epoch
+from fastvae.train.settings.config import Config
+
+_SAMPLES_SIDE: Final = 8
+_WIDTH: Final = 4.2  # inches of a column
+_HEIGHTS: Final = (4.2, 0.8, 4.2, 2.1, 2.1, 2.1)  # inches of the rows, about
+_TITLE_CHARACTERS: Final = 36  # that fit in the width of a column
+
+
+class Column(NamedTuple):
+    """What is drawn of one run.
+
+    Attributes:
+        name: the column's title.
+        likelihood: its name; the losses of different ones have different scales.
+        points, axis_names, labels: the latent of the test images, see `arrays.plane`.
+        originals, reconstructed: a test image of each label.
+        decoded: a grid of images, by row from the top.
+        coordinates: the values of z along both axes of the grid; None where the grid is of samples from the prior.
+        history: the losses.
+    """
+
+    name: str
+    likelihood: str
+    points: Array
+    axis_names: tuple[str, str]
+    labels: Array
+    originals: Array
+    reconstructed: Array
+    decoded: Array
+    coordinates: Array | None
+    history: Sequence[Epoch]
+
+
+@torch.no_grad()
+def column(name: str, config: Config, model: VAE, test: Split, history: Sequence[Epoch]) -> Column:
+    """What `model` makes of the test images and of the latent."""
+    model.eval()
+    points, axis_names = arrays.plane([posterior for posterior, _ in posteriors(model, config, test)])
+    originals = test.images[arrays.first_of_each(test.labels)]
+    coordinates: Array | None = None
+    if config.latent_dim == 2:
+        coordinates, decoded = arrays.manifold(model, test.images.device)
+    else:
+        decoded = arrays.images(model.sample(_SAMPLES_SIDE**2, seed=config.seed))
+    return Column(
+        name,
+        config.likelihood,
+        points,
+        axis_names,
+        test.labels.cpu().numpy(),
+        arrays.images(originals),
+        arrays.images(model.reconstruct(originals)),
+        decoded,
+        coordinates,
+        history,
+    )
+
+
+def figure(columns: Sequence[Column], title: str) -> Figure:
+    """All runs: planes of the latent in one scale, losses too where the likelihood is the same."""
+    size = (_WIDTH * len(columns) + 1.0, sum(_HEIGHTS) + 1.5)
+    result = Figure(figsize=size, layout="constrained")
+    result.suptitle(title, fontsize="x-large")
+    grid = result.subplots(len(_HEIGHTS), len(columns), squeeze=False, height_ratios=_HEIGHTS)
+    latents, reconstructions, decoded, *losses = grid
+    _latents(latents, columns)
+    for axes, one in zip(reconstructions, columns, strict=True):
+        originals, reconstructed = panels.smoothed(one.originals), panels.smoothed(one.reconstructed)
+        panels.reconstructions(axes, originals, reconstructed, len(originals))
+        # At the left edge, however high the row: the layout leaves room for the names there.
+        axes.set_anchor("W")
+    for axes, one in zip(decoded, columns, strict=True):
+        _decoded(axes, one)
+    for row, curve in zip(losses, panels.CURVES, strict=True):
+        _losses(row, columns, curve)
+    losses[0][0].legend()
+    for axes in np.ravel(losses[:-1]):
+        axes.set_xlabel("")
+    return result
+
+
+def _latents(row: Sequence[Axes], columns: Sequence[Column]) -> None:
+    planes = [one.points for one in columns if one.coordinates is not None]
+    reach = 1.05 * max((float(np.abs(points).max()) for points in planes), default=1.0)
+    for axes, one in zip(row, columns, strict=True):
+        panels.scatter(axes, one.points, one.labels, one.axis_names)
+        axes.locator_params(nbins=6)
+        axes.set_title(_wrapped(one.name), fontsize="large", fontweight="bold")
+        if one.coordinates is None:
+            axes.set_aspect("equal", adjustable="datalim")
+        else:
+            axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+    handles = panels.label_handles(columns[-1].labels)
+    row[-1].legend(handles=handles, title="label", loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+
+
+def _wrapped(name: str) -> str:
+    """In lines that fit, broken between settings."""
+    whole = ", ".join(setting.replace(" ", "\N{NO-BREAK SPACE}") for setting in name.split(", "))
+    return textwrap.fill(whole, _TITLE_CHARACTERS, break_on_hyphens=False)
+
+
+def _losses(row: Sequence[Axes], columns: Sequence[Column], curve: panels.Curve) -> None:
+    if curve.name == "kl" or len({one.likelihood for one in columns}) == 1:
+        # Before anything is drawn, so that the scale is that of all.
+        for axes in row[1:]:
+            axes.sharey(row[0])
+    for axes, one in zip(row, columns, strict=True):
+        panels.losses(axes, one.history, curve)
+    row[0].set_ylabel(f"{curve.quantity}\n(nats per image)")
+
+
+def _decoded(axes: Axes, one: Column) -> None:
+    decoded = panels.smoothed(one.decoded)
+    if one.coordinates is None:
+        panels.show(axes, panels.tile(decoded, _SAMPLES_SIDE))
+        axes.set_title("samples from the prior", fontsize="medium")
+    else:
+        panels.manifold(axes, decoded, one.coordinates)
+        axes.set_title("decoded latent at normal quantiles", fontsize="medium")

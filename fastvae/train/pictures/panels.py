@@ -1,0 +1,129 @@
+"""One pair of axes from arrays: grids of images, the latent, a loss curve.
+
+Images are ``[count, height, width]`` in [0, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import Formatter, MaxNLocator
+from PIL import Image
+
+from fastvae.train.pictures.arrays import UNIT, Array
+from fastvae.train.runs.metrics import Epoch, best
+
+_GAP: Final = 1  # white between the images of a grid, in pixels of theirs
+_LEGIBLE: Final = 28  # pixels of a side from which on a digit is drawn as it is
+
+
+def smoothed(images: Array) -> Array:
+    """Images ``[..., height, width]`` enlarged by a whole factor to be looked at, where they are smaller than MNIST's.
+
+    By cubic convolution (Keys 1981), each image by itself, on a black page of a pixel more at every side: strokes of
+    eight squares a side that reach to the next image are hard to see.
+    """
+    *lead, height, width = images.shape
+    factor = -(-_LEGIBLE // min(height, width))
+    if factor <= 1:
+        return images
+    pages = np.pad(images.reshape(-1, height, width).astype(np.float32), ((0, 0), (1, 1), (1, 1)))
+    size = (factor * (width + 2), factor * (height + 2))
+    enlarged = [np.asarray(Image.fromarray(page).resize(size, Image.Resampling.BICUBIC)) for page in pages]
+    # Cubic convolution overshoots at edges.
+    return np.stack(enlarged).clip(0, 1).reshape(*lead, size[1], size[0])
+
+
+def tile(images: Array, columns: int) -> Array:
+    """One ``[height, width]`` picture of `images` in rows of `columns`, with NaN (drawn white) between them."""
+    count, height, width = images.shape
+    rows = -(-count // columns)
+    canvas = np.full((rows * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP), np.nan, dtype=np.float32)
+    for index, image in enumerate(images):
+        top, left = (index // columns) * (height + _GAP), (index % columns) * (width + _GAP)
+        canvas[top : top + height, left : left + width] = image
+    return canvas
+
+
+def centres(count: int, size: int) -> list[float]:
+    """Where the middles of `count` rows or columns of `size` pixels lie in a tiled picture."""
+    return [index * (size + _GAP) + size / 2 - 0.5 for index in range(count)]
+
+
+def show(axes: Axes, picture: Array) -> None:
+    """A tiled picture, pixel by pixel, without a frame."""
+    cmap = colormaps["gray"].with_extremes(bad="white")
+    axes.imshow(picture, cmap=cmap, vmin=0, vmax=1, interpolation="nearest", aspect="equal")
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+
+
+def reconstructions(axes: Axes, originals: Array, reconstructed: Array, columns: int) -> None:
+    """A row of originals, their reconstructions under them; at most `columns` of each."""
+    show(axes, tile(np.concatenate((originals, reconstructed)), columns))
+    axes.set_yticks(centres(2, originals.shape[1]), ["original", "reconstruction"])
+    axes.tick_params(length=0)
+
+
+def scatter(axes: Axes, points: Array, labels: Array, axis_names: tuple[str, str]) -> None:
+    """Points of ``[count, 2]``, coloured by label."""
+    # Many points need smaller, fainter dots to show where they are dense.
+    size, alpha = (24.0, 0.9) if len(points) < 2000 else (5.0, 0.6)
+    # In one call, in the order of the data: no label is drawn over the others.
+    colours = colormaps["tab10"](labels % 10)
+    axes.scatter(points[:, 0], points[:, 1], size, color=colours, alpha=alpha, linewidths=0)
+    axes.set(xlabel=axis_names[0], ylabel=axis_names[1])
+    axes.grid(alpha=0.25)
+
+
+def label_handles(labels: Array) -> list[Line2D]:
+    """What a legend of `scatter` shows: a dot for each label."""
+    options: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 5.5, "markeredgewidth": 0}
+    return [Line2D([], [], color=colormaps["tab10"](one % 10), label=str(one), **options) for one in np.unique(labels)]
+
+
+def manifold(axes: Axes, images: Array, coordinates: Array) -> None:
+    """Decoded grid of a 2-D latent; `images` by row from the top, `coordinates` the values of z along each axis."""
+    side = len(coordinates)
+    _, height, width = images.shape
+    show(axes, tile(images, side))
+    # An even number of ticks is symmetric about the middle of an even side.
+    shown = np.linspace(0, side - 1, 6).round().astype(int)
+    across, down = centres(side, width), centres(side, height)
+    names = [Formatter.fix_minus(f"{coordinates[index]:.2f}") for index in shown]
+    axes.set_xticks([across[index] for index in shown], names)
+    axes.set_yticks([down[side - 1 - index] for index in shown], names)
+    axes.set(xlabel=f"$z_0$ {UNIT}", ylabel=f"$z_1$ {UNIT}")
+
+
+class Curve(NamedTuple):
+    """A quantity of metrics.csv, in nats per image: its columns ``train_name`` and ``test_name``."""
+
+    quantity: str
+    name: str
+
+
+CURVES: Final = (
+    Curve("loss as minimized", "loss"),
+    Curve("reconstruction, $-\\log p(x|z)$", "reconstruction"),
+    Curve("KL$(q(z|x)\\,\\|\\,p(z))$", "kl"),
+)
+
+
+def losses(axes: Axes, history: Sequence[Epoch], curve: Curve) -> None:
+    """One quantity per epoch, train and test, and validation where it is measured; with the epoch that is kept."""
+    epochs = [row.epoch for row in history]
+    validated = history[-1].validation_loss is not None
+    for part in ("train", "test", *(("validation",) if validated and curve.name == "loss" else ())):
+        values = [getattr(row, f"{part}_{curve.name}") for row in history]
+        axes.plot(epochs, values, label=part, marker="o" if len(epochs) < 25 else None, markersize=3.5)
+    if validated:
+        axes.axvline(best(history).epoch, color="0.5", linestyle=":", label="weights kept", zorder=0)
+    axes.set(xlabel="epoch", xlim=(0.5, len(epochs) + 0.5))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    axes.grid(alpha=0.25)

@@ -1,0 +1,1 @@
+"""A run on disk: its folder, weights, checkpoint and metrics, and how it goes on with the same bits."""

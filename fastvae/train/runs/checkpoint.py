@@ -1,0 +1,74 @@
+"""All that resuming needs, in one file: the model now and at its best, optimizer, generators, metrics so far."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from fastvae.train.errors import UserError
+from fastvae.train.runs import atomic, random
+from fastvae.train.runs.folder import RunFolder
+from fastvae.train.runs.metrics import Epoch
+from fastvae.train.runs.weights import load_state
+
+
+class State(NamedTuple):
+    """What changes in a run from epoch to epoch, but for its generators and its history.
+
+    Attributes:
+        model: as it is trained.
+        best: the model with the weights of the best epoch; None where that is the last.
+        optimizer: of `model`.
+    """
+
+    model: nn.Module
+    best: nn.Module | None
+    optimizer: torch.optim.Optimizer
+
+
+def save(folder: RunFolder, state: State, device: torch.device, history: list[Epoch]) -> None:
+    """Write the state after the last epoch of `history`.
+
+    Raises:
+        OSError: the file, which is named, cannot be written.
+    """
+    contents = {
+        "model": state.model.state_dict(),
+        "best": None if state.best is None else state.best.state_dict(),
+        "optimizer": state.optimizer.state_dict(),
+        "random": random.state(device),
+        "history": [tuple(row) for row in history],
+    }
+    # By way of memory: torch's own writer hides which file could not be written, and why.
+    file = io.BytesIO()
+    torch.save(contents, file)
+    atomic.write_bytes(folder.checkpoint_file, file.getbuffer())
+
+
+def load(folder: RunFolder, state: State, device: torch.device) -> list[Epoch]:
+    """Restore a checkpoint where there is one; returns the epochs done.
+
+    Raises:
+        UserError: the file is damaged or of another model than the config's.
+    """
+    path = folder.checkpoint_file
+    if not path.exists():
+        return []
+    try:
+        # Generator states live on the CPU; load_state_dict moves the rest to where the parameters are.
+        contents: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        weights, best = contents["model"], contents["best"]
+        history = [Epoch(*row) for row in contents["history"]]
+        state.optimizer.load_state_dict(contents["optimizer"])
+        random.restore(contents["random"], device)
+    except (OSError, EOFError, KeyError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:
+        reason = f"{type(error).__name__} while reading it"
+        raise UserError(f"{path}: damaged, the run cannot be resumed from it ({reason})") from error
+    load_state(state.model, weights, path.name, folder)
+    if state.best is not None:
+        load_state(state.best, best, path.name, folder)
+    return history

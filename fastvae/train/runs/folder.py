@@ -1,0 +1,131 @@
+"""The folder a run leaves behind: what is in it, how it is made, and how it is read back."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ValidationError
+
+from fastvae.train.errors import UserError, first_problem
+from fastvae.train.runs import atomic, metrics
+from fastvae.train.runs.metrics import Epoch
+from fastvae.train.settings.config import Config
+
+
+def versions() -> dict[str, str]:
+    """The versions that decide a run's numbers."""
+    try:
+        fastvae = version("fastvae")
+    except PackageNotFoundError:
+        fastvae = "not installed (run from its source)"
+    return {
+        "fastvae": fastvae,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+class _ConfigFile(BaseModel):
+    config: Config
+    versions: dict[str, str]
+
+
+class RunFolder:
+    """Where everything about one run is.
+
+    Attributes:
+        config_file: the settings, resolved, and the versions.
+        metrics_file: one row per epoch.
+        weights_file: the model with the weights that the run keeps, see `fastvae.train.runs.metrics.best`.
+        checkpoint_file: all that resuming needs.
+        evaluation_file: what `fastvae evaluate` found.
+        events_folder: what TensorBoard reads, where a run logs for it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config_file = path / "config.json"
+        self.metrics_file = path / "metrics.csv"
+        self.weights_file = path / "weights.safetensors"
+        self.checkpoint_file = path / "checkpoint.pt"
+        self.evaluation_file = path / "evaluation.json"
+        self.events_folder = path / "tensorboard"
+
+    def epoch_weights_file(self, epoch: int) -> Path:
+        """The model after `epoch`, where a run keeps them all."""
+        return self.path / "weights" / f"epoch-{epoch:03}.safetensors"
+
+    def write_config(self, config: Config) -> None:
+        """Write `config.json`."""
+        content = _ConfigFile(config=config, versions=versions())
+        atomic.write_text(self.config_file, content.model_dump_json(indent=2) + "\n")
+
+    def read_config(self) -> Config:
+        """The settings of the run.
+
+        Raises:
+            UserError: this is not a run folder, or its config is damaged.
+        """
+        if not self.path.is_dir():
+            raise UserError(f"{self.path}: {'not a folder' if self.path.exists() else 'no such run folder'}")
+        if not self.config_file.exists():
+            raise UserError(f"{self.path}: not a run folder, it has no {self.config_file.name}")
+        try:
+            return _ConfigFile.model_validate_json(self.config_file.read_bytes()).config
+        except ValidationError as error:
+            raise UserError(f"{self.config_file}: {first_problem(error)}") from error
+
+    def write_metrics(self, history: Sequence[Epoch]) -> None:
+        """Write `metrics.csv`."""
+        metrics.write(self.metrics_file, history)
+
+    def read_metrics(self) -> list[Epoch]:
+        """The rows of `metrics.csv`.
+
+        Raises:
+            UserError: the file is damaged.
+            OSError: it cannot be read.
+        """
+        return metrics.read(self.metrics_file)
+
+
+def create(out: str | None, data: str) -> RunFolder:
+    """A run folder to begin in: `out`, or one under ``runs/`` named after the data and the time.
+
+    Raises:
+        UserError: `out` exists and holds more than a run that ended before its first epoch did, or cannot be made.
+    """
+    path = Path(out) if out is not None else _unused(Path("runs") / f"{data}-{datetime.now():%Y%m%d-%H%M%S}")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        free = _is_free(path)
+    except OSError as error:
+        raise UserError(f"--out: {path}: {error.strerror}") from error
+    if not free:
+        raise UserError(f"--out: {path} exists and is not empty; takes a new folder (--resume continues a run)")
+    return RunFolder(path)
+
+
+def _is_free(path: Path) -> bool:
+    """Empty, or with no more than the config of a run: one that failed or was killed in its first epoch."""
+    names = [file.name for file in path.iterdir() if not atomic.is_partial(file)]
+    folder = RunFolder(path)
+    if names != [folder.config_file.name]:
+        return not names
+    try:
+        folder.read_config()
+    except UserError:
+        return False
+    return True
+
+
+def _unused(path: Path) -> Path:
+    candidates = (path if number == 1 else path.with_name(f"{path.name}-{number}") for number in range(1, 1000))
+    return next(candidate for candidate in candidates if not candidate.exists())

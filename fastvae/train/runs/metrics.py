@@ -1,0 +1,155 @@
+"""What is measured: sums on the device, read now and then, and one row per epoch, kept in ``metrics.csv``."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import torch
+from torch import Tensor
+
+from fastvae.train.errors import UserError
+from fastvae.train.runs import atomic
+
+# The last column of the table, which only runs that hold images out have.
+_OPTIONAL: Final = "validation_loss"
+
+
+class Means(NamedTuple):
+    """Averages over images, in nats per image.
+
+    Attributes:
+        loss: what the run minimizes, as it minimizes it: with its beta, without normalizers.
+        elbo: -(reconstruction + kl), whatever the run's objective.
+        reconstruction: -log p(x|z), with the normalizer, a constant that the training loss leaves out.
+        kl: KL(q(z|x) || p(z)).
+    """
+
+    loss: float
+    elbo: float
+    reconstruction: float
+    kl: float
+
+
+class Epoch(NamedTuple):
+    """A row of metrics.csv: nats per image, and the seconds that training took since the run began.
+
+    Attributes:
+        validation_loss: of the images held out of training, by the weights that beta and capacity have after their
+            warm-up, so that epochs compare; None where a run holds none out.
+    """
+
+    epoch: int
+    train_loss: float
+    train_elbo: float
+    train_reconstruction: float
+    train_kl: float
+    test_loss: float
+    test_elbo: float
+    test_reconstruction: float
+    test_kl: float
+    seconds: float
+    validation_loss: float | None = None
+
+    @property
+    def test(self) -> Means:
+        """The averages over the test images."""
+        return Means(self.test_loss, self.test_elbo, self.test_reconstruction, self.test_kl)
+
+
+def best(history: Sequence[Epoch]) -> Epoch:
+    """The epoch whose weights a run keeps: the first of the least validation loss, or the last without any."""
+    if history[-1].validation_loss is None:
+        return history[-1]
+    return min(history, key=_comparable)
+
+
+def _comparable(row: Epoch) -> float:
+    loss = row.validation_loss
+    return math.inf if loss is None or math.isnan(loss) else loss
+
+
+class Sums:
+    """Running sums of the loss and its parts, on the device: a step adds to them and never waits for them."""
+
+    def __init__(self, device: torch.device, log_normalizer: float) -> None:
+        # float64: a sum over 60,000 images keeps the digits that are printed.
+        self._sums = torch.zeros(3, dtype=torch.float64, device=device)
+        self._count = torch.zeros((), dtype=torch.int64, device=device)
+        self._log_normalizer = log_normalizer
+
+    def state(self) -> tuple[Tensor, ...]:
+        """The tensors that `add` changes, always the same ones."""
+        return self._sums, self._count
+
+    def reset(self) -> None:
+        """Begin again at zero."""
+        for tensor in self.state():
+            tensor.zero_()
+
+    def add(self, loss: Tensor, reconstruction: Tensor, kl: Tensor) -> None:
+        """Add a batch: its mean loss, and per-image values, each ``[batch]``."""
+        self._sums += torch.stack((loss * len(kl), reconstruction.sum(), kl.sum()))
+        self._count += len(kl)
+
+    def means(self) -> Means:
+        """Read the averages so far, which waits for the device."""
+        loss, reconstruction, kl = (self._sums / self._count).tolist()
+        reconstruction += self._log_normalizer
+        return Means(loss, -(reconstruction + kl), reconstruction, kl)
+
+
+def write(file: Path, history: Sequence[Epoch]) -> None:
+    """Write `file`: the whole of it, so that no row is there twice after a resume."""
+    columns = Epoch._fields if history[0].validation_loss is not None else Epoch._fields[:-1]
+    atomic.write_csv(file, columns, (row[: len(columns)] for row in history))
+
+
+def read(file: Path) -> list[Epoch]:
+    """The rows of `file`.
+
+    Raises:
+        UserError: it is damaged, and where.
+        OSError: it cannot be read.
+    """
+    try:
+        with file.open(encoding="utf-8", newline="") as text:
+            header, *rows = list(csv.reader(text)) or [[]]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{file}: damaged, no table of metrics ({error})") from error
+    try:
+        _check_columns(header)
+        if not rows:
+            raise ValueError("got no epochs; takes a row for each")
+        return [_epoch(number, header, row) for number, row in enumerate(rows, 2)]
+    except ValueError as error:
+        raise UserError(f"{file}: {error}") from error
+
+
+def _check_columns(header: Sequence[str]) -> None:
+    for name in Epoch._fields:
+        if name not in header and name != _OPTIONAL:
+            raise ValueError(f"line 1: got no column {name}; takes {', '.join(Epoch._fields)}")
+    for name in header:
+        if name not in Epoch._fields:
+            raise ValueError(f"line 1: got a column {name!r}; takes {', '.join(Epoch._fields)}")
+
+
+def _epoch(line: int, header: Sequence[str], row: Sequence[str]) -> Epoch:
+    if len(row) != len(header):
+        raise ValueError(f"line {line}: got {len(row)} values; takes {len(header)}")
+    found = dict(zip(header, row, strict=True))
+    values: dict[str, Any] = {name: _number(line, name, text) for name, text in found.items()}
+    return Epoch(**values)
+
+
+def _number(line: int, column: str, text: str) -> float:
+    """A cell: a whole number in the column of epochs."""
+    try:
+        return int(text) if column == "epoch" else float(text)
+    except ValueError:
+        words = "a whole number" if column == "epoch" else "a number"
+        raise ValueError(f"line {line}: {column}: got {text!r}; takes {words}") from None

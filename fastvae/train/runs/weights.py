@@ -1,0 +1,48 @@
+"""The weights of a model in a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from safetensors.torch import save as serialized
+from torch import nn
+
+from fastvae.train.errors import UserError
+from fastvae.train.runs import atomic
+from fastvae.train.runs.folder import RunFolder
+
+
+def save(model: nn.Module, path: Path) -> None:
+    """Write a file of weights."""
+    tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
+    path.parent.mkdir(exist_ok=True)
+    # Not save_file, which makes a file that only its owner may read.
+    atomic.write(path, lambda partial: partial.write_bytes(serialized(tensors)))
+
+
+def load(model: nn.Module, folder: RunFolder, epoch: int | None = None) -> None:
+    """Read the weights that the run keeps, or those after `epoch` where it keeps them all, into `model`.
+
+    Raises:
+        UserError: the file is missing, damaged or of another model than the config's.
+    """
+    path = folder.weights_file if epoch is None else folder.epoch_weights_file(epoch)
+    try:
+        tensors = load_file(path)
+    except FileNotFoundError as error:
+        lacking = "has not finished an epoch" if epoch is None else f"kept no weights of epoch {epoch}"
+        raise UserError(f"{path}: no such file; the run {lacking}") from error
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path}: damaged or unreadable ({error})") from error
+    load_state(model, tensors, str(path.relative_to(folder.path)), folder)
+
+
+def load_state(model: nn.Module, state: dict[str, torch.Tensor], name: str, folder: RunFolder) -> None:
+    """`load_state_dict`, with a mismatch said in one line."""
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise UserError(f"{folder.path / name}: does not fit the model of {folder.config_file.name}") from error

@@ -1,0 +1,198 @@
+"""What a run is: every setting, resolved and validated. The command line's options are made from this table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+from pydantic_core.core_schema import LiteralSchema, literal_schema
+
+from fastvae import networks
+from fastvae._likelihoods import LIKELIHOODS
+from fastvae._options import PARAMETERIZATIONS
+from fastvae.losses.elbo import FREE_BITS_PER, KL_ESTIMATORS
+from fastvae.modules.cvae import OBJECTIVES
+from fastvae.train.data.datasets import SIZES
+
+
+class OneOf:
+    """The type of a field that takes the keys of a table, written nowhere else.
+
+    Attributes:
+        names: what is taken.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = tuple(names)
+
+    def __get_pydantic_core_schema__(self, source: object, handler: object) -> LiteralSchema:
+        return literal_schema(list(self.names))
+
+
+# Values of fields by their names, on their way to a config.
+Settings = dict[str, Any]
+
+_Widths = tuple[Annotated[int, Field(ge=1)], ...]
+
+# By whether a condition is given: what may be minimized.
+_UNCONDITIONAL: Final = ("elbo", "iwae")
+_CONDITIONAL: Final = (*OBJECTIVES, "baseline")
+
+# Those whose KL has a weight.
+WEIGHTED: Final = ("elbo", "cvae", "hybrid")
+
+# Settings that only some runs use: the value that changes nothing, and what the others must be for any other value.
+_WEIGHTED: Final[dict[str, tuple[str, ...]]] = {"objective": WEIGHTED}
+_LATENT: Final[dict[str, tuple[str, ...]]] = {"objective": (*_UNCONDITIONAL, *OBJECTIVES)}
+GOES_WITH: Final[dict[str, tuple[Any, dict[str, tuple[str, ...]]]]] = {
+    "label_encoding": ("one_hot", {"condition": ("label",)}),
+    "quadrants": (1, {"condition": ("quadrants",)}),
+    "model": ("mlp", {"condition": ("none",)}),
+    "dropout": (0.0, {"model": ("mlp",)}),
+    "parameterization": ("logvar", _LATENT),
+    "min_std": (0.0, _LATENT),
+    "prior": ("standard", _LATENT | {"condition": ("label", "quadrants")}),
+    "first_guess": (None, {"prior": ("learned",), "condition": ("quadrants",)}),
+    "probability_floor": (0.0, {"likelihood": ("bernoulli_probs",)}),
+    "alpha": (0.5, {"objective": ("hybrid",)}),
+    "train_samples": (1, _LATENT),
+    "kl_estimator": ("analytic", _WEIGHTED),
+    "beta": (1.0, _WEIGHTED),
+    "beta_schedule": ("constant", _WEIGHTED),
+    "cycles": (4, {"beta_schedule": ("cyclical",)}),
+    "capacity": (None, _WEIGHTED),
+    "free_bits": (0.0, _WEIGHTED),
+}
+WARMUP_STEPS: Final = 1000
+
+
+class Config(BaseModel):
+    """Every setting of a run, resolved: no default is looked up again when it is resumed.
+
+    Raises:
+        ValidationError: a field is missing, unknown, of the wrong type, out of its range, or contradicts another.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    preset: str | None
+    data: Annotated[str, OneOf(SIZES)] = Field(description="Images to train on.")
+    data_dir: str | None = Field(description="Folder of the four MNIST files, gzipped or not.")
+    binarize: Literal["none", "threshold", "dynamic"] = Field(
+        description="Make pixels black or white: the nearer one, or drawn anew whenever an image is used."
+    )
+    condition: Literal["none", "label", "quadrants"] = Field(
+        description="What is given beside the latent: the label, or some quadrants, the others being the target."
+    )
+    label_encoding: Literal["one_hot", "number"] = Field(
+        description="The label as ten numbers, one of them 1, or as one number, of which networks make little."
+    )
+    quadrants: int = Field(ge=1, le=3, description="How many are given, clockwise from the lower left.")
+    objective: Annotated[str, OneOf((*_UNCONDITIONAL, *_CONDITIONAL))] = Field(
+        description="What is maximized; baseline predicts the target from the condition, without a latent."
+    )
+    model: Annotated[str, OneOf(networks.ARCHITECTURES)] = Field(description="Kind of networks.")
+    activation: Annotated[str, OneOf(networks.ACTIVATIONS)] = Field(description="Between the layers.")
+    hidden: _Widths = Field(description="Widths of the encoder's dense layers, such as 512,256, or none.")
+    decoder_hidden: _Widths | None = Field(description="Those of the decoder; the encoder's in reverse if left out.")
+    dropout: float = Field(ge=0, lt=1, description="Probability of it, after the first two dense layers.")
+    latent_dim: int = Field(ge=1, description="Size of the latent; 2 adds a picture of it.")
+    parameterization: Annotated[str, OneOf(PARAMETERIZATIONS)] = Field(
+        description="What the encoder gives beside the mean."
+    )
+    min_std: float = Field(ge=0, description="Added to the posterior's standard deviation.")
+    prior: Literal["standard", "learned"] = Field(description="p(z), or p(z | condition).")
+    first_guess: str | None = Field(description="Folder of a baseline run, whose prediction the prior network sees.")
+    likelihood: Annotated[str, OneOf(LIKELIHOODS)] = Field(description="p(x|z) of a pixel.")
+    probability_floor: float = Field(ge=0, lt=0.5, description="Keep probabilities this far from 0 and 1.")
+    alpha: float = Field(ge=0, le=1, description="Share of the ELBO in hybrid, the rest being gsnn.")
+    train_samples: int = Field(ge=1, description="Latents drawn for each image in training.")
+    kl_estimator: Annotated[str, OneOf(KL_ESTIMATORS)] = Field(description="The KL in closed form, or at the sample.")
+    beta: float = Field(ge=0, description="Weight of the KL.")
+    beta_schedule: Literal["constant", "linear", "cyclical"] = Field(
+        description="How beta gets from 0 to its value in the warm-up: at once, in a line, or in several."
+    )
+    cycles: int = Field(ge=1, description="Rises of a cyclical beta.")
+    capacity: float | None = Field(ge=0, description="Nats C of beta * abs(KL - C); C rises from 0 in the warm-up.")
+    warmup_steps: int = Field(ge=1, description="Optimizer steps of the warm-up of beta and capacity.")
+    free_bits: float = Field(ge=0, description="Nats of KL that cost nothing.")
+    free_bits_per: Annotated[str, OneOf(FREE_BITS_PER)] = Field(description="What those are counted for.")
+    validation: float = Field(
+        ge=0,
+        lt=1,
+        description="Share of the training images, the last ones, held out to choose the epoch whose weights are kept; "
+        "without any it is the last.",
+    )
+    batch_size: int = Field(ge=1, description="Images per step.")
+    epochs: int = Field(ge=1, description="Passes over the training images.")
+    lr: float = Field(gt=0, description="Learning rate of Adam.")
+    keep_weights: bool = Field(description="Keep the weights after every epoch, in weights/.")
+    tensorboard: bool = Field(description="Log to RUN/tensorboard as well.")
+    device: Literal["cpu", "cuda"] = Field(description="Where to compute; auto takes CUDA if there.")
+    amp: Literal["none", "bf16"] = Field(description="Mixed precision in training.")
+    compile: bool = Field(description="Train through torch.compile.")
+    seed: int = Field(ge=0, lt=2**63, description="Seed of the weights, the order of the images and the noise.")
+    threads: int = Field(ge=1, description="CPU threads.")
+
+    @field_validator("data_dir", "first_guess")
+    @classmethod
+    def _absolute(cls, folder: str | None) -> str | None:
+        """Where something is, in a form that holds when the run is resumed from another folder."""
+        try:
+            return None if folder is None else str(Path(folder).expanduser().resolve())
+        except RuntimeError as error:
+            raise PydanticCustomError("no_home", "takes no ~ of an unknown user") from error
+
+    @field_validator("data_dir")
+    @classmethod
+    def _there_if_needed(cls, data_dir: str | None, info: ValidationInfo) -> str | None:
+        data = info.data.get("data")
+        if data == "mnist" and data_dir is None:
+            raise PydanticCustomError("folder", "takes the folder of the four MNIST files with data 'mnist'")
+        if data == "digits" and data_dir is not None:
+            raise PydanticCustomError("no_folder", "takes none with data 'digits', which are bundled")
+        return data_dir
+
+    @field_validator(*GOES_WITH)
+    @classmethod
+    def _not_ignored(cls, value: Any, info: ValidationInfo) -> Any:
+        """A setting that would change nothing is a mistake."""
+        assert info.field_name is not None
+        plain, needs = GOES_WITH[info.field_name]
+        for other, values in needs.items():
+            if value != plain and other in info.data and info.data[other] not in values:
+                _refuse(f"{plain!r} with {other} {info.data[other]!r}")
+        return value
+
+    @field_validator("objective")
+    @classmethod
+    def _of_the_model(cls, objective: str, info: ValidationInfo) -> str:
+        condition = info.data.get("condition")
+        taken = _UNCONDITIONAL if condition == "none" else _CONDITIONAL
+        if condition is not None and objective not in taken:
+            *others, last = map(repr, taken)
+            _refuse(f"{', '.join(others)} or {last} with condition {condition!r}")
+        return objective
+
+    @field_validator("warmup_steps")
+    @classmethod
+    def _of_something_that_rises(cls, steps: int, info: ValidationInfo) -> int:
+        if steps != WARMUP_STEPS and info.data.get("beta_schedule") == "constant" and info.data.get("capacity") is None:
+            _refuse(f"{WARMUP_STEPS} without a beta schedule or a capacity")
+        if info.data.get("beta_schedule") == "cyclical" and steps < info.data.get("cycles", 1):
+            _refuse(f"at least one for each of {info.data['cycles']} cycles")
+        return steps
+
+    @field_validator("free_bits_per")
+    @classmethod
+    def _of_some_free_bits(cls, unit: str, info: ValidationInfo) -> str:
+        if unit != "sample" and info.data.get("free_bits") == 0:
+            _refuse("'sample' without free bits")
+        return unit
+
+
+def _refuse(takes: str) -> None:
+    raise PydanticCustomError("contradiction", "takes {takes}", {"takes": takes})

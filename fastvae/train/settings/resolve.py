@@ -1,0 +1,97 @@
+"""From the settings that a user gave to a whole config: defaults filled in, everything validated."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import torch
+from pydantic import ValidationError
+
+from fastvae.train.errors import UserError, first_problem
+from fastvae.train.settings.config import GOES_WITH, Config, Settings
+from fastvae.train.settings.presets import BY_DATA, COMMON, PUBLISHED
+
+
+def option(field: str) -> str:
+    """A field's name on the command line."""
+    return f"--{field.replace('_', '-')}"
+
+
+def shown(value: object) -> str:
+    """A setting as the command line writes it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ",".join(map(str, value)) or "none"
+    return "default" if value is None else str(value).removesuffix(".0")
+
+
+def device(name: str) -> str:
+    """The device that ``auto`` stands for, or `name` where it is there.
+
+    Raises:
+        UserError: there is no such device.
+    """
+    available = torch.cuda.is_available()
+    if name == "auto":
+        return "cuda" if available else "cpu"
+    if name == "cuda" and not available:
+        raise UserError("--device: got cuda, but torch finds no CUDA device here; takes cpu or auto")
+    return name
+
+
+def resolve(explicit: Settings) -> Settings:
+    """Every setting: from `explicit`, those a user gave, then their preset, then the defaults of their data set.
+
+    What was not given and would change nothing beside the others, such as the dropout of a model that has none, is left
+    out. The default objective is the ELBO: that of a conditional model where a condition is given.
+    """
+    preset = {} if explicit.get("preset") is None else PUBLISHED[explicit["preset"]]
+    data = (COMMON | preset | explicit)["data"]
+    chosen = COMMON | BY_DATA[data] | preset | explicit
+    chosen.setdefault("objective", "elbo" if chosen["condition"] == "none" else "cvae")
+    for field, (plain, needs) in GOES_WITH.items():
+        if field not in explicit and any(chosen[other] not in values for other, values in needs.items()):
+            chosen[field] = plain
+    return chosen
+
+
+def new(explicit: Settings) -> Config:
+    """The config of a new run from the settings that a user gave.
+
+    Raises:
+        UserError: a setting out of its range, or a missing device.
+    """
+    settings = {"threads": torch.get_num_threads(), **resolve(explicit)}
+    settings["device"] = device(settings["device"])
+    if settings["objective"] == "baseline" and "latent_dim" in explicit:
+        raise UserError(f"--latent-dim: got {explicit['latent_dim']}; takes none with objective 'baseline'")
+    config = _validated(settings)
+    check_installed(config)
+    return config
+
+
+def changed(config: Config, changes: Settings) -> Config:
+    """`config` with other values in some fields.
+
+    Raises:
+        UserError: a value out of its range.
+    """
+    return _validated({**config.model_dump(), **changes})
+
+
+def check_installed(config: Config) -> None:
+    """What `config` logs to is there.
+
+    Raises:
+        UserError: it is not.
+    """
+    if config.tensorboard and find_spec("tensorboard") is None:
+        raise UserError("--tensorboard: TensorBoard is not installed: pip install 'fastvae[tensorboard]'")
+
+
+def _validated(settings: Settings) -> Config:
+    try:
+        return Config(**settings)
+    except ValidationError as error:
+        raise UserError(first_problem(error, option)) from error
