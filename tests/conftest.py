@@ -1,23 +1,18 @@
 """Settings every test shares."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterator
-from typing import Final
 
 import pytest
 
 # Triton reads it once, when it is first imported: kernels run on CPU tensors in its interpreter.
 os.environ.setdefault("TRITON_INTERPRET", "1")
 
+from tests.support.background import pytest_collection_finish as pytest_collection_finish
+from tests.support.background import pytest_sessionfinish as pytest_sessionfinish
 from tests.support.skipped import pytest_terminal_summary as pytest_terminal_summary
-from tests.triton.compiling import Compiling
-
-_COMPILING: Final = Compiling()
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    if not session.config.option.collectonly and any("compiling" in item.fixturenames for item in session.items):
-        _COMPILING.begin()
 
 
 @pytest.fixture
@@ -36,8 +31,3 @@ def one_thread() -> Iterator[None]:
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs without their pictures, which take longer to draw than a small model to train."""
     monkeypatch.setattr("fastvae.train.pictures.run.draw", lambda *run: [])
-
-
-@pytest.fixture(scope="session")
-def compiling() -> Compiling:
-    return _COMPILING

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
@@ -11,6 +12,7 @@ from bench import ROOT, results
 from bench.gpu import benchmarks, training_steps
 from bench.gpu.launches import counted
 from tests.bench.gpu_benches import DRY
+from tests.support.background import Background
 
 SCRIPT = ROOT / "bench" / "gpu.sh"
 STAGES = ("correctness", "micro", "graphs", "compile", "training", "sanitize", "large", "picture", "table")
@@ -35,17 +37,24 @@ def test_it_takes_a_folder(arguments, tmp_path):
 ABSENT = ("pydantic", "safetensors", "sklearn")
 
 
-@pytest.mark.parametrize(
-    "work",
-    [
-        "from bench import plot, table; from bench.gpu import launches, micro, sanitize, training",
-        "import pytest; assert not pytest.main(['--collect-only', '-p', 'no:cacheprovider', 'tests/gpu'])",
-    ],
-    ids=["benches", "tests"],
-)
-def test_what_runs_on_a_gpu_needs_little(work):
+WORK = {
+    "benches": "from bench import plot, table; from bench.gpu import launches, micro, sanitize, training",
+    "tests": "import pytest; assert not pytest.main(['--collect-only', '-p', 'no:cacheprovider', 'tests/gpu'])",
+}
+
+
+def _alone(work: str) -> subprocess.CompletedProcess[str]:
     code = f"import sys; sys.modules.update(dict.fromkeys({ABSENT})); {work}"
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+ALONE = {name: Background(partial(_alone, work)) for name, work in WORK.items()}
+BACKGROUND = ALONE.values()
+
+
+@pytest.mark.parametrize("work", WORK)
+def test_what_runs_on_a_gpu_needs_little(work):
+    result = ALONE[work].result()
     assert result.returncode == 0, result.stdout + result.stderr
 
 

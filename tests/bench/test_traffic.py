@@ -18,6 +18,7 @@ from bench import ops, traffic_report
 from bench.proofs.traffic import eager, fused, one_provider
 from bench.proofs.traffic.counts import Row, Tally, row_of
 from bench.proofs.traffic.workloads import MNIST, WORKLOADS, Workload
+from tests.support.background import Background
 
 N = 1000
 
@@ -153,14 +154,17 @@ print(json.dumps([[tally.bytes, tally.launches] for pair in counted for tally in
 """
 
 
+def _inductor() -> subprocess.CompletedProcess[str]:
+    command, environment = [sys.executable, "-c", BY_HAND], one_provider.environment("inductor")
+    return subprocess.run(command, cwd=one_provider.ROOT, env=environment, capture_output=True, text=True)
+
+
+INDUCTOR = Background(_inductor)
+BACKGROUND = (INDUCTOR,)
+
+
 def test_inductor_against_counts_by_hand() -> None:
-    script = subprocess.run(
-        [sys.executable, "-c", BY_HAND],
-        cwd=one_provider.ROOT,
-        env=one_provider.environment("inductor"),
-        capture_output=True,
-        text=True,
-    )
+    script = INDUCTOR.result()
     assert script.returncode == 0, script.stderr[-3000:]
     counted = iter(json.loads(script.stdout))
     n = 1024 * 64

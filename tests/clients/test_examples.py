@@ -3,37 +3,46 @@
 import re
 import subprocess
 import sys
+import tempfile
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.support.background import Background
 from tests.support.command_line import mnist
 
+FOLDER = Path(__file__).parents[2] / "examples"
 SLOW = ("s2_segmentation",)
-EXAMPLES = [
-    pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem in SLOW else [])
-    for path in sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
-]
 
 
-def output(command):
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+def output(example: Path, *options: str) -> str:
+    """What it prints after two epochs, on a handful of images where it takes a folder of them."""
+    with tempfile.TemporaryDirectory() as folder:
+        takes_images = f"\npython examples/{example.name} MNIST_FOLDER" in example.read_text()
+        images = [str(mnist(Path(folder)))] if takes_images else []
+        command = [sys.executable, example, *images, "--epochs", "2", *options]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     return result.stdout
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
-def test_an_example_trains_and_prints_finite_numbers(example, tmp_path):
-    text, usage = example.read_text(), f"python examples/{example.name}"
-    assert f"\n{usage}" in text
-    folder = [str(mnist(tmp_path / "data"))] if f"{usage} MNIST_FOLDER" in text else []
-    command = [sys.executable, example, *folder, "--epochs", "2"]
-    lines = output(command).splitlines()
+EXAMPLES = {
+    path.stem: Background(partial(output, path), slow=path.stem in SLOW) for path in sorted(FOLDER.glob("*.py"))
+}
+ONE_HOT = Background(partial(output, FOLDER / "s2_label.py", "--one-hot"))
+BACKGROUND = (*EXAMPLES.values(), ONE_HOT)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in EXAMPLES]
+)
+def test_an_example_trains_and_prints_finite_numbers(name: str) -> None:
+    assert f"\npython examples/{name}.py" in (FOLDER / f"{name}.py").read_text()
+    lines = EXAMPLES[name].result().splitlines()
     assert len(lines) >= 2
     assert all(re.search(r"-?\d+\.\d\d\b", line) for line in lines)
 
 
-def test_the_label_of_s2_may_be_one_hot(tmp_path):
-    example = Path(__file__).parents[2] / "examples" / "s2_label.py"
-    command = [sys.executable, example, str(mnist(tmp_path / "data")), "--epochs", "1"]
-    assert output([*command, "--one-hot"]) != output(command)
+def test_the_label_of_s2_may_be_one_hot() -> None:
+    assert ONE_HOT.result() != EXAMPLES["s2_label"].result()

@@ -8,10 +8,12 @@ import re
 import shlex
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
+
+from tests.support.background import KEPT
 
 ROOT = Path(__file__).parents[2]
 # Configuring needs no pybind11 and no Python headers: only the units are compiled here.
@@ -91,21 +93,17 @@ def commands(build: Path) -> dict[str, list[str]]:
     return found
 
 
-def units(build: Path, cache: Path) -> dict[str, list[Function]]:
-    """The functions of every unit. Half a minute of compiling, once for one state of the sources and the compiler."""
-
-    def compiled(unit: str, command: list[str]) -> list[Function]:
-        kept = cache / f"{unit}-{digest(command)}.json"
-        if not kept.exists():
-            kept.write_text(json.dumps(list(functions(_output(command), REGISTER[unit]))))
-        return [Function(*row) for row in json.loads(kept.read_text())]
-
-    def digest(command: list[str]) -> str:
-        version = _output([command[0], "--version"]).encode()
+def functions_of(unit: str, kept: Path = KEPT / "assembly") -> list[Function]:
+    """The functions of a unit. A minute of compiling, once for one state of the sources and the compiler."""
+    with tempfile.TemporaryDirectory() as build:
+        command = commands(Path(build))[unit]
+        version = _output([command[0], "--version"])
         sources = [Path(__file__), *sorted((ROOT / "csrc").rglob("*.[ch]*"))]
-        parts = [version, *(word.encode() for word in command), *(path.read_bytes() for path in sources)]
-        return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
-
-    found = commands(build)
-    with ThreadPoolExecutor() as pool:
-        return dict(zip(found, pool.map(compiled, found, found.values()), strict=True))
+        parts = [version.encode(), *(word.encode() for word in command), *(path.read_bytes() for path in sources)]
+        digest = hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+        listing = kept / f"{unit}-{digest}.json"
+        if not listing.exists():
+            found = list(functions(_output(command), REGISTER[unit]))
+            kept.mkdir(parents=True, exist_ok=True)
+            listing.write_text(json.dumps(found))
+    return [Function(*row) for row in json.loads(listing.read_text())]

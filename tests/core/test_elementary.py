@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import json
 import math
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
 
 from tests.core.elementary import FUNCTIONS, SPECIAL
 from tests.core.units import UNITS, run, supported
+from tests.support.background import Background
+
+
+def _measured(stride: int, unit: str) -> dict[str, Any]:
+    result = run(f"from tests.core import ulps; ulps.measure({stride})", unit)
+    assert result.returncode == 0, (unit, result.stderr)
+    report: dict[str, Any] = json.loads(result.stdout)
+    return report
+
 
 # Odd, so that no exponent sees the same few mantissas: 3 million points a function, or 17 million.
-STRIDES = [1531, pytest.param(251, marks=pytest.mark.slow)]
+MEASURED = {
+    stride: {unit: Background(partial(_measured, stride, unit), slow=stride < 1000) for unit in supported()}
+    for stride in (1531, 251)
+}
+BACKGROUND = [work for units in MEASURED.values() for work in units.values()]
 
 
-@pytest.fixture(scope="module", params=STRIDES, ids=lambda stride: f"every {stride}th")
+@pytest.fixture(
+    scope="module", params=[1531, pytest.param(251, marks=pytest.mark.slow)], ids=lambda stride: f"every {stride}th"
+)
 def reports(request: pytest.FixtureRequest) -> dict[str, dict[str, Any]]:
     """What every unit of this processor measured, each in a process of its own."""
-    code = f"from tests.core import ulps; ulps.measure({request.param})"
-    with ThreadPoolExecutor() as pool:
-        results = dict(zip(supported(), pool.map(lambda unit: run(code, unit), supported()), strict=True))
-    for unit, result in results.items():
-        assert result.returncode == 0, (unit, result.stderr)
-    return {unit: json.loads(result.stdout) for unit, result in results.items()}
+    return {unit: work.result() for unit, work in MEASURED[request.param].items()}
 
 
 def report(reports: dict[str, dict[str, Any]], unit: str) -> dict[str, Any]:

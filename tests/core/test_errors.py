@@ -6,6 +6,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 import fastvae
 import fastvae.functional as F
+from tests.support import ops
 
 MU = torch.zeros(4, 6)
 MANY = torch.zeros(())  # an operand of rank 0
@@ -26,11 +27,15 @@ POSTERIORS = {**SAMPLERS, **KL_OPS}
 PACKED = {"reparameterize_kl_packed": lambda moments=MU, **options: F.reparameterize_kl_packed(moments, **options)}
 LOSSES = {
     name: lambda input=ONE, target=ONE, name=name, **options: getattr(F, name)(input, target, **options)
-    for name in ("binary_cross_entropy_with_logits", "binary_cross_entropy", "mse_loss", "l1_loss")
+    for name in ops.LOSSES
 }
-LOSSES["gaussian_nll"] = lambda input=ONE, target=ONE, log_scale=UNIT, **options: F.gaussian_nll(
-    input, target, log_scale, **options
-)
+SCALED_LOSSES = {
+    name: lambda input=ONE, target=ONE, log_scale=UNIT, name=name, **options: getattr(F, name)(
+        input, target, log_scale, **options
+    )
+    for name in ops.SCALED_LOSSES
+}
+LOSSES |= SCALED_LOSSES
 DENSITIES = {"log_normal": lambda z=MU, mu=None, scale=None, **options: F.log_normal(z, mu, scale, **options)}
 BOUNDS = {"importance_weighted_bound": lambda log_w=MU, **options: F.importance_weighted_bound(log_w, **options)}
 SCALED = {**POSTERIORS, **PACKED, **DENSITIES}
@@ -124,10 +129,10 @@ BAD = [
     (LOSSES, {"weight": torch.ones(2, 4, 6)}, ValueError, "weight"),
     (LOSSES, {"weight": META}, ValueError, "weight"),
     (LOSSES, {"weight": torch.ones(4, 1, requires_grad=True)}, ValueError, "weight"),
-    ({"gaussian_nll": LOSSES["gaussian_nll"]}, {"log_scale": 0.0}, TypeError, "log_scale"),
-    ({"gaussian_nll": LOSSES["gaussian_nll"]}, {"log_scale": torch.zeros(1).int()}, TypeError, "log_scale"),
-    ({"gaussian_nll": LOSSES["gaussian_nll"]}, {"log_scale": torch.zeros(4)}, ValueError, "log_scale"),
-    ({"gaussian_nll": LOSSES["gaussian_nll"]}, {"log_scale": META}, ValueError, "log_scale"),
+    (SCALED_LOSSES, {"log_scale": 0.0}, TypeError, "log_scale"),
+    (SCALED_LOSSES, {"log_scale": torch.zeros(1).int()}, TypeError, "log_scale"),
+    (SCALED_LOSSES, {"log_scale": torch.zeros(4)}, ValueError, "log_scale"),
+    (SCALED_LOSSES, {"log_scale": META}, ValueError, "log_scale"),
     (DENSITIES, {"z": 1.0}, TypeError, "z"),
     (DENSITIES, {"z": MANY}, ValueError, "z"),
     (DENSITIES, {"mu": MU}, ValueError, "scale"),
@@ -177,7 +182,7 @@ def test_bad_arguments(call, arguments, error, name, backend):
 def test_a_device_without_kernels_names_the_reference(call):
     with FakeTensorMode():  # which needs no such device
         xpu = torch.zeros(4, 6, device="xpu")
-    options = {"log_scale": xpu} if call is LOSSES["gaussian_nll"] else {}
+    options = {"log_scale": xpu} if call in SCALED_LOSSES.values() else {}
     message = r"got device xpu.*; takes cpu, cuda or meta\..*use_backend\('reference'\)"
     with pytest.raises(NotImplementedError, match=message):
         call(*[xpu] * (2 if call in (*POSTERIORS.values(), *LOSSES.values()) else 1), **options)
@@ -185,7 +190,7 @@ def test_a_device_without_kernels_names_the_reference(call):
 
 @pytest.mark.parametrize("call", [*POSTERIORS.values(), *LOSSES.values()], ids=[*POSTERIORS, *LOSSES])
 def test_the_reference_runs_on_any_device(call):
-    options = {"log_scale": META} if call is LOSSES["gaussian_nll"] else {}
+    options = {"log_scale": META} if call in SCALED_LOSSES.values() else {}
     options |= {"eps": META} if call in SAMPLERS.values() else {}
     with fastvae.use_backend("reference"):
         result = call(META, META, **options)

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 import fastvae
 import fastvae.functional as F
 import fastvae.reference
+from tests.support.background import Background
 
 
 def python(code, **environment):
@@ -43,19 +45,11 @@ print(*['cuda'] * sys.modules['torch'].cuda.is_initialized())
 """
 
 
-@pytest.mark.parametrize(
-    "use", ["import fastvae", "from fastvae import functional", USE], ids=["import", "from", "use"]
-)
-def test_importing_and_using_it_on_the_cpu_loads_nothing_heavy(use):
-    assert python(use + LOADED) == []
-
-
-@pytest.mark.parametrize("name", ["networks", "reference"])
-def test_what_an_import_need_not_wait_for_is_imported_by_those_who_ask(name):
-    code = f"import sys, fastvae; print('fastvae.{name}' in sys.modules); print(fastvae.{name}.__name__)"
-    assert python(code) == ["False", f"fastvae.{name}"]
-
-
+USES = {"import": "import fastvae", "from": "from fastvae import functional", "use": USE}
+LATER = {
+    name: f"import sys, fastvae; print('fastvae.{name}' in sys.modules); print(fastvae.{name}.__name__)"
+    for name in ("networks", "reference")
+}
 OPENMP = """
 import re
 with open('/proc/self/maps') as maps:
@@ -64,11 +58,31 @@ print(len(found))
 """
 
 
+ORDERS = ("import torch, fastvae", "import fastvae", "import fastvae._C\nimport torch")
+CODES = [
+    *(use + LOADED for use in USES.values()),
+    *LATER.values(),
+    *(first + "\n" + USE + OPENMP for first in ORDERS if sys.platform.startswith("linux")),
+]
+PRINTED = {code: Background(partial(python, code)) for code in CODES}
+BACKGROUND = PRINTED.values()
+
+
+@pytest.mark.parametrize("use", USES)
+def test_importing_and_using_it_on_the_cpu_loads_nothing_heavy(use):
+    assert PRINTED[USES[use] + LOADED].result() == []
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_what_an_import_need_not_wait_for_is_imported_by_those_who_ask(name):
+    assert PRINTED[LATER[name]].result() == ["False", f"fastvae.{name}"]
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/self/maps")
-@pytest.mark.parametrize("first", ["import torch, fastvae", "import fastvae", "import fastvae._C\nimport torch"])
+@pytest.mark.parametrize("first", ORDERS)
 def test_one_openmp_runtime(first):
     """The extension uses torch's OpenMP: a second one would fight it over the cores."""
-    assert python(first + "\n" + USE + OPENMP) == ["1"]
+    assert PRINTED[first + "\n" + USE + OPENMP].result() == ["1"]
 
 
 # An editable install's own finder, which no working directory hides it from, is left out.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -11,21 +11,14 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import fastvae.functional as F
-from tests.core.layouts import LAYOUTS
-from tests.support.interpreter import interpreted
+from tests.support.layouts import LAYOUTS
+from tests.support.ops import OVERWRITING_LOSSES
 
-LOSSES = ("binary_cross_entropy_with_logits", "mse_loss", "l1_loss")
 COUNT = 3 * 2048 + 5  # four blocks of the CPU kernels, two of the interpreter's
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
-@pytest.fixture(params=["cpp", "triton"], autouse=True)
-def _kernels(request: pytest.FixtureRequest) -> Iterator[None]:
-    if request.param == "cpp":
-        yield
-        return
-    with interpreted():
-        yield
+pytestmark = pytest.mark.usefixtures("kernels")
 
 
 def values(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -72,7 +65,7 @@ SHARED: dict[str, Callable[[], tuple[Tensor, Tensor]]] = {
 }
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", OVERWRITING_LOSSES)
 @pytest.mark.parametrize("case", SHARED)
 def test_a_target_in_the_memory_of_the_input_is_refused(case: str, loss: str) -> None:
     input, target = SHARED[case]()
@@ -91,7 +84,7 @@ WEIGHTS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", OVERWRITING_LOSSES)
 @pytest.mark.parametrize("case", WEIGHTS)
 def test_a_weight_in_the_memory_of_the_input_is_refused(case: str, loss: str) -> None:
     input = values(5, 7).sigmoid()
@@ -102,7 +95,7 @@ def test_a_weight_in_the_memory_of_the_input_is_refused(case: str, loss: str) ->
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", OVERWRITING_LOSSES)
 def test_the_very_same_view_as_a_target_is_right(loss: str, dtype: torch.dtype, layout: str) -> None:
     """Each element is read, as input and as target, before its gradient is written."""
     input = LAYOUTS[layout](values(5, 9, 71, dtype=dtype))
@@ -115,7 +108,7 @@ def test_the_very_same_view_as_a_target_is_right(loss: str, dtype: torch.dtype, 
     assert torch.equal(written, gradient)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", OVERWRITING_LOSSES)
 def test_neighbours_in_one_storage_are_right(loss: str) -> None:
     parts = values(3 * COUNT).chunk(3)
     expected = overwritten(loss, *(part.clone() for part in parts))
@@ -132,7 +125,7 @@ EMPTY: dict[str, Callable[[], Tensor]] = {
 }
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", OVERWRITING_LOSSES)
 @pytest.mark.parametrize("case", EMPTY)
 def test_empty_tensors_are_taken(case: str, loss: str) -> None:
     input = EMPTY[case]()

@@ -1,5 +1,6 @@
 """Any strided view in, any strided gradient in: the same results, without a copy and without stale memory."""
 
+import itertools
 from contextlib import contextmanager
 
 import pytest
@@ -7,7 +8,9 @@ import torch
 
 import fastvae
 import fastvae.functional as F
-from tests.core.layouts import LAYOUTS, expand_first
+from fastvae._options import REDUCTIONS
+from tests.support.backends import on_each
+from tests.support.layouts import LAYOUTS, expand_first
 from tests.support.ops import LOSSES, OPS
 from tests.support.oracle import Reduced, evaluate, three_way
 
@@ -22,6 +25,12 @@ RANK_ONE = [name for name in OPS if name not in ("reparameterize_kl_packed", "re
 CASES = [(name, shape) for shape in SHAPES for name in (RANK_ONE if len(shape) == 1 else OPS)]
 
 
+# One of each Triton kernel: the others of `OPS` read and write by the same code.
+OF_A_KIND = ["reparameterize_kl", "reparameterize_kl_packed", "reparameterize_kl_interleaved", "log_normal"]
+OF_A_KIND += ["importance_weighted_bound", "mse_loss", "gaussian_nll"]
+REDUCING = [name for name in OPS if OPS[name].reduces]
+
+
 def unreduced(name):
     return {"reduction": "none"} if OPS[name].reduces else {}
 
@@ -31,10 +40,17 @@ def assert_same(results, expected):
         assert torch.equal(results[name], value), name
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize(("name", "shape"), CASES)
-def test_inputs(name, layout, shape):
+@pytest.mark.parametrize(
+    ("backend", "case"),
+    on_each(
+        ((name, shape, layout) for (name, shape), layout in itertools.product(CASES, LAYOUTS)),
+        itertools.product(OF_A_KIND, [(2, 4, 3, 8)], LAYOUTS),
+    ),
+    indirect=["backend"],
+)
+def test_inputs(backend, case):
     """Every operand in the layout, then only every other one: the same bits as contiguous."""
+    name, shape, layout = case
     op, options = OPS[name], unreduced(name)
     operands = op.operands(shape, torch.float32)
     expected = evaluate(op.call, operands, op.wanted, **options)
@@ -54,10 +70,16 @@ def test_inputs_of_other_dtypes(name, layout, dtype):
     assert_same(evaluate(op.call, moved, op.wanted, **options), evaluate(op.call, operands, op.wanted, **options))
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("name", [name for name in OPS if OPS[name].reduces])
-@pytest.mark.parametrize("reduction", ["sample", "sum", "mean", "batchmean"])
-def test_sums(name, layout, reduction):
+@pytest.mark.parametrize(
+    ("backend", "case"),
+    on_each(
+        itertools.product(REDUCING, ["sample", "sum", "mean", "batchmean"], LAYOUTS),
+        zip(itertools.cycle(REDUCING), ["sample", "mean"] * 2 * len(LAYOUTS), itertools.cycle(LAYOUTS), strict=False),
+    ),
+    indirect=["backend"],
+)
+def test_sums(backend, case):
+    name, reduction, layout = case
     op = OPS[name]
     operands = op.operands((5, 7, 67), torch.float32)
     moved = {key: LAYOUTS[layout](value) for key, value in operands.items()}
@@ -67,6 +89,7 @@ def test_sums(name, layout, reduction):
 
 
 @pytest.mark.parametrize("name", OPS)
+@pytest.mark.usefixtures("kernels")
 def test_expanded_inputs(name):
     op, options = OPS[name], unreduced(name)
     operands = {key: expand_first(value) for key, value in op.operands((6, 5, 67), torch.float32).items()}
@@ -74,10 +97,16 @@ def test_expanded_inputs(name):
     assert_same(evaluate(op.call, operands, op.wanted, **options), evaluate(op.call, dense, op.wanted, **options))
 
 
-@pytest.mark.parametrize("shape", [(41, 53), (3, 4, 5, 37)], ids=len)
-@pytest.mark.parametrize("layout", UPSTREAMS)
-@pytest.mark.parametrize("name", OPS)
-def test_upstream_gradients(name, layout, shape):
+@pytest.mark.parametrize(
+    ("backend", "case"),
+    on_each(
+        itertools.product(OPS, UPSTREAMS, [(41, 53), (3, 4, 5, 37)]),
+        itertools.product(OF_A_KIND, ["transposed", "columns", "every other", "all one"], [(2, 4, 3, 8)]),
+    ),
+    indirect=["backend"],
+)
+def test_upstream_gradients(backend, case):
+    name, layout, shape = case
     op, options = OPS[name], unreduced(name)
     operands = op.operands(shape, torch.float32)
     generator = torch.Generator().manual_seed(1)
@@ -106,6 +135,7 @@ def test_upstream_gradients_of_samples(name, layout):
 
 
 @pytest.mark.parametrize("name", OPS)
+@pytest.mark.usefixtures("kernels")
 def test_gradients_are_dense_in_the_order_of_their_operand(name):
     op = OPS[name]
     operands = {key: LAYOUTS["transposed"](value) for key, value in op.operands((5, 7, 11), torch.float32).items()}
@@ -120,10 +150,25 @@ SIZES = [
 ]  # fmt: skip
 
 
+# Rows of several programs, of one and of a part of one, and sums of many programs.
+PROGRAMS = [(1,), (1, 1), (2, 9001), (3, 4099), (4097, 1), (20, 500)]
+
+
 @pytest.mark.parametrize(
-    ("name", "size"), [(name, size) for size in SIZES for name in (RANK_ONE if len(size) == 1 else OPS)]
+    ("backend", "case"),
+    on_each(
+        ((name, size) for size in SIZES for name in (RANK_ONE if len(size) == 1 else OPS)),
+        (
+            (name, size)
+            for size in PROGRAMS
+            for name in OF_A_KIND
+            if name != "importance_weighted_bound" and (len(size) > 1 or name in RANK_ONE)
+        ),
+    ),
+    indirect=["backend"],
 )
-def test_sizes(name, size):
+def test_sizes(backend, case):
+    name, size = case
     op = OPS[name]
     operands = op.operands(size, torch.float32)
     reduced = Reduced(torch.Size(size), "batchmean" if op.reduces else None)
@@ -136,10 +181,16 @@ def test_sizes(name, size):
         three_way(op.call, [operands], op.wanted, reduced)
 
 
-@pytest.mark.parametrize("reduction", ["none", "sample", "sum", "mean", "batchmean"])
-@pytest.mark.parametrize("size", [(0,), (0, 5), (5, 0), (0, 0), (3, 0, 4), (0, 2049)], ids=str)
-@pytest.mark.parametrize("name", [name for name in OPS if OPS[name].reduces])
-def test_empty(name, size, reduction):
+@pytest.mark.parametrize(
+    ("backend", "case"),
+    on_each(
+        itertools.product(REDUCING, [(0,), (0, 5), (5, 0), (0, 0), (3, 0, 4), (0, 2049)], REDUCTIONS),
+        itertools.product(REDUCING, [(0, 5), (5, 0)], ["none", "sample", "mean"]),
+    ),
+    indirect=["backend"],
+)
+def test_empty(backend, case):
+    name, size, reduction = case
     op = OPS[name]
     size = size if len(size) > 1 or name in RANK_ONE else (*size, 5)
     operands = op.operands(size, torch.float32)
@@ -151,6 +202,7 @@ def test_empty(name, size, reduction):
 
 
 @pytest.mark.parametrize("size", [(3, 0), (3, 0, 4)], ids=str)
+@pytest.mark.usefixtures("kernels")
 def test_an_empty_batch_of_bounds(size):
     log_w = torch.zeros(size, requires_grad=True)
     bound = F.importance_weighted_bound(log_w)
@@ -169,11 +221,17 @@ def torch_fills_fresh_memory():
         torch.use_deterministic_algorithms(False)
 
 
-@pytest.mark.parametrize("layout", ["contiguous", "transposed", "every other"])
-@pytest.mark.parametrize("reduction", ["none", "sample", "batchmean"])
-@pytest.mark.parametrize("name", OPS)
-def test_poisoned_allocations_change_nothing(name, reduction, layout):
+@pytest.mark.parametrize(
+    ("backend", "case"),
+    on_each(
+        itertools.product(OPS, ["none", "sample", "batchmean"], ["contiguous", "transposed", "every other"]),
+        itertools.product(OF_A_KIND, ["sample", "batchmean"], ["every other"]),
+    ),
+    indirect=["backend"],
+)
+def test_poisoned_allocations_change_nothing(backend, case):
     """Fresh memory full of NaN: every element of every output is written, and none is read first."""
+    name, reduction, layout = case
     op, options = OPS[name], {"reduction": reduction} if OPS[name].reduces else {}
     operands = {key: LAYOUTS[layout](value) for key, value in op.operands((5, 7, 67), torch.float32).items()}
     for key in operands.keys() & {"prior_mu", "log_scale"}:
@@ -197,7 +255,7 @@ def test_samples_against_one_batch_of_bytes_copy_nothing(loss):
     shape = (8, 16, 3, 32, 32)
     tensors = OPS[loss].operands(shape, torch.float32)
     tensors["target"] = torch.randint(256, shape[1:], dtype=torch.uint8).expand(shape)
-    if loss == "gaussian_nll":
+    if "log_scale" in tensors:
         tensors["log_scale"] = torch.zeros(())
     x = tensors["input"].requires_grad_()
     call = OPS[loss].call

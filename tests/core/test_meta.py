@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import fastvae
 import fastvae.functional as F
-from tests.core.layouts import LAYOUTS
+from tests.support.layouts import LAYOUTS
 from tests.support.ops import OPS
 from tests.support.oracle import evaluate
 from tests.support.posteriors import FLOATS

@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch.utils.checkpoint import checkpoint
 
-import fastvae
 import fastvae.functional as F
 from fastvae import _C
+from fastvae._options import PARAMETERIZATIONS
 from fastvae.reference import noise
+from tests.support.backends import BACKENDS, on
 
 SEEDS = (0, 1, -1, 2**63 - 1, -(2**63), 2**32, -(2**32), 0x243F6A8885A308D3 - 2**63, 123456789012345678)
 LARGEST = 5.77
@@ -77,16 +78,27 @@ def test_threads_change_nothing(threads):
     assert same_bits(cpp_normal(9, 100_003, threads=threads), noise.normal(9, 100_003))
 
 
-@pytest.mark.parametrize(
-    "shape", [(1,), (5,), (2047,), (2048,), (2049,), (3, 2047), (2, 2049), (5, 3, 7, 2), (70, 50), (4, 4100), (2048, 1)]
-)
+SHAPES = [(1,), (5,), (2047,), (2048,), (2049,), (3, 2047), (2, 2049), (5, 3, 7, 2), (70, 50), (4, 4100), (2048, 1)]
+# Groups of four elements begin rows, straddle them, or are all there is.
+SHAPES += [(2,), (4,), (3, 1), (4, 20), (3, 21), (2, 4, 8, 8)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("num_samples", [None, 1, 3])
+@pytest.mark.usefixtures("kernels")
 def test_the_sampler_uses_the_logical_index(shape, num_samples):
     z = eps(shape, 77, num_samples=num_samples)
     assert same_bits(z.reshape(-1), noise.normal(77, z.numel()))
 
 
-@pytest.mark.parametrize("parameterization", ["logvar", "log_std", "std", "softplus", "variance"])
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.usefixtures("kernels")
+def test_the_sampler_takes_any_seed(seed):
+    assert same_bits(eps((6, 36), seed).reshape(-1), noise.normal(seed, 216))
+
+
+@pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)
+@pytest.mark.usefixtures("kernels")
 def test_backward_regenerates_the_same_noise(parameterization):
     """With z = mu + sigma eps and a linear sigma, the gradient of z by the scale is eps itself."""
     mu = torch.zeros(33, 70)
@@ -97,6 +109,7 @@ def test_backward_regenerates_the_same_noise(parameterization):
     assert same_bits(raw.grad.reshape(-1), noise.normal(3, mu.numel()) * np.float32(slope))
 
 
+@pytest.mark.usefixtures("kernels")
 def test_gradients_of_several_samples_sum_their_noise():
     raw = torch.ones(50, 41, dtype=torch.float64).requires_grad_()
     z = F.reparameterize(torch.zeros_like(raw), raw, parameterization="std", seed=3, num_samples=4)
@@ -116,42 +129,49 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("num_samples", [None, 2])
 @pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.usefixtures("kernels")
 def test_strides_change_no_noise(layout, num_samples):
     mu = LAYOUTS[layout]()
     z = F.reparameterize(mu, mu, seed=5, num_samples=num_samples)
     assert same_bits(z.contiguous().reshape(-1), noise.normal(5, z.numel()))
 
 
+@pytest.mark.usefixtures("kernels")
 def test_float64_gets_the_float32_noise_exactly():
     z = eps((9, 500), 21, torch.float64)
     assert np.array_equal(z.numpy().reshape(-1), noise.normal(21, 4500).astype(np.float64))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
-def test_half_precision_rounds_the_same_noise_once(dtype):
+def test_half_precision_rounds_the_same_noise_once(dtype, kernels):
     expected = torch.from_numpy(noise.normal(21, 4500)).to(dtype)
-    assert torch.equal(eps((9, 500), 21, dtype).flatten(), expected)
+    # Triton's interpreter truncates to bfloat16 where a device rounds.
+    unit = torch.finfo(dtype).eps if kernels == "triton" and dtype == torch.bfloat16 else 0.0
+    torch.testing.assert_close(eps((9, 500), 21, dtype).flatten(), expected, rtol=unit, atol=0)
 
 
+@pytest.mark.usefixtures("kernels")
 def test_chunks_of_a_batch_are_not_the_batch():
     """The index is that of the call: equal shapes under one seed repeat, longer ones continue."""
     assert torch.equal(eps((10, 8), 1)[:4], eps((4, 8), 1))
 
 
 @pytest.mark.parametrize("parameterization", ["logvar", "std"])
-def test_reference_and_fused_draw_the_same_samples(parameterization):
+def test_every_backend_draws_the_same_samples(parameterization):
     mu, scale = torch.randn(2, 40, 50, generator=torch.Generator().manual_seed(2))
     samples, states = [], []
-    for backend in ("auto", "reference"):
+    for backend in BACKENDS:
         torch.manual_seed(11)
-        with fastvae.use_backend(backend):
+        with on(backend):
             samples.append(F.reparameterize(mu, scale, parameterization=parameterization))
             F.reparameterize_kl(mu, scale)
         states.append(torch.get_rng_state())
-    torch.testing.assert_close(*samples, rtol=3e-7, atol=3e-7)
-    assert torch.equal(*states)
+    for sample, state in zip(samples, states, strict=True):
+        torch.testing.assert_close(sample, samples[0], rtol=3e-7, atol=3e-7)
+        assert torch.equal(state, states[0])
 
 
+@pytest.mark.usefixtures("kernels")
 def test_manual_seed_reproduces_and_calls_differ():
     zeros = torch.zeros(4, 5)
     torch.manual_seed(1)
@@ -162,25 +182,23 @@ def test_manual_seed_reproduces_and_calls_differ():
     assert not torch.equal(first, second)
 
 
-@pytest.mark.parametrize("backend", ["auto", "reference"])
-def test_a_generator_of_ones_own(backend):
+@pytest.mark.usefixtures("backend")
+def test_a_generator_of_ones_own():
     zeros, generator = torch.zeros(4, 5), torch.Generator()
     state = torch.get_rng_state()
-    with fastvae.use_backend(backend):
-        draws = [F.reparameterize(zeros, zeros, generator=generator.manual_seed(6)) for _ in range(2)]
-        third = F.reparameterize(zeros, zeros, generator=generator)
+    draws = [F.reparameterize(zeros, zeros, generator=generator.manual_seed(6)) for _ in range(2)]
+    third = F.reparameterize(zeros, zeros, generator=generator)
     assert torch.equal(*draws)
     assert not torch.equal(draws[0], third)
     assert torch.equal(torch.get_rng_state(), state)
 
 
-@pytest.mark.parametrize("backend", ["auto", "reference"])
 @pytest.mark.parametrize("options", [{"seed": 3}, {"eps": torch.ones(4, 5)}], ids=["seed", "eps"])
-def test_a_given_source_leaves_the_generator_alone(options, backend):
+@pytest.mark.usefixtures("backend")
+def test_a_given_source_leaves_the_generator_alone(options):
     state, zeros = torch.get_rng_state(), torch.zeros(4, 5)
-    with fastvae.use_backend(backend):
-        F.reparameterize(zeros, zeros, **options)
-        F.gaussian_kl(zeros, zeros)
+    F.reparameterize(zeros, zeros, **options)
+    F.gaussian_kl(zeros, zeros)
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -214,63 +232,6 @@ def test_checkpointing_recomputes_the_same_noise(reentrant):
     z = F.reparameterize(torch.zeros(8, 9), torch.zeros(8, 9))
     torch.testing.assert_close(mu.grad, z)
     torch.testing.assert_close(scale.grad, 0.5 * z * z)
-
-
-COUNT = 1_000_000
-
-
-@pytest.fixture(scope="module")
-def sample():
-    return cpp_normal(2024, COUNT).astype(np.float64)
-
-
-def test_moments(sample):
-    """Five standard errors of the first six moments of N(0, 1)."""
-    for power, moment, variance in ((1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96), (5, 0, 945), (6, 15, 10170)):
-        assert abs((sample**power).mean() - moment) < 5 * math.sqrt(variance / COUNT)
-
-
-def test_kolmogorov_smirnov(sample):
-    x = torch.from_numpy(np.sort(sample))
-    cdf = torch.special.ndtr(x).numpy()
-    steps = np.arange(COUNT + 1) / COUNT
-    distance = max((steps[1:] - cdf).max(), (cdf - steps[:-1]).max())
-    assert distance < 1.95 / math.sqrt(COUNT)  # exceeded with probability 1e-3
-
-
-def test_tails(sample):
-    for bound in (3.0, 4.0, 4.5):
-        expected = COUNT * math.erfc(bound / math.sqrt(2))
-        assert abs((np.abs(sample) > bound).sum() - expected) < 5 * math.sqrt(expected)
-
-
-@pytest.mark.parametrize("lag", [1, 2, 3, 4, 5, 64, 2048, 2049])
-def test_no_correlation_between_lanes_and_rows(sample, lag):
-    for values in (sample, sample**2 - 1):
-        correlation = (values[:-lag] * values[lag:]).mean() / values.var()
-        assert abs(correlation) < 5 / math.sqrt(COUNT)
-
-
-@pytest.mark.parametrize("other", [2025, 2024 + 2**32, -2024, 2024 - 2**63])
-def test_no_correlation_between_seeds(sample, other):
-    stream = cpp_normal(other, COUNT).astype(np.float64)
-    for power in (1, 2):
-        correlation = np.corrcoef(sample**power, stream**power)[0, 1]
-        assert abs(correlation) < 5 / math.sqrt(COUNT)
-
-
-def test_every_lane_is_normal(sample):
-    for lane in range(4):
-        values = sample[lane::4]
-        assert abs(values.mean()) < 5 / math.sqrt(len(values))
-        assert abs(values.var() - 1) < 5 * math.sqrt(2 / len(values))
-
-
-def test_quadrants_are_equally_likely(sample):
-    pairs = sample.reshape(-1, 2)
-    counts = np.bincount(2 * (pairs[:, 0] > 0) + (pairs[:, 1] > 0), minlength=4)
-    n = len(pairs)
-    assert np.all(np.abs(counts - n / 4) < 5 * math.sqrt(n * 3 / 16))
 
 
 def test_the_largest_normal_is_known():

@@ -1,5 +1,7 @@
 """Reconstruction losses: three ways, against torch.nn.functional, and `inplace=True`."""
 
+import itertools
+
 import pytest
 import torch
 import torch.nn.functional as torch_functional
@@ -9,15 +11,15 @@ import fastvae
 import fastvae.functional as F
 from fastvae import _ops
 from fastvae._options import REDUCTIONS
-from tests.support.covering import covering, label
+from tests.support.backends import on_each
+from tests.support.covering import covering
+from tests.support.ops import LOSSES, OVERWRITING_LOSSES, SCALED_LOSSES
 from tests.support.oracle import Reduced, evaluate, three_way
 
 FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
-LOSSES = ("binary_cross_entropy_with_logits", "binary_cross_entropy", "mse_loss", "l1_loss", "gaussian_nll")
-OVERWRITING = ("binary_cross_entropy_with_logits", "mse_loss", "l1_loss")
 SHAPE = torch.Size((6, 3, 11, 13))
 WEIGHTS = {"none": None, "batch": (6, 1, 1, 1), "element": SHAPE, "mask": (11, 13), "scalar": ()}
-LOG_SCALES = {"scalar": (), "one": (1,), "channel": (3, 1, 1), "element": SHAPE}
+LOG_SCALES = {"scalar": (), "one": (1,), "channel": (3, 1, 1), "column": (13,), "element": SHAPE}
 
 
 def random(shape, dtype=torch.float64, seed=0):
@@ -47,7 +49,7 @@ def operands_of(loss, dtype, target=torch.float32, weight="none", log_scale="sca
     tensors: dict[str, Tensor] = {"input": inputs(loss, dtype), "target": targets(target)}
     if weight != "none":
         tensors["weight"] = weights(weight, dtype)
-    if loss == "gaussian_nll":
+    if loss in SCALED_LOSSES:
         tensors["log_scale"] = (random(LOG_SCALES[log_scale], seed=3) - 0.5).to(dtype)
     return tensors
 
@@ -73,13 +75,20 @@ AXES = {
 
 
 def sensible(case):
-    """Only gaussian_nll has a log_scale, only floating-point targets have gradients."""
-    has_scale = case.get("loss", "gaussian_nll") == "gaussian_nll" or case.get("log_scale", "scalar") == "scalar"
+    """Only some losses have a log_scale, only floating-point targets have gradients."""
+    has_scale = case.get("loss", SCALED_LOSSES[0]) in SCALED_LOSSES or case.get("log_scale", "scalar") == "scalar"
     return has_scale and (case.get("target") not in (torch.uint8, torch.bool) or case.get("wanted", "input") == "input")
 
 
-@pytest.mark.parametrize("case", covering(2, AXES, sensible) + covering(3, AXES, sensible, seed=1)[::3], ids=label)
-def test_three_ways(case):
+PAIRS = covering(2, AXES, sensible)
+
+
+@pytest.mark.parametrize(
+    ("backend", "case"),
+    on_each(PAIRS + covering(3, AXES, sensible, seed=1)[::3], PAIRS + covering(2, AXES, sensible, seed=1)),
+    indirect=["backend"],
+)
+def test_three_ways(backend, case):
     operands = operands_of(case["loss"], case["dtype"], case["target"], case["weight"], case["log_scale"])
     wanted = ("input", "target") if case["wanted"] == "both" else (case["wanted"],)
     if case["wanted"] == "both" and "log_scale" in operands:
@@ -88,22 +97,31 @@ def test_three_ways(case):
     three_way(caller(case["loss"]), [operands], wanted, reduced, unit_upstream=case["upstream"] == "one")
 
 
-@pytest.mark.parametrize("log_scale", LOG_SCALES)
-@pytest.mark.parametrize("dtype", FLOATS, ids=str)
-@pytest.mark.parametrize("full", [False, True])
-def test_learned_scale(log_scale, dtype, full):
+@pytest.mark.parametrize(
+    ("backend", "case"),
+    on_each(itertools.product(LOG_SCALES, FLOATS, (False, True)), itertools.product(LOG_SCALES, FLOATS[::2], (True,))),
+    indirect=["backend"],
+)
+def test_learned_scale(backend, case):
+    log_scale, dtype, full = case
     operands = operands_of("gaussian_nll", dtype, torch.uint8, "batch", log_scale)
     three_way(caller("gaussian_nll", full=full), [operands], ("input", "log_scale"), Reduced(SHAPE, "batchmean"))
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("target", [torch.float32, torch.uint8, torch.bool], ids=str)
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-def test_samples_share_an_expanded_target(loss, target, reduction):
+@pytest.mark.parametrize(
+    ("backend", "case"),
+    on_each(
+        itertools.product(LOSSES, [torch.float32, torch.uint8, torch.bool], REDUCTIONS),
+        itertools.product(LOSSES, [torch.float32], ["sample", "mean"]),
+    ),
+    indirect=["backend"],
+)
+def test_samples_share_an_expanded_target(backend, case):
     """[K, batch, ...] predictions against one batch of targets, two batch dimensions."""
+    loss, target, reduction = case
     shape = torch.Size((3, *SHAPE))
     operands = {"input": inputs(loss, torch.float32, shape), "target": targets(target).expand(shape)}
-    if loss == "gaussian_nll":
+    if loss in SCALED_LOSSES:
         operands["log_scale"] = random((3, 1, 1), torch.float32)
     three_way(caller(loss, batch_dims=2), [operands], ("input",), Reduced(shape, reduction, 2))
 
@@ -120,36 +138,35 @@ def theirs(loss, x, t, weight, log_scale, reduction):
     return value if reduction == "none" else getattr(value, reduction)()
 
 
-@pytest.mark.parametrize("backend", ["auto", "reference"])
 @pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("loss", LOSSES)
-def test_values_and_gradients_are_torchs(loss, weighted, reduction, backend):
+@pytest.mark.usefixtures("backend")
+def test_values_and_gradients_are_torchs(loss, weighted, reduction):
     tensors = operands_of(loss, torch.float64, torch.float64, "element" if weighted else "none")
     x, log_scale = tensors["input"].requires_grad_(), tensors.get("log_scale")
-    with fastvae.use_backend(backend):
-        mine = caller(loss)(tensors, reduction)
+    mine = caller(loss)(tensors, reduction)
     other = theirs(loss, x, tensors["target"], tensors.get("weight"), log_scale, reduction)
     torch.testing.assert_close(mine, other, rtol=1e-12, atol=1e-14)
     (gradient,), (expected,) = (torch.autograd.grad(value.sum(), x) for value in (mine, other))
     torch.testing.assert_close(gradient, expected, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("backend", ["auto", "reference"])
 @pytest.mark.parametrize("loss", LOSSES)
-def test_bytes_are_pixels_and_bools_are_bits(loss, backend):
+@pytest.mark.usefixtures("backend")
+def test_bytes_are_pixels_and_bools_are_bits(loss):
     x = {"input": inputs(loss, torch.float32)}
-    if loss == "gaussian_nll":
+    if loss in SCALED_LOSSES:
         x["log_scale"] = torch.tensor(0.3)
     pixels, bits = targets(torch.uint8), targets(torch.bool)
-    with fastvae.use_backend(backend):
-        call = caller(loss)
-        assert torch.equal(call({**x, "target": pixels}, "none"), call({**x, "target": pixels / 255}, "none"))
-        assert torch.equal(call({**x, "target": bits}, "none"), call({**x, "target": bits.float()}, "none"))
+    call = caller(loss)
+    assert torch.equal(call({**x, "target": pixels}, "none"), call({**x, "target": pixels / 255}, "none"))
+    assert torch.equal(call({**x, "target": bits}, "none"), call({**x, "target": bits.float()}, "none"))
 
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 @pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.usefixtures("kernels")
 def test_losses_are_wide_and_gradients_are_not(loss, dtype):
     tensors = operands_of(loss, dtype)
     x = tensors["input"].requires_grad_()
@@ -160,12 +177,16 @@ def test_losses_are_wide_and_gradients_are_not(loss, dtype):
     assert x.grad.dtype == dtype
 
 
-@pytest.mark.parametrize("kind", list(LOG_SCALES))
+MANY = torch.Size((2, 5, 33, 31))  # of which a sum takes several blocks, and several programs
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (31,), (5, 1, 1), MANY], ids=str)
 @pytest.mark.parametrize("learned", [(True, True), (True, False), (False, True)])
-def test_backward_of_a_learned_scale_reads_nothing_again(kind, learned, monkeypatch):
-    x, log_scale = inputs("gaussian_nll", torch.float32), random(LOG_SCALES[kind], torch.float32, 4)
+@pytest.mark.usefixtures("kernels")
+def test_backward_of_a_learned_scale_reads_nothing_again(shape, learned, monkeypatch):
+    x, log_scale = inputs("gaussian_nll", torch.float32, MANY), random(shape, torch.float32, 4)
     leaves = [leaf.requires_grad_(needed) for leaf, needed in zip((x, log_scale), learned, strict=True)]
-    t = targets(torch.float32)
+    t = targets(torch.float32, MANY)
     needed = [leaf for leaf in leaves if leaf.requires_grad]
     with fastvae.use_backend("reference"):
         expected = torch.autograd.grad(3 * F.gaussian_nll(x.double(), t.double(), log_scale.double()), needed)
@@ -183,11 +204,16 @@ def hidden(loss, dtype, layout="dense"):
     return leaf, leaf * 1
 
 
-@pytest.mark.parametrize("layout", ["dense", "strided"])
-@pytest.mark.parametrize("reduction", ["sum", "mean", "batchmean"])
-@pytest.mark.parametrize("dtype", FLOATS, ids=str)
-@pytest.mark.parametrize("loss", OVERWRITING)
-def test_inplace_changes_nothing_but_the_memory(loss, dtype, reduction, layout):
+@pytest.mark.parametrize(
+    ("backend", "case"),
+    on_each(
+        itertools.product(OVERWRITING_LOSSES, FLOATS, ["sum", "mean", "batchmean"], ["dense", "strided"]),
+        itertools.product(OVERWRITING_LOSSES, FLOATS[::2], ["sum", "mean", "batchmean"], ["strided"]),
+    ),
+    indirect=["backend"],
+)
+def test_inplace_changes_nothing_but_the_memory(backend, case):
+    loss, dtype, reduction, layout = case
     tensors = operands_of(loss, dtype, weight="batch")
     leaf, x = hidden(loss, dtype, layout)
     address, version = x.data_ptr(), x._version
@@ -201,8 +227,9 @@ def test_inplace_changes_nothing_but_the_memory(loss, dtype, reduction, layout):
     assert torch.equal(x.detach(), leaf.grad)
 
 
-@pytest.mark.parametrize("loss", OVERWRITING)
+@pytest.mark.parametrize("loss", OVERWRITING_LOSSES)
 @pytest.mark.parametrize("upstream", [3.0, -0.5])
+@pytest.mark.usefixtures("kernels")
 def test_inplace_under_an_upstream_gradient(loss, upstream):
     tensors = operands_of(loss, torch.float32)
     leaf, x = hidden(loss, torch.float32)
@@ -211,7 +238,7 @@ def test_inplace_under_an_upstream_gradient(loss, upstream):
     torch.testing.assert_close(leaf.grad, upstream * expected, rtol=1e-6, atol=0)
 
 
-@pytest.mark.parametrize("loss", OVERWRITING)
+@pytest.mark.parametrize("loss", OVERWRITING_LOSSES)
 def test_inplace_without_a_gradient_writes_nothing(loss):
     tensors = operands_of(loss, torch.float32)
     before, version = tensors["input"].clone(), tensors["input"]._version
@@ -222,7 +249,7 @@ def test_inplace_without_a_gradient_writes_nothing(loss):
     assert tensors["input"]._version == version
 
 
-@pytest.mark.parametrize("loss", OVERWRITING)
+@pytest.mark.parametrize("loss", OVERWRITING_LOSSES)
 def test_inplace_second_backward_raises(loss):
     _, x = hidden(loss, torch.float32)
     value = caller(loss, inplace=True)({**operands_of(loss, torch.float32), "input": x}, "mean")

@@ -1,11 +1,13 @@
 """The five reductions mean the same everywhere, and agree with each other."""
 
+import itertools
+
 import pytest
 import torch
 
 import fastvae
-import fastvae.functional as F
-from tests.support.ops import OPS
+from tests.support.backends import on_each
+from tests.support.ops import LOSSES, OPS
 from tests.support.oracle import evaluate
 
 REDUCING = [name for name, op in OPS.items() if op.reduces]
@@ -21,13 +23,19 @@ def cases():
     return [(n, s) for n in REDUCING for s in SHAPES if len(s) > 1 or "kl_" not in n]
 
 
-@pytest.mark.parametrize("backend", ["auto", "reference"])
-@pytest.mark.parametrize(("name", "shape"), cases())
-def test_they_agree(name, shape, backend):
+OF_REFERENCE = [pytest.param("reference", case, id=f"reference-{case[0]}-{case[1]}") for case in cases()]
+
+
+@pytest.mark.parametrize(
+    ("backend", "case"),
+    on_each(cases(), itertools.product(REDUCING, [(6, 37), (4, 2048)])) + OF_REFERENCE,
+    indirect=["backend"],
+)
+def test_they_agree(backend, case):
+    name, shape = case
     operands = OPS[name].operands(shape, torch.float64)
-    with fastvae.use_backend(backend):
-        whole = loss_of(name, operands, reduction="none")
-        found = {how: loss_of(name, operands, reduction=how) for how in ("sample", "sum", "mean", "batchmean")}
+    whole = loss_of(name, operands, reduction="none")
+    found = {how: loss_of(name, operands, reduction=how) for how in ("sample", "sum", "mean", "batchmean")}
     assert whole.shape == shape
     expected = {
         "sample": whole.reshape(shape[0], -1).sum(1),
@@ -39,14 +47,13 @@ def test_they_agree(name, shape, backend):
 
 
 @pytest.mark.parametrize("batch_dims", [1, 2, 3, 4])
-@pytest.mark.parametrize("backend", ["auto", "reference"])
 @pytest.mark.parametrize("name", REDUCING)
-def test_batch_dims(name, batch_dims, backend):
+@pytest.mark.usefixtures("backend")
+def test_batch_dims(name, batch_dims):
     operands = OPS[name].operands((2, 3, 4, 5), torch.float64)
-    with fastvae.use_backend(backend):
-        whole = loss_of(name, operands, reduction="none")
-        sample = loss_of(name, operands, reduction="sample", batch_dims=batch_dims)
-        batchmean = loss_of(name, operands, reduction="batchmean", batch_dims=batch_dims)
+    whole = loss_of(name, operands, reduction="none")
+    sample = loss_of(name, operands, reduction="sample", batch_dims=batch_dims)
+    batchmean = loss_of(name, operands, reduction="batchmean", batch_dims=batch_dims)
     batch = whole.shape[:batch_dims]
     torch.testing.assert_close(sample, whole.reshape(*batch, -1).sum(-1), rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(batchmean, whole.sum() / batch.numel(), rtol=1e-12, atol=1e-12)
@@ -77,7 +84,7 @@ def test_gradients_carry_the_factor(name, reduction):
         ("reparameterize_kl", "batchmean"),
         ("reparameterize_kl_packed", "batchmean"),
         ("log_normal", "sample"),
-        *((loss, "mean") for loss in REDUCING if loss.endswith(("logits", "entropy", "loss", "nll"))),
+        *((loss, "mean") for loss in LOSSES),
     ],
 )
 @pytest.mark.parametrize("backend", ["auto", "reference"])
@@ -87,18 +94,20 @@ def test_defaults(name, default, backend):
         assert torch.equal(loss_of(name, operands), loss_of(name, operands, reduction=default))
 
 
-@pytest.mark.parametrize("loss", [name for name in REDUCING if name in F.__all__ and "input" in OPS[name].wanted])
+@pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("reduction", ["sum", "mean", "batchmean"])
-def test_the_scalar_ops_also_return_the_sums_of_each_sample(loss, reduction):
+def test_the_scalar_ops_also_return_the_sums_of_each_sample(loss, reduction, kernels):
     """What the modules log beside the loss: no gradient, no second pass."""
     from fastvae._autograd.reconstruction import reconstruction_with_samples
     from fastvae._options import ReconstructionOptions
 
-    t = OPS[loss].operands((5, 700), torch.float32)
+    t = OPS[loss].operands((3, 4100), torch.float32)
     t["input"].requires_grad_()
     options = ReconstructionOptions(loss, False, reduction, 1)
     value, samples = reconstruction_with_samples(t["input"], t["target"], t["weight"], t.get("log_scale"), options)
     assert value.requires_grad
     assert not samples.requires_grad
     assert torch.equal(samples, OPS[loss].call(t, reduction="sample").detach())
-    assert torch.equal(value.detach(), OPS[loss].call(t, reduction=reduction).detach())
+    alone = OPS[loss].call(t, reduction=reduction)
+    # Where the samples are not asked for, Triton sums in one row.
+    torch.testing.assert_close(value, alone, rtol=3e-7 if kernels == "triton" else 0, atol=0)

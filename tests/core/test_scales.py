@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import cache, partial
 
 import pytest
 import torch
@@ -16,12 +16,12 @@ from bench.proofs import scales
 from fastvae import reference
 from fastvae._options import PARAMETERIZATIONS
 from tests.core.units import UNITS, supported
-from tests.support.interpreter import interpreted
+from tests.support.backends import BACKENDS, on
+from tests.support.background import Background
 
 # What the reference itself may be off, in units of the last place: no result here has more than sixteen roundings.
 OWN = 8
 POINTS = 512
-BACKENDS = ("cpp", "triton", "reference")
 
 
 @cache
@@ -30,12 +30,16 @@ def own() -> scales.Errors:
         return scales.measure(POINTS)
 
 
+MEASURED = {unit: Background(partial(accuracy.measured, unit, POINTS)) for unit in supported()}
+BACKGROUND = MEASURED.values()
+
+
 @cache
 def errors(implementation: str) -> scales.Errors:
     if implementation == "interpreter":
-        with interpreted():
+        with on("triton"):
             return scales.measure(POINTS)
-    return accuracy.measured(implementation, POINTS)
+    return MEASURED[implementation].result()
 
 
 @pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)
@@ -50,12 +54,6 @@ def test_no_implementation_loses_more_than_the_reference(parameterization: str, 
         pytest.skip(f"this processor has no {implementation}")
     found, allowed = errors(implementation)[parameterization], own()[parameterization]
     assert {name: error for name, error in found.items() if error > allowed[name] + 1} == {}
-
-
-def backend(name: str):
-    return {"triton": interpreted(), "reference": fastvae.use_backend("reference")}.get(
-        name, fastvae.use_backend("auto")
-    )
 
 
 SMALL = {"logvar": -100.0, "log_std": -50.0, "std": 2e-22, "softplus": -50.0, "variance": 4e-38}
@@ -75,7 +73,7 @@ def leaf(value: float, dtype: torch.dtype) -> Tensor:
 @pytest.mark.parametrize("name", BACKENDS)
 def test_the_divergence_from_oneself_is_nothing(name: str, parameterization: str, raw: float, dtype: torch.dtype):
     mu, scale = leaf(0.7, dtype), leaf(raw, dtype)
-    with backend(name):
+    with on(name):
         kl = F.gaussian_kl(mu, scale, (mu, scale), parameterization=parameterization, reduction="none")
         gradients = torch.autograd.grad(kl.sum(), [mu, scale])
     assert kl.tolist() == [0, 0, 0]
@@ -99,7 +97,7 @@ def test_the_density_at_the_mean_is_that_of_sigma(name: str, parameterization: s
     """-log sigma - log(2 pi) / 2, of which the entropy is made."""
     mu, scale = leaf(0.7, dtype), leaf(raw, dtype)
     expected = -log_sigma(parameterization, scale[0].item()) - 0.5 * math.log(2 * math.pi)
-    with backend(name):
+    with on(name):
         density = F.log_normal(mu, mu, scale, parameterization=parameterization, reduction="none")
         entropy = fastvae.DiagonalGaussian(mu[:, None], scale[:, None], parameterization=parameterization).entropy()
     rounding = 4 * torch.finfo(dtype).eps
@@ -112,7 +110,7 @@ def test_the_density_at_the_mean_is_that_of_sigma(name: str, parameterization: s
 def test_one_sigma_out(name: str, parameterization: str, raw: float) -> None:
     scale = leaf(raw, torch.float32)
     sigma = torch.full((3,), math.exp(log_sigma(parameterization, raw)))
-    with backend(name):
+    with on(name):
         density = F.log_normal(sigma, torch.zeros(3), scale, parameterization=parameterization, reduction="none")
         (gradient,) = torch.autograd.grad(density.sum(), scale)
     expected = -log_sigma(parameterization, raw) - 0.5 * math.log(2 * math.pi) - 0.5
@@ -125,7 +123,7 @@ def test_one_sigma_out(name: str, parameterization: str, raw: float) -> None:
 @pytest.mark.parametrize("name", BACKENDS)
 def test_the_kl_of_a_small_softplus(name: str, raw: float) -> None:
     scale = leaf(raw, torch.float32)
-    with backend(name):
+    with on(name):
         kl = F.gaussian_kl(torch.zeros(3), scale, parameterization="softplus", reduction="none")
         (gradient,) = torch.autograd.grad(kl.sum(), scale)
     assert kl.tolist() == pytest.approx([-raw - 0.5] * 3, rel=2e-7)
@@ -150,7 +148,7 @@ def test_a_floor_of_the_variance_under_a_large_sigma(name: str, parameterization
     scale, options = leaf(raw, torch.float32), {"parameterization": parameterization, "min_var": 1e-4}
     expected = math.exp(log_sigma(parameterization, raw))
     zero, one = torch.zeros(3), torch.ones(3)
-    with backend(name):
+    with on(name):
         sigma = F.reparameterize(zero, scale, eps=one, **options)
         kl = F.gaussian_kl(zero, scale, (zero, scale), **options, reduction="none")
         density = F.log_normal(sigma.detach(), zero, scale, **options, reduction="none")
@@ -171,7 +169,7 @@ def test_a_prior_far_away() -> None:
     ):
         gap = log_sigma(parameterization, most) - log_sigma(parameterization, least)
         for name in BACKENDS:
-            with backend(name):
+            with on(name):
                 kl = F.gaussian_kl(zero, zero + least, (zero, zero + most), parameterization=parameterization)
             assert kl.item() == pytest.approx(gap - 0.5, rel=1e-6), (parameterization, name)
 
@@ -216,7 +214,7 @@ def test_one_collapsed_dimension_leaves_every_objective_finite() -> None:
 def test_float64_at_both_ends() -> None:
     """What no wider dtype can check: known answers."""
     for name in BACKENDS:
-        with backend(name):
+        with on(name):
             for raw in (-1400.0, 1400.0):
                 scale = torch.tensor([raw], dtype=torch.float64)
                 sigma = torch.exp(scale / 2)

@@ -1,6 +1,11 @@
 """Every op, forward and backward, on a thread whose stack is as small as they come: 64 KiB."""
 
+from functools import partial
+
+import pytest
+
 from tests.core.units import run
+from tests.support.background import Background
 
 CODE = """
 import faulthandler, sys, threading
@@ -41,13 +46,15 @@ print("all", len(cases))
 """
 
 
-def test_on_one_thread() -> None:
-    result = run(CODE.format(threads=1), None)
-    assert result.returncode == 0, result.stdout[-200:] + result.stderr[-2000:]
-    assert result.stdout.splitlines()[-1].startswith("all")
+RUNS = {
+    threads: Background(partial(run, CODE.format(threads=threads), None, OMP_STACKSIZE="64K")) for threads in (1, 2)
+}
+BACKGROUND = RUNS.values()
 
 
-def test_on_openmp_threads_as_small() -> None:
-    result = run(CODE.format(threads=2), None, OMP_STACKSIZE="64K")
+@pytest.mark.parametrize("threads", RUNS)
+def test_a_small_stack_is_enough(threads: int) -> None:
+    """On one thread, and on OpenMP's, which are as small."""
+    result = RUNS[threads].result()
     assert result.returncode == 0, result.stdout[-200:] + result.stderr[-2000:]
     assert result.stdout.splitlines()[-1].startswith("all")

@@ -8,11 +8,14 @@ from __future__ import annotations
 import platform
 import re
 import shutil
+from functools import partial
 from typing import NamedTuple
 
 import pytest
 
-from tests.core.assembly import REGISTER, Function, units
+from tests.core.assembly import REGISTER, Function, functions_of
+from tests.core.units import supported
+from tests.support.background import Background
 
 TOOLS = [tool for tool in ("cmake", "c++filt") if not shutil.which(tool)] + (
     [] if shutil.which("make") or shutil.which("ninja") else ["make or ninja"]
@@ -21,6 +24,12 @@ pytestmark = [
     pytest.mark.skipif(platform.machine() != "x86_64", reason="reads x86-64 assembly"),
     pytest.mark.skipif(bool(TOOLS), reason=f"needs {', '.join(TOOLS)}"),
 ]
+
+
+ASSEMBLY = {unit: Background(partial(functions_of, unit), slow=unit != supported()[-1]) for unit in REGISTER}
+BACKGROUND = ASSEMBLY.values()
+# The one that this processor runs; the others take a compiler as long.
+UNITS = [pytest.param(unit, marks=[pytest.mark.slow] if work.slow else []) for unit, work in ASSEMBLY.items()]
 
 
 class Hot(NamedTuple):
@@ -67,39 +76,32 @@ HOT = [
 ]
 
 
-@pytest.fixture(scope="session")
-def listings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Function]]:
-    cache = getattr(request.config, "cache", None)  # kept from run to run, but with -p no:cacheprovider
-    kept = cache.mkdir("assembly") if cache else tmp_path_factory.mktemp("assembly")
-    return units(tmp_path_factory.mktemp("build"), kept)
-
-
 def matching(functions: list[Function], pattern: str) -> list[Function]:
     found = [each for each in functions if each.packed + each.scalar and re.search(pattern, each.name)]
     assert found, f"nothing is called {pattern}: name what took its place"
     return found
 
 
-@pytest.mark.parametrize("unit", REGISTER)
+@pytest.mark.parametrize("unit", UNITS)
 @pytest.mark.parametrize("hot", HOT, ids=lambda hot: f"{hot.kernel}{hot.variant}-{hot.floor}")
-def test_a_hot_loop_fills_the_registers(hot: Hot, unit: str, listings: dict[str, list[Function]]) -> None:
+def test_a_hot_loop_fills_the_registers(hot: Hot, unit: str) -> None:
     pattern = f"{hot.kernel}.*{hot.variant}"
-    loops = [size for function in matching(listings[unit], pattern) for size in function.loops]
+    loops = [size for function in matching(ASSEMBLY[unit].result(), pattern) for size in function.loops]
     assert sum(size >= hot.floor for size in loops) >= hot.loops, loops
 
 
-@pytest.mark.parametrize("unit", REGISTER)
-def test_the_noise_fills_the_registers(unit: str, listings: dict[str, list[Function]]) -> None:
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_noise_fills_the_registers(unit: str) -> None:
     """Box-Muller is a loop; of Philox, which is written in intrinsics or unrolled, the products count."""
-    (noise,) = matching(listings[unit], r"fill_normal<float>\(")
+    (noise,) = matching(ASSEMBLY[unit].result(), r"fill_normal<float>\(")
     assert any(size >= 40 for size in noise.loops)
     assert noise.products >= 30
     assert noise.scalar == 0
 
 
-@pytest.mark.parametrize("unit", REGISTER)
-def test_nothing_else_is_scalar(unit: str, listings: dict[str, list[Function]]) -> None:
+@pytest.mark.parametrize("unit", UNITS)
+def test_nothing_else_is_scalar(unit: str) -> None:
     """Scalar is what is left over after whole registers, once or, unrolled, up to nine times; float64 is not asked."""
-    single = [function for function in listings[unit] if "double" not in function.name]
+    single = [function for function in ASSEMBLY[unit].result() if "double" not in function.name]
     scalar = {function.name for function in single if function.scalar > max(30, 10 * function.packed)}
     assert not scalar

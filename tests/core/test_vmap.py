@@ -13,7 +13,7 @@ from torch.func import grad, jacrev, vmap
 
 import fastvae.functional as F
 from fastvae.functional._elbo import with_samples
-from tests.support.interpreter import interpreted
+from tests.support.backends import on
 from tests.support.ops import LOSSES, OPS
 from tests.support.oracle import outputs_of
 from tests.support.posteriors import FORMS, PRIORS, posterior, prior_of, scale_options
@@ -177,7 +177,7 @@ def test_the_triton_kernels(name: str) -> None:
     operands = rows_of(name)
     dims = dict.fromkeys(operands, 0)
     function = results_of(name, {"reduction": "mean"})
-    with interpreted():
+    with on("triton"):
         torch.testing.assert_close(mapped(function, operands, dims), looped(function, operands, dims), **ROUNDED)
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import pytest
 import torch
 
-from tests.support.interpreter import interpreted
+from tests.support.backends import on
 
 DRY_RUN = os.environ.get("FASTVAE_GPU_DRY_RUN") == "1"
 
@@ -43,5 +43,5 @@ def gpu(device: str) -> str:
 @pytest.fixture(autouse=True)
 def _kernels(device: str) -> Iterator[None]:
     """The Triton kernels, on CPU tensors too."""
-    with interpreted():
+    with on("triton"):
         yield

@@ -13,7 +13,7 @@ import fastvae.functional as F
 from fastvae import _C
 from fastvae._triton import noise
 from fastvae.reference import noise as reference
-from tests.support.interpreter import LAYOUTS, laid_out
+from tests.support.layouts import LAYOUTS
 
 from .conftest import DRY_RUN
 
@@ -48,7 +48,7 @@ def test_eps_is_the_specification_at_any_shape(device: str, shape: tuple[int, ..
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_eps_belongs_to_the_logical_index(device: str, layout: str) -> None:
-    found = eps(laid_out(torch.zeros(2, 4, 3, 8, device=device), layout), 3)
+    found = eps(LAYOUTS[layout](torch.zeros(2, 4, 3, 8, device=device)), 3)
     assert torch.equal(found.flatten().cpu(), cpp(3, found.numel()))
 
 

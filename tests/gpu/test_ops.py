@@ -18,27 +18,35 @@ import fastvae.functional as F
 from bench.proofs import scales
 from fastvae._options import PARAMETERIZATIONS, REDUCTIONS
 from tests.support.covering import Case, covering, label
-from tests.support.interpreter import LAYOUTS, check, laid_out
+from tests.support.layouts import LAYOUTS, expand_first
 from tests.support.ops import LOSSES, OPS, Op
 from tests.support.oracle import Reduced, evaluate, three_way
 from tests.support.posteriors import FLOATS, FORMS, PRIORS, draws_of, posterior, prior_of, scale_options
 
 from .conftest import DRY_RUN, thinned
+from .twice import check
 
+VIEWS = {**LAYOUTS, "expanded": expand_first}
 SHAPE = torch.Size((5, 8, 6, 20))
 ODD = torch.Size((37, 61))
 LARGE = torch.Size((3, 1501)) if DRY_RUN else torch.Size((700, 3001))
 
 
 def on(device: str, tensors: dict[str, Tensor], layout: str = "contiguous") -> dict[str, Tensor]:
-    return {name: laid_out(t.to(device), layout) if t.dim() == 4 else t.to(device) for name, t in tensors.items()}
+    return {name: VIEWS[layout](t.to(device)) for name, t in tensors.items()}
 
 
 def reduced(op: Op, shape: torch.Size, reduction: str) -> Reduced:
     return Reduced(shape, reduction if op.reduces else None)
 
 
-AXES = {"name": tuple(OPS), "dtype": FLOATS, "layout": LAYOUTS, "reduction": REDUCTIONS, "upstream": ("any", "one")}
+AXES = {
+    "name": tuple(OPS),
+    "dtype": FLOATS,
+    "layout": tuple(VIEWS),
+    "reduction": REDUCTIONS,
+    "upstream": ("any", "one"),
+}
 
 
 @pytest.mark.parametrize("case", thinned(covering(2, AXES)), ids=label)

@@ -9,76 +9,25 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as T
 from torch import Tensor, nn
 
 import fastvae
 from fastvae import CVAE
-
-# A few hundred float64 terms and two small matrix products, a few roundings of 2.2e-16 each.
-EXACT = {"rtol": 1e-11, "atol": 1e-12}
-BATCH, CONDITION, TARGET, LATENT = 6, 4, 5, 3
-
-
-class Recognition(nn.Module):
-    def __init__(self, packed: bool) -> None:
-        super().__init__()
-        self.linear = nn.Linear(TARGET + CONDITION, 2 * LATENT)
-        self.packed = packed
-
-    def forward(self, target: Tensor, condition: Tensor) -> Any:
-        moments = self.linear(torch.cat([target, condition], 1))
-        return moments if self.packed else moments.chunk(2, 1)
-
-
-class Generation(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.linear = nn.Linear(LATENT + CONDITION, TARGET)
-
-    def forward(self, z: Tensor, condition: Tensor) -> Tensor:
-        return self.linear(torch.cat([z, condition], 1))
-
-
-def model(prior: bool = True, packed: bool = True, **options: Any) -> CVAE:
-    torch.manual_seed(0)
-    recognition, generation, network = Recognition(packed), Generation(), nn.Linear(CONDITION, 2 * LATENT)
-    return CVAE(recognition, generation, network if prior else None, latent_shape=LATENT, **options).double()
-
-
-def data() -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    condition = torch.randn(BATCH, CONDITION, dtype=torch.float64, generator=generator)
-    return condition, torch.rand(BATCH, TARGET, dtype=torch.float64, generator=generator)
-
-
-def normal(moments: Any) -> torch.distributions.Normal:
-    mu, logvar = moments.chunk(2, 1) if isinstance(moments, Tensor) else moments
-    return torch.distributions.Normal(mu, (0.5 * logvar).exp())
-
-
-def prior_of(cvae: CVAE, condition: Tensor) -> torch.distributions.Normal:
-    if cvae.prior is None:
-        zeros = torch.zeros(BATCH, LATENT, dtype=torch.float64)
-        return torch.distributions.Normal(zeros, 1.0)
-    return normal(cvae.prior(condition))
-
-
-def nll(cvae: CVAE, z: Tensor, condition: Tensor, target: Tensor) -> Tensor:
-    lead = z.shape[:-2]
-    flat = cvae.generation(z.reshape(-1, LATENT), condition.expand(*lead, *condition.shape).reshape(-1, CONDITION))
-    logits = flat.reshape(*lead, BATCH, TARGET)
-    return T.binary_cross_entropy_with_logits(logits, target.expand_as(logits), reduction="none").sum(-1)
-
-
-def assert_same(ours: Tensor, theirs: Tensor, cvae: CVAE) -> None:
-    torch.testing.assert_close(ours, theirs, **EXACT)
-    got, expected = (
-        torch.autograd.grad(loss, list(cvae.parameters()), allow_unused=True, materialize_grads=True)
-        for loss in (ours, theirs)
-    )
-    for one, other in zip(got, expected, strict=True):
-        torch.testing.assert_close(one, other, **EXACT)
+from tests.modules.tiny_cvae import (
+    BATCH,
+    CONDITION,
+    EXACT,
+    LATENT,
+    TARGET,
+    Generation,
+    Recognition,
+    assert_same,
+    data,
+    model,
+    nll,
+    normal,
+    prior_of,
+)
 
 
 @pytest.mark.parametrize("backend", ["auto", "reference"])
@@ -234,76 +183,6 @@ def test_image_conditions_and_label_conditions() -> None:
 
 
 # A conditional linear-Gaussian model: y = W z + V x + b + noise, z ~ N(m(x), s(x)^2), with a known p(y | x)
-
-
-class Exact(nn.Module):
-    """The exact q(z | x, y), its sigma times `widen`."""
-
-    def __init__(self, generation: nn.Linear, prior: nn.Linear, widen: float) -> None:
-        super().__init__()
-        self.networks = (generation, prior)
-        self.widen = widen
-
-    def forward(self, target: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        generation, prior = self.networks
-        weight = generation.weight[:, :LATENT]
-        mu, logvar = prior(condition).chunk(2, 1)
-        variance = 1 / ((-logvar).exp() + weight.square().sum(0))
-        residual = target - condition @ generation.weight[:, LATENT:].T - generation.bias
-        return variance * (residual @ weight + mu * (-logvar).exp()), (self.widen**2 * variance).log()
-
-
-def linear_gaussian(widen: float) -> tuple[CVAE, Tensor, Tensor, Tensor]:
-    torch.manual_seed(0)
-    generation, prior = Generation().double(), nn.Linear(CONDITION, 2 * LATENT).double()
-    condition, _ = data()
-    with torch.no_grad():
-        orthogonal, _ = torch.linalg.qr(torch.randn(TARGET, LATENT, dtype=torch.float64))
-        weight = orthogonal * torch.tensor([0.5, 1.0, 1.5], dtype=torch.float64)
-        generation.linear.weight[:, :LATENT] = weight
-        mu, logvar = prior(condition).chunk(2, 1)
-        covariance = weight * logvar.exp().unsqueeze(1) @ weight.T + torch.eye(TARGET, dtype=torch.float64)
-        marginal = torch.distributions.MultivariateNormal(generation(mu, condition), covariance)
-        target = marginal.sample()
-        log_p = marginal.log_prob(target)
-    cvae = CVAE(Exact(generation.linear, prior, widen), generation, prior, likelihood="gaussian")
-    return cvae, condition, target, log_p
-
-
-@pytest.mark.parametrize(("num_samples", "chunk_size"), [(1, 50), (7, 3)])
-def test_importance_sampling_is_exact_under_the_exact_posterior(num_samples: int, chunk_size: int) -> None:
-    cvae, condition, target, log_p = linear_gaussian(1.0)
-    ours = cvae.log_likelihood(condition, target, num_samples=num_samples, chunk_size=chunk_size)
-    torch.testing.assert_close(ours, log_p, **EXACT)
-
-
-@pytest.mark.parametrize("method", ["importance", "monte_carlo"])
-def test_both_estimators_converge(method: str) -> None:
-    cvae, condition, target, log_p = linear_gaussian(1.4)
-    # Sixteen independent estimates of 2,000 samples: their spread gives the standard error of their mean.
-    estimates = torch.stack(
-        [
-            cvae.log_likelihood(condition, target, num_samples=2000, method=method, chunk_size=2000, seed=seed)
-            for seed in range(16)
-        ]
-    )
-    error = estimates.std(0) / math.sqrt(16)
-    # 5 standard errors of a t-distribution with 15 degrees: 2e-4 a sample; and log's own bias, -error^2 * 16 / 2.
-    assert (error < 0.02).all()
-    assert ((estimates.mean(0) - log_p).abs() < 5 * error + 8 * error**2).all()
-
-
-def test_importance_sampling_has_less_spread_than_monte_carlo() -> None:
-    cvae, condition, target, _ = linear_gaussian(1.4)
-    spread = {
-        method: torch.stack(
-            [cvae.log_likelihood(condition, target, num_samples=50, method=method, seed=seed) for seed in range(20)]
-        )
-        .std(0)
-        .mean()
-        for method in ("importance", "monte_carlo")
-    }
-    assert spread["importance"] < spread["monte_carlo"]
 
 
 @pytest.mark.parametrize("objective", ["cvae", "hybrid"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 import fastvae.functional as F
+from fastvae._likelihoods import LOSSES as TABLE
 from tests.support.posteriors import posterior, prior_of
 
 Shape = tuple[int, ...]
@@ -89,13 +91,15 @@ def _reconstruction(loss: str) -> Op:
             "target": _uniform(shape, dtype, 1),
             "weight": _uniform(shape, dtype, 2, 0.5, 1.5),
         }
-        return tensors | ({"log_scale": _uniform(shape, dtype, 3, -0.5, 0.5)} if loss == "gaussian_nll" else {})
+        return tensors | ({"log_scale": _uniform(shape, dtype, 3, -0.5, 0.5)} if loss in SCALED_LOSSES else {})
 
-    wanted = ("input", "target", "log_scale") if loss == "gaussian_nll" else ("input", "target")
-    return Op(call, operands, wanted)
+    return Op(call, operands, ("input", "target", "log_scale") if loss in SCALED_LOSSES else ("input", "target"))
 
 
-LOSSES = ("binary_cross_entropy_with_logits", "binary_cross_entropy", "mse_loss", "l1_loss", "gaussian_nll")
+# The rows of the product's table, those with a scale of their own, and those that write over their input.
+LOSSES = tuple(TABLE)
+SCALED_LOSSES = tuple(loss for loss, row in TABLE.items() if row.scaled)
+OVERWRITING_LOSSES = tuple(loss for loss in LOSSES if "inplace" in inspect.signature(getattr(F, loss)).parameters)
 OPS = {
     "reparameterize": Op(_sample, _with_eps, ("mu", "scale"), reduces=False),
     "gaussian_kl": Op(_kl, _posterior, ("mu", "scale", "prior_mu", "prior_scale")),

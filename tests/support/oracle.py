@@ -76,13 +76,13 @@ class Standard(NamedTuple):
         return _fraction(_largest(fused - self.exact), self.magnitude)
 
 
-def why_refused(fused: Sequence[Tensor], standards: Sequence[Standard]) -> str | None:
+def why_refused(fused: Sequence[Tensor], standards: Sequence[Standard], units: int = 1) -> str | None:
     """Why the fused results of some draws of one operand are worse than the criterion allows; None where not."""
     error = _maximum(standard.error_of(value) for value, standard in zip(fused, standards, strict=True))
     own, unit = _maximum(standard.own_error for standard in standards), standards[0].unit
-    if error <= own + unit:
+    if error <= own + units * unit:
         return None
-    return f"error {error:.3e}, torch's own {own:.3e}, one unit in the last place {unit:.3e}"
+    return f"error {error:.3e}, torch's own {own:.3e}, {units} x a unit in the last place {unit:.3e}"
 
 
 class Reduced(NamedTuple):
@@ -143,6 +143,9 @@ def three_way(
     needs several draws before torch's luck with it evens out.
     """
     fused, expected = [], []
+    # Triton's interpreter truncates to bfloat16, and takes its elementary functions from numpy.
+    interpreted = fastvae._backend.requested() == "triton" and next(iter(draws[0].values())).device.type == "cpu"
+    units = 2 if interpreted else 1
     for operands in draws:
         with torch.no_grad():
             upstreams = upstreams_like(outputs_of(call, operands, **reduced.options()))
@@ -154,7 +157,7 @@ def three_way(
     refused = {
         name: why
         for name in fused[0]
-        if (why := why_refused([draw[name] for draw in fused], [draw[name] for draw in expected]))
+        if (why := why_refused([draw[name] for draw in fused], [draw[name] for draw in expected], units))
     }
     assert not refused, refused
 

@@ -25,11 +25,6 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = {"threads": 1, "device": "cpu", "hidden": (16,), "latent_dim": 2, "batch_size": 400}
 
 
-@pytest.fixture(scope="module")
-def digits():
-    return datasets.load("digits", None)
-
-
 def run_in(folder, digits, **changes):
     folder.mkdir(exist_ok=True)
     config = Config(**resolve({**SMALL, **changes}))

@@ -6,18 +6,12 @@ import pytest
 import torch
 
 from fastvae.networks import fractions
-from fastvae.train.data import datasets
 from fastvae.train.data.datasets import Split
 from fastvae.train.loop import start
 from fastvae.train.loop.trainer import Trainer
 from fastvae.train.models import build
 from fastvae.train.runs.folder import RunFolder
 from tests.train.small_runs import config
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return datasets.load("digits", None)
 
 
 def scale(found):

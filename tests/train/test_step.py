@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from fastvae import networks
-from fastvae.train.data import datasets
 from fastvae.train.loop import trainer
 from fastvae.train.loop.graph import CudaGraph, GraphedStep
 from fastvae.train.loop.step import Step
@@ -192,11 +191,6 @@ def test_compilation_for_a_gpu_goes_without_timings_that_decide_numerics(monkeyp
         trainer._compiled(torch.nn.Identity(), torch.device(device))
     assert told == [{"dynamic": False, "options": None}, {"dynamic": False, "options": {"deterministic": True}}]
     assert "deterministic" in torch._inductor.list_options()
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return datasets.load("digits", None)
 
 
 def fitted(path, digits, *, graphed=False, epochs=1):

@@ -15,39 +15,14 @@ from fastvae.train.data import datasets
 from fastvae.train.errors import UserError
 from fastvae.train.evaluation import likelihood
 from fastvae.train.evaluation.elbo import elbo as elbo_of
-from fastvae.train.loop.trainer import Trainer
 from fastvae.train.models import build
 from fastvae.train.options import choices
 from fastvae.train.pictures import panels
 from fastvae.train.pictures import run as drawing
-from fastvae.train.runs import atomic, checkpoint, random, weights
-from fastvae.train.runs.folder import RunFolder
-from fastvae.train.runs.metrics import Means, Sums
-from fastvae.train.settings.config import Config
-from fastvae.train.settings.resolve import resolve
+from fastvae.train.runs import random, weights
+from fastvae.train.runs.metrics import Sums
 from tests.support.command_line import mnist
-
-TINY = {"threads": 1, "device": "cpu", "hidden": (16,), "latent_dim": 2, "batch_size": 400, "epochs": 3}
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return datasets.load("digits", None)
-
-
-def trainer(path, digits, **changes):
-    path.mkdir(exist_ok=True)
-    return Trainer(Config(**resolve({**TINY, **changes})), digits, RunFolder(path))
-
-
-def fitted(path, digits, **changes):
-    run = trainer(path, digits, **changes)
-    run.fit()
-    return run
-
-
-def saved(path):
-    return (path / "weights.safetensors").read_bytes()
+from tests.train.trainers import fitted, saved, trainer
 
 
 def test_the_weights_are_as_readable_as_the_other_files(tmp_path, digits):
@@ -59,21 +34,6 @@ def test_the_weights_are_as_readable_as_the_other_files(tmp_path, digits):
     modes = {file.name: oct(file.stat().st_mode & 0o777) for file in (tmp_path / "run").iterdir()}
     assert modes["weights.safetensors"] == "0o640"
     assert len(set(modes.values())) == 1, modes
-
-
-def test_a_run_from_when_the_learned_scale_was_a_scalar_goes_on(tmp_path, digits):
-    options = {"likelihood": "gaussian_learned", "digits": digits}
-    fitted(tmp_path / "new", **options, epochs=2)
-    checkpoint_file = fitted(tmp_path / "old", **options, epochs=1).folder.checkpoint_file
-    state = torch.load(checkpoint_file, weights_only=True)
-    averages = (values for values in state["optimizer"]["state"].values() if values["exp_avg"].shape == (1,))
-    for values in (state["model"], *averages):
-        for name in ("elbo.reconstruction.log_scale", "exp_avg", "exp_avg_sq"):
-            if name in values:
-                values[name] = values[name].reshape(())
-    torch.save(state, checkpoint_file)
-    fitted(tmp_path / "old", **options, epochs=2)
-    assert saved(tmp_path / "old") == saved(tmp_path / "new")
 
 
 @pytest.mark.parametrize("name", networks.ARCHITECTURES)
@@ -144,68 +104,6 @@ def test_same_config_same_bits(tmp_path, digits):
     assert saved(tmp_path / "a") != saved(tmp_path / "c")
 
 
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing catches it."""
-
-
-# Three files are written per epoch: before the first, and after each but the last.
-@pytest.mark.parametrize("written", range(9))
-def test_killed_between_any_two_files_and_resumed(tmp_path, digits, monkeypatch, written):
-    whole = fitted(tmp_path / "whole", digits)
-    count = 0
-
-    def killing(path, writer, write=atomic.write):
-        nonlocal count
-        if count == written:
-            # What a kill within a write leaves: a part of the new file beside the old one.
-            path.with_name(f".partial-{path.name}").write_bytes(b"part")
-            raise Killed
-        count += 1
-        write(path, writer)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(atomic, "write", killing)
-        with pytest.raises(Killed):
-            fitted(tmp_path / "killed", digits)
-    torch.manual_seed(99)
-    resumed = trainer(tmp_path / "killed", digits)
-    assert len(resumed.history) == -(-written // 3)
-    resumed.fit()
-    assert saved(tmp_path / "killed") == saved(tmp_path / "whole")
-    untimed = [[row._replace(seconds=0.0) for row in run.history] for run in (resumed, whole)]
-    assert untimed[0] == untimed[1]
-    assert [row.epoch for row in resumed.folder.read_metrics()] == [1, 2, 3]
-
-
-def test_killed_within_an_epoch_and_resumed(tmp_path, digits, monkeypatch):
-    # Nothing held out, on which an epoch would do as well as the sums below say.
-    fitted(tmp_path / "whole", digits, validation=0.0)
-    steps = 0
-
-    def killing(self, loss, reconstruction, kl):
-        nonlocal steps
-        steps += 1
-        if steps == 7:
-            raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Sums, "add", killing)
-        patch.setattr(Sums, "means", lambda self: Means(0.0, 0.0, 0.0, 0.0))
-        with pytest.raises(Killed):
-            fitted(tmp_path / "killed", digits, validation=0.0)
-    resumed = trainer(tmp_path / "killed", digits, validation=0.0)
-    assert 0 < len(resumed.history) < 3
-    resumed.fit()
-    assert saved(tmp_path / "killed") == saved(tmp_path / "whole")
-
-
-def test_finished_run_goes_on_as_if_it_had_been_longer(tmp_path, digits):
-    fitted(tmp_path / "long", digits, epochs=4)
-    fitted(tmp_path / "short", digits, epochs=2)
-    fitted(tmp_path / "short", digits, epochs=4)
-    assert saved(tmp_path / "short") == saved(tmp_path / "long")
-
-
 def test_data_order_depends_on_seed_and_epoch_alone():
     order = random.epoch_order(3, 5, 1000)
     torch.rand(1)
@@ -251,40 +149,6 @@ def test_divergence_is_said_and_not_saved(tmp_path, digits):
     with pytest.raises(UserError, match="training diverged: the loss of epoch 1 is nan; try a smaller --lr"):
         run.fit()
     assert not list((tmp_path / "run").iterdir())
-
-
-@pytest.mark.parametrize("damage", [b"", b"garbage", None, "cut", "other"])
-def test_damaged_checkpoint(tmp_path, digits, damage):
-    run = fitted(tmp_path / "run", digits, epochs=1)
-    file = run.folder.checkpoint_file
-    if isinstance(damage, bytes):
-        file.write_bytes(damage)
-    elif damage == "cut":
-        file.write_bytes(file.read_bytes()[:-100])
-    elif damage == "other":
-        torch.save({"model": run.model.state_dict()}, file)
-    else:
-        torch.save([1, 2], file)
-    with pytest.raises(UserError, match=r"checkpoint\.pt: damaged"):
-        trainer(tmp_path / "run", digits)
-
-
-def test_checkpoint_of_another_model(tmp_path, digits):
-    fitted(tmp_path / "run", digits, epochs=1)
-    with pytest.raises(UserError, match=r"checkpoint\.pt: does not fit the model of config\.json"):
-        trainer(tmp_path / "run", digits, hidden=(17,))
-
-
-def test_checkpoint_runs_no_code(tmp_path, digits):
-    class Attack:
-        def __reduce__(self):
-            return (open, (str(tmp_path / "attacked"), "w"))
-
-    run = trainer(tmp_path / "run", digits)
-    torch.save({"model": Attack()}, run.folder.checkpoint_file)
-    with pytest.raises(UserError, match="damaged"):
-        checkpoint.load(run.folder, checkpoint.State(run.model, None, run.optimizer), run.device)
-    assert not (tmp_path / "attacked").exists()
 
 
 def test_log_likelihood_is_above_the_elbo_and_repeatable(tmp_path, digits):

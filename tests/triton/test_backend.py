@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -19,15 +20,24 @@ from torch.utils._pytree import tree_map
 from fastvae import _ops, _triton
 from fastvae._options import DensityOptions, Packing, PosteriorOptions, ReconstructionOptions, ScaleForm
 from fastvae._triton import _launch, _layout, _operands, reduce
-from tests.support.interpreter import LAYOUTS, interpreted, laid_out, normal, uniform
+from tests.support.backends import on
+from tests.support.layouts import LAYOUTS, expand_first
 
+VIEWS = {**LAYOUTS, "expanded": expand_first}
 FORM = ScaleForm("logvar", -5.0, 5.0, 0.0, 0.0)
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def cases(layout: str) -> dict[str, tuple[Any, ...]]:
     """Arguments of every op, tensors of [2, 4, 3, 8] in `layout`."""
-    first, second, third = (laid_out(normal(2, 4, 3, 8, seed=seed), layout) for seed in range(3))
-    probability, target = laid_out(uniform(2, 4, 3, 8), layout), laid_out(uniform(2, 4, 3, 8, seed=1), layout)
+    first, second, third = (VIEWS[layout](normal(2, 4, 3, 8, seed=seed)) for seed in range(3))
+    probability, target = (
+        VIEWS[layout](normal(2, 4, 3, 8, seed=3).sigmoid()),
+        VIEWS[layout](normal(2, 4, 3, 8, seed=4).sigmoid()),
+    )
     prior, seed, one, sample = (torch.zeros(4, 1, 1), torch.zeros(())), torch.tensor([3]), torch.ones(()), torch.ones(2)
     given, posterior = (*prior, None, seed), PosteriorOptions(None, FORM, "sample", 1)
     pair = (target, torch.ones(2, 1, 1, 1), None)
@@ -52,10 +62,10 @@ OPS = tuple(cases("contiguous"))
 
 
 @pytest.mark.parametrize("op", OPS)
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", VIEWS)
 def test_outputs_have_the_shape_dtype_and_strides_of_the_fake_ones(op: str, layout: str) -> None:
     arguments = cases(layout)[op]
-    with interpreted():
+    with on("triton"):
         real = getattr(_ops, op)(*arguments)
     with FakeTensorMode(allow_non_fake_inputs=False) as mode:
         fake = getattr(_ops, op)(*tree_map(lambda a: mode.from_tensor(a) if isinstance(a, Tensor) else a, arguments))
@@ -84,6 +94,28 @@ def test_scaling_reads_nothing_on_the_host() -> None:
         _triton.scale_gradient(torch.ones(5), torch.ones(()))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_gradient_is_scaled_where_it_lies(dtype: torch.dtype, layout: str) -> None:
+    grad = VIEWS[layout](normal(2, 4, 3, 8).to(dtype))
+    before = grad.clone()
+    with on("triton"):
+        _ops.scale_gradient(grad, torch.tensor(1.0, dtype=torch.float64))
+        assert torch.equal(grad, before)
+        _ops.scale_gradient(grad, torch.tensor(-0.5))
+    assert torch.equal(grad, -0.5 * before)
+
+
+def test_a_gradient_of_more_tiles_than_programs_is_scaled(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The module, which the op of the same name hides.
+    monkeypatch.setattr(importlib.import_module("fastvae._triton.reconstruction"), "_SCALE_PROGRAMS", 2)
+    grad = normal(5, 4099)
+    before = grad.clone()
+    with on("triton"):
+        _ops.scale_gradient(grad, torch.tensor(3.0))
+    assert torch.equal(grad, 3 * before)
+
+
 def test_every_op_is_there() -> None:
     registered = {name for name in torch._C._dispatch_get_all_op_names() if name.startswith("fastvae::")}
     assert {f"fastvae::{name}" for name in (*_triton.__all__, "seed")} == registered
@@ -91,54 +123,17 @@ def test_every_op_is_there() -> None:
 
 @pytest.mark.parametrize("terms", [1, 8191, 8192, 8193, 100_000])
 def test_partial_sums_add_up_at_any_number_of_levels(terms: int) -> None:
-    partials, out = uniform(terms, grad=False), torch.empty(())
+    partials, out = normal(terms).sigmoid(), torch.empty(())
     reduce.total(partials, out, _operands.float_bits(1 / 3))
     exact = partials.double().sum() / 3
     assert abs(out.double() - exact) <= torch.finfo(torch.float32).eps * exact
 
 
-def test_dimensions_collapse_where_all_operands_step_alike() -> None:
-    contiguous, packed = (24, 6, 2, 1), (48, 6, 2, 1)
-    flat = _layout.plan((2, 4, 3, 2), (contiguous, contiguous), 0, 64)
-    assert flat.tiling.column_sizes == (12,)
-    assert flat.steps[0].unit.value == 4
-    sliced = _layout.plan((2, 4, 3, 2), (contiguous, packed), 0, 64)
-    assert sliced.tiling.column_sizes == (2, 6)
-    assert sliced.steps[1].column_strides == (12, 1)
-    rows = _layout.plan((2, 4, 3, 2), (contiguous, packed), 1, 64)
-    assert (rows.tiling.row_sizes, rows.tiling.column_sizes) == ((2,), (6,))
-    scalar = _layout.plan((2, 4, 3, 2), (contiguous, (0, 0, 0, 0)), 0, 64)
-    assert scalar.steps[1].unit.value == 0
-
-
-def test_short_rows_fold_where_groups_straddle_them() -> None:
-    contiguous, packed = (10, 1), (20, 1)
-    flat = _layout.plan((6, 10), (packed, contiguous), 0, 64, foldable=True)
-    assert (flat.tiling.fold.value, [steps.unit.value for steps in flat.steps]) == (1, [1, 4])
-    rows = _layout.plan((6, 10), (packed, contiguous), 1, 64, foldable=True)
-    assert (rows.tiling.fold.value, rows.programs) == (2, 2)
-    odd = _layout.plan((8, 3), ((6, 1), (3, 1)), 1, 64, foldable=True)
-    assert odd.tiling.fold.value == 4
-    # Nothing that could straddle rows: a straddling group would be of no element's use.
-    assert _layout.plan((6, 10), (packed, packed), 1, 64, foldable=True).tiling.fold.value == 0
-    assert _layout.plan((3, 3), ((3, 1), (6, 1)), 1, 64, foldable=True).tiling.fold.value == 0
-
-
-def test_pairs_are_groups_of_eight_where_rows_begin_on_one() -> None:
-    def units(row: int, paired: tuple[int, ...]) -> list[int]:
-        strides = ((row, 2), (row, 2), (20, 1))
-        return [steps.unit.value for steps in _layout.plan((6, 20), strides, 1, 64, paired=paired).steps]
-
-    assert units(40, (0,)) == [8, 1, 4]
-    assert units(40, ()) == [1, 1, 4]
-    assert units(44, (0,)) == [1, 1, 4]
-
-
 @pytest.mark.parametrize("block", [16, 64])
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", VIEWS)
 def test_results_do_not_depend_on_the_block(block: int, layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = cases(layout)["reparameterize_kl"]
-    with interpreted():
+    with on("triton"):
         z, kl = _ops.reparameterize_kl(*arguments)
         monkeypatch.setattr(_launch, "blocking", lambda like: _launch.Blocking(block, 128))
         other_z, other_kl = _ops.reparameterize_kl(*arguments)
@@ -156,10 +151,10 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("op", OPS)
-@pytest.mark.parametrize("layout", ["contiguous", "packed"])
+@pytest.mark.parametrize("layout", ["contiguous", "half"])
 def test_results_do_not_depend_on_the_width_of_an_index(op: str, layout: str, request: pytest.FixtureRequest) -> None:
     arguments = cases(layout)[op]
-    with interpreted():
+    with on("triton"):
         narrow = getattr(_ops, op)(*arguments)
         request.getfixturevalue("wide")
         result = getattr(_ops, op)(*arguments)

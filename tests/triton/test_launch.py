@@ -6,25 +6,37 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.background import Background
+
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def _launches() -> dict[str, Any]:
     environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
-    environment["TRITON_CACHE_DIR"] = str(tmp_path_factory.mktemp("triton"))
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")])
-    script = subprocess.run(
-        [sys.executable, "-m", "tests.triton.launches"], env=environment, capture_output=True, text=True
-    )
+    with tempfile.TemporaryDirectory() as cache:
+        environment["TRITON_CACHE_DIR"] = cache
+        script = subprocess.run(
+            [sys.executable, "-m", "tests.triton.launches"], env=environment, capture_output=True, text=True
+        )
     assert script.returncode == 0, script.stderr[-3000:]
     result: dict[str, Any] = json.loads(script.stdout)
     return result
+
+
+LAUNCHES = Background(_launches)
+BACKGROUND = (LAUNCHES,)
+
+
+@pytest.fixture
+def report() -> dict[str, Any]:
+    return LAUNCHES.result()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The noise contract: the kernels draw the stream of fastvae.reference.noise, bit for bit."""
+"""How the kernels draw the stream of fastvae.reference.noise: see core/test_noise.py for the noise of the ops."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import triton.language as tl
 import fastvae.functional as F
 from fastvae._triton import _launch, noise
 from fastvae.reference import noise as reference
-from tests.support.interpreter import LAYOUTS, interpreted, laid_out
+from tests.support.backends import on
 
 SEEDS = (0, 1, -1, 2**31, 0x123456789ABCDEF, -(2**63), 2**63 - 1)
 
@@ -45,7 +45,7 @@ def _int64(*values: int) -> torch.Tensor:
 
 def _eps(seed: int | torch.Tensor, mu: torch.Tensor, **options: int) -> torch.Tensor:
     """eps itself: 0 + 1 * eps."""
-    with interpreted():
+    with on("triton"):
         return F.reparameterize(mu, torch.ones_like(mu), parameterization="std", seed=seed, **options)
 
 
@@ -63,7 +63,7 @@ def _eps(seed: int | torch.Tensor, mu: torch.Tensor, **options: int) -> torch.Te
 )
 def test_random123_known_answers(counter: tuple[int, ...], seed: int, words: tuple[int, ...]) -> None:
     out = torch.empty(4, dtype=torch.int64)
-    with interpreted():
+    with on("triton"):
         _philox[(1,)](_int64(*counter), _int64(seed), out)
     assert tuple(out.tolist()) == words
 
@@ -72,34 +72,11 @@ def test_random123_known_answers(counter: tuple[int, ...], seed: int, words: tup
 @pytest.mark.parametrize("start", [0, 2**30 - 3, 2**32 - 5, 2**40 + 7])
 def test_both_ways_to_draw_equal_the_reference_anywhere_in_the_stream(seed: int, start: int) -> None:
     by_group, by_element = torch.empty(64), torch.empty(64)
-    with interpreted():
+    with on("triton"):
         _normals[(1,)](_int64(seed), _int64(start), by_group, by_element, groups=16)
     expected = reference.normal(seed, 64, 4 * start)
     np.testing.assert_array_equal(by_group.numpy(), expected)
     np.testing.assert_array_equal(by_element.numpy(), expected)
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_a_sample_is_the_stream(seed: int) -> None:
-    eps = _eps(seed, torch.zeros(128, 36))
-    np.testing.assert_array_equal(eps.flatten().numpy(), reference.normal(seed, eps.numel()))
-
-
-@pytest.mark.parametrize(
-    "shape",
-    [(1,), (2,), (3,), (4,), (5,), (1, 1), (3, 1), (5, 7), (4, 20), (3, 21), (2, 3, 5), (2, 4, 8, 8), (1, 4099)],
-)
-@pytest.mark.parametrize("num_samples", [None, 1, 3])
-def test_every_shape_and_number_of_samples_is_the_stream(shape: tuple[int, ...], num_samples: int | None) -> None:
-    options = {} if num_samples is None else {"num_samples": num_samples}
-    eps = _eps(-7, torch.zeros(shape), **options)
-    np.testing.assert_array_equal(eps.flatten().numpy(), reference.normal(-7, eps.numel()))
-
-
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_eps_belongs_to_the_logical_index_in_any_layout(layout: str) -> None:
-    eps = _eps(3, laid_out(torch.zeros(2, 4, 3, 8), layout))
-    np.testing.assert_array_equal(eps.flatten().numpy(), reference.normal(3, eps.numel()))
 
 
 @pytest.mark.parametrize("block", [64, 256])
@@ -114,33 +91,6 @@ def test_eps_does_not_depend_on_the_block(block: int, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("length", [20, 21])
 def test_rows_and_flat_tiles_draw_the_same(reduction: str, length: int) -> None:
     mu = torch.zeros(6, length)
-    with interpreted():
+    with on("triton"):
         z, _ = F.reparameterize_kl(mu, torch.ones_like(mu), parameterization="std", seed=5, reduction=reduction)
     np.testing.assert_array_equal(z.flatten().numpy(), reference.normal(5, z.numel()))
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
-def test_other_dtypes_round_the_same_stream(dtype: torch.dtype) -> None:
-    eps = _eps(9, torch.zeros(3, 8, dtype=dtype)).double()
-    expected = torch.from_numpy(reference.normal(9, 24)).double().view(3, 8)
-    # The interpreter truncates to bfloat16.
-    torch.testing.assert_close(eps, expected, rtol=torch.finfo(dtype).eps if dtype != torch.float64 else 0, atol=0)
-
-
-def test_backward_regenerates_eps() -> None:
-    scale = torch.ones(3, 21, requires_grad=True)
-    with interpreted():
-        F.reparameterize(torch.zeros(3, 21), scale, parameterization="std", seed=-2).sum().backward()
-    np.testing.assert_array_equal(scale.grad.flatten().numpy(), reference.normal(-2, 63))
-
-
-def test_a_drawn_seed_follows_the_generator() -> None:
-    mu = torch.zeros(2, 8)
-    with interpreted():
-        torch.manual_seed(0)
-        first = F.reparameterize(mu, mu)
-        second = F.reparameterize(mu, mu)
-        torch.manual_seed(0)
-        again = F.reparameterize(mu, mu)
-    assert torch.equal(first, again)
-    assert not torch.equal(first, second)

@@ -1,23 +1,14 @@
-"""What the tests of the Triton kernels share: three ways to compute the same, and how far they may lie apart."""
+"""Among very many elements: no more than twice torch's own error, over all tensors of a dtype."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 import fastvae
-
-
-@contextmanager
-def interpreted() -> Iterator[None]:
-    """Run the Triton kernels in the interpreter, whose numpy warns of infinities that are meant."""
-    with fastvae.use_backend("triton"), np.errstate(all="ignore"):
-        yield
 
 
 def outputs_and_gradients(f: Callable[..., Any], inputs: Sequence[Tensor], scale: float = 1.5) -> list[Tensor]:
@@ -62,45 +53,11 @@ def assert_as_accurate(fused: Sequence[Tensor], torch_values: Sequence[Tensor], 
 
 
 def check(f: Callable[..., Any], *inputs: Tensor, scale: float = 1.5) -> None:
-    """f on the Triton kernels is as accurate as the reference in the same dtype, forward and backward."""
-    with interpreted():
-        fused = outputs_and_gradients(f, inputs, scale)
+    """f on the kernels is as accurate as the reference in the same dtype, forward and backward."""
+    fused = outputs_and_gradients(f, inputs, scale)
     with fastvae.use_backend("reference"):
         same = outputs_and_gradients(f, inputs, scale)
         wide = [value.detach().double() if value.is_floating_point() else value for value in inputs]
         wide = [new.requires_grad_(old.requires_grad) for new, old in zip(wide, inputs, strict=True)]
         exact = outputs_and_gradients(f, wide, scale)
     assert_as_accurate(fused, same, exact)
-
-
-def normal(*shape: int, dtype: torch.dtype = torch.float32, seed: int = 0, grad: bool = True) -> Tensor:
-    """Standard normal numbers, the same for every dtype but for their rounding."""
-    values = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return values.to(dtype).requires_grad_(grad)
-
-
-def uniform(*shape: int, dtype: torch.dtype = torch.float32, seed: int = 0, grad: bool = True) -> Tensor:
-    """Numbers in [0, 1)."""
-    values = torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return values.to(dtype).requires_grad_(grad)
-
-
-LAYOUTS = ("contiguous", "packed", "transposed", "expanded", "channels_last", "interleaved", "offset")
-
-
-def laid_out(value: Tensor, layout: str) -> Tensor:
-    """The values of `value [batch, channels, height, width]` in another layout; "expanded" repeats its first sample."""
-    value = value.detach()
-    if layout == "packed":
-        return torch.cat([torch.full_like(value, torch.nan), value], 1)[:, value.shape[1] :]
-    if layout == "transposed":
-        return value.permute(3, 2, 1, 0).contiguous().permute(3, 2, 1, 0)
-    if layout == "expanded":
-        return value[:1].clone().expand(value.shape)
-    if layout == "channels_last":
-        return value.contiguous(memory_format=torch.channels_last)
-    if layout == "interleaved":
-        return torch.stack([value, torch.full_like(value, torch.nan)], -1)[..., 0]
-    if layout == "offset":
-        return torch.cat([value.new_full((1,), torch.nan), value.flatten()])[1:].view(value.shape)
-    return value.clone()

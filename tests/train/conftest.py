@@ -1,0 +1,33 @@
+"""The bundled digits, and a small run of the command line that is trained once and copied for each test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fastvae.train.data import datasets
+from tests.support.command_line import TINY, Result, fastvae
+
+
+@pytest.fixture(scope="session")
+def digits():
+    return datasets.load("digits", None)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory) -> tuple[Path, Result]:
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    result = fastvae("train", *TINY, "--epochs", 2, "--out", folder)
+    assert result.code == 0, result
+    return folder, result
+
+
+@pytest.fixture
+def run(trained, tmp_path) -> Path:
+    """A copy of the trained run, to damage."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for file in trained[0].iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    return folder

@@ -1,0 +1,120 @@
+"""A run that was killed, or is to go further, resumes to the bits of one that was not."""
+
+import pytest
+import torch
+
+from fastvae.train.errors import UserError
+from fastvae.train.runs import atomic, checkpoint
+from fastvae.train.runs.metrics import Means, Sums
+from tests.train.trainers import fitted, saved, trainer
+
+
+def test_a_run_from_when_the_learned_scale_was_a_scalar_goes_on(tmp_path, digits):
+    options = {"likelihood": "gaussian_learned", "digits": digits}
+    fitted(tmp_path / "new", **options, epochs=2)
+    checkpoint_file = fitted(tmp_path / "old", **options, epochs=1).folder.checkpoint_file
+    state = torch.load(checkpoint_file, weights_only=True)
+    averages = (values for values in state["optimizer"]["state"].values() if values["exp_avg"].shape == (1,))
+    for values in (state["model"], *averages):
+        for name in ("elbo.reconstruction.log_scale", "exp_avg", "exp_avg_sq"):
+            if name in values:
+                values[name] = values[name].reshape(())
+    torch.save(state, checkpoint_file)
+    fitted(tmp_path / "old", **options, epochs=2)
+    assert saved(tmp_path / "old") == saved(tmp_path / "new")
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing catches it."""
+
+
+# Three files are written per epoch: before the first, and after each but the last.
+@pytest.mark.parametrize("written", range(9))
+def test_killed_between_any_two_files_and_resumed(tmp_path, digits, monkeypatch, written):
+    whole = fitted(tmp_path / "whole", digits)
+    count = 0
+
+    def killing(path, writer, write=atomic.write):
+        nonlocal count
+        if count == written:
+            # What a kill within a write leaves: a part of the new file beside the old one.
+            path.with_name(f".partial-{path.name}").write_bytes(b"part")
+            raise Killed
+        count += 1
+        write(path, writer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic, "write", killing)
+        with pytest.raises(Killed):
+            fitted(tmp_path / "killed", digits)
+    torch.manual_seed(99)
+    resumed = trainer(tmp_path / "killed", digits)
+    assert len(resumed.history) == -(-written // 3)
+    resumed.fit()
+    assert saved(tmp_path / "killed") == saved(tmp_path / "whole")
+    untimed = [[row._replace(seconds=0.0) for row in run.history] for run in (resumed, whole)]
+    assert untimed[0] == untimed[1]
+    assert [row.epoch for row in resumed.folder.read_metrics()] == [1, 2, 3]
+
+
+def test_killed_within_an_epoch_and_resumed(tmp_path, digits, monkeypatch):
+    # Nothing held out, on which an epoch would do as well as the sums below say.
+    fitted(tmp_path / "whole", digits, validation=0.0)
+    steps = 0
+
+    def killing(self, loss, reconstruction, kl):
+        nonlocal steps
+        steps += 1
+        if steps == 7:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Sums, "add", killing)
+        patch.setattr(Sums, "means", lambda self: Means(0.0, 0.0, 0.0, 0.0))
+        with pytest.raises(Killed):
+            fitted(tmp_path / "killed", digits, validation=0.0)
+    resumed = trainer(tmp_path / "killed", digits, validation=0.0)
+    assert 0 < len(resumed.history) < 3
+    resumed.fit()
+    assert saved(tmp_path / "killed") == saved(tmp_path / "whole")
+
+
+def test_finished_run_goes_on_as_if_it_had_been_longer(tmp_path, digits):
+    fitted(tmp_path / "long", digits, epochs=4)
+    fitted(tmp_path / "short", digits, epochs=2)
+    fitted(tmp_path / "short", digits, epochs=4)
+    assert saved(tmp_path / "short") == saved(tmp_path / "long")
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage", None, "cut", "other"])
+def test_damaged_checkpoint(tmp_path, digits, damage):
+    run = fitted(tmp_path / "run", digits, epochs=1)
+    file = run.folder.checkpoint_file
+    if isinstance(damage, bytes):
+        file.write_bytes(damage)
+    elif damage == "cut":
+        file.write_bytes(file.read_bytes()[:-100])
+    elif damage == "other":
+        torch.save({"model": run.model.state_dict()}, file)
+    else:
+        torch.save([1, 2], file)
+    with pytest.raises(UserError, match=r"checkpoint\.pt: damaged"):
+        trainer(tmp_path / "run", digits)
+
+
+def test_checkpoint_of_another_model(tmp_path, digits):
+    fitted(tmp_path / "run", digits, epochs=1)
+    with pytest.raises(UserError, match=r"checkpoint\.pt: does not fit the model of config\.json"):
+        trainer(tmp_path / "run", digits, hidden=(17,))
+
+
+def test_checkpoint_runs_no_code(tmp_path, digits):
+    class Attack:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "attacked"), "w"))
+
+    run = trainer(tmp_path / "run", digits)
+    torch.save({"model": Attack()}, run.folder.checkpoint_file)
+    with pytest.raises(UserError, match="damaged"):
+        checkpoint.load(run.folder, checkpoint.State(run.model, None, run.optimizer), run.device)
+    assert not (tmp_path / "attacked").exists()
