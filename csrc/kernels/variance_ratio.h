@@ -66,7 +66,7 @@ FASTVAE_INLINE T ratio_penalty(T d, T log_r) {
   const T w = d / (T(2) + d), square = w * w;
   T p = T(1) / T(25);
   if (sizeof(T) == 4) {
-    p = T(0.0875);  // 1/13, and what the terms behind it add where w is largest
+    p = T(1) / T(13);
   } else {
     p = p * square + T(1) / T(23);
     p = p * square + T(1) / T(21);
@@ -81,7 +81,7 @@ FASTVAE_INLINE T ratio_penalty(T d, T log_r) {
   p = p * square + T(1) / T(5);
   p = p * square + T(1) / T(3);
   const T near = w * d - T(2) * (w * square) * p;
-  const bool close = sizeof(T) == 4 ? (d >= T(-0.5625)) & (d <= T(1)) : magnitude(d) <= T(0.4);
+  const bool close = sizeof(T) == 4 ? (d >= T(-0.5)) & (d <= T(1)) : magnitude(d) <= T(0.4);
   return close ? near : d - log_r;
 }
 

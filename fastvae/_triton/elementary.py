@@ -197,7 +197,7 @@ def log1m(x):
 
 @triton.jit
 def log1p_deficit(x):
-    """x - ln(1 + x), relative to its own size of x^2 / 2, for x from -0.5625 to 1; in float64 for |x| <= 0.4."""
+    """x - ln(1 + x), relative to its own size of x^2 / 2, for x from -0.5 to 1; in float64 for |x| <= 0.4."""
     terms: tl.constexpr = 15 if x.dtype == tl.float64 else 7
     w = x / (2.0 + x)
     square = w * w

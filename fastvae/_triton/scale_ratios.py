@@ -49,7 +49,7 @@ def _variance_less_one(raw, form):
 @triton.jit
 def _deficit(d, log_ratio):
     """d - ln(1 + d), where `log_ratio` is the logarithm, accurate away from 0."""
-    near = tl.abs(d) <= 0.4 if d.dtype == tl.float64 else (d >= -0.5625) & (d <= 1.0)
+    near = tl.abs(d) <= 0.4 if d.dtype == tl.float64 else (d >= -0.5) & (d <= 1.0)
     return tl.where(near, log1p_deficit(tl.where(near, d, 0.0)), d - log_ratio)
 
 

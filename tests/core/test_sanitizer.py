@@ -60,7 +60,7 @@ print(module.capability())
 def extension(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sanitized")
     command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(folder / "site"), str(ROOT)]
-    command += ["-C", "cmake.build-type=None", "-C", f"build-dir={folder / 'build'}"]
+    command += [f"--config-settings={option}" for option in ("cmake.build-type=None", f"build-dir={folder / 'build'}")]
     environment = {**os.environ, "CXXFLAGS": FLAGS}
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr[-2000:]
