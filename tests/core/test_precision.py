@@ -165,3 +165,16 @@ def test_half_precision_is_float32_rounded_once(name, dtype, alone):
     results = evaluate(op.call, operands, wanted)
     for key, value in evaluate(op.call, {key: value.float() for key, value in operands.items()}, wanted).items():
         assert torch.equal(results[key], value.to(results[key].dtype)), key
+
+
+@pytest.mark.usefixtures("kernels")
+def test_partial_sums_of_half_precision_are_float32():
+    """The gradient of a learned global scale is float32's, rounded once, however many blocks add to it."""
+    x = (0.3 * torch.randn(8, 4099, generator=torch.Generator().manual_seed(0))).half()
+
+    def gradient(dtype):
+        log_scale = torch.zeros((), dtype=dtype, requires_grad=True)
+        F.gaussian_nll(x.to(dtype), torch.zeros_like(x, dtype=dtype), log_scale, reduction="batchmean").backward()
+        return log_scale.grad
+
+    assert torch.equal(gradient(torch.float16), gradient(torch.float32).half())
