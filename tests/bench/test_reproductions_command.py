@@ -51,6 +51,7 @@ def succeeds(*arguments):
     return result.output
 
 
+@pytest.mark.slow
 def test_from_the_images_to_the_page(tiny, repository):
     data, out = mnist(repository / "data"), repository / "out"
     assert succeeds("keep", "--out", out) == "tiny: not finished\ntiny-plain: not finished\n"

@@ -29,6 +29,7 @@ def run(tmp_path, *options):
     return CliRunner().invoke(training.main, ["--out", str(tmp_path), "--dry-run", *options])
 
 
+@pytest.mark.slow
 def test_a_dry_run_writes_a_row_for_every_provider(tmp_path):
     result = run(tmp_path, "--commit", "abc1234")
     assert result.exit_code == 0, result.output

@@ -13,7 +13,7 @@ from tests.support.background import Background
 from tests.support.command_line import mnist
 
 FOLDER = Path(__file__).parents[2] / "examples"
-SLOW = ("s2_segmentation",)
+SLOW = ("s2_quadrants", "s2_segmentation", "s3_monte_carlo_elbo", "s4_std_encoder", "s5_mlp")
 
 
 def output(example: Path, *options: str) -> str:

@@ -40,7 +40,7 @@ def shard_and_train(rank: int, store: Path, likelihood: str, results: Connection
     torch.distributed.destroy_process_group()
 
 
-@pytest.mark.parametrize("likelihood", ["gaussian_learned", "laplace_learned"])
+@pytest.mark.parametrize("likelihood", [pytest.param("gaussian_learned", marks=pytest.mark.slow), "laplace_learned"])
 def test_a_learned_scale_is_sharded_and_trained(likelihood: str, tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)

@@ -43,7 +43,8 @@ def _name(case: Any) -> str:
 
 @cache
 def _patch_once() -> None:
-    """The interpreter patches its language for each call of a device function: most of a small test's time."""
+    """What the interpreter does again for each device function and each operation: most of a small test's time."""
+    from triton.language import block_type, dtype
     from triton.runtime import interpreter
 
     patch, patched = interpreter._patch_lang, set[str]()
@@ -55,3 +56,13 @@ def _patch_once() -> None:
         return interpreter._LangPatchScope()  # which has nothing to restore
 
     interpreter._patch_lang = patch_once
+    make, made = block_type.__init__, dict[tuple[str, tuple[int, ...]], dict[str, Any]]()
+
+    def make_once(self: block_type, element: dtype, shape: Iterable[int]) -> None:
+        key = element.name, tuple(map(int, shape))
+        if key not in made:
+            make(self, element, [*key[1]])
+            made[key] = vars(self).copy()
+        vars(self).update(made[key])
+
+    block_type.__init__ = make_once

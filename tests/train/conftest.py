@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 
 from fastvae.train.data import datasets
+from fastvae.train.pictures import figures
 from tests.support.command_line import TINY, Result, fastvae
+
+
+@pytest.fixture(autouse=True, scope="session")
+def coarse_pictures():
+    """Of a ninth of the pixels: most of a small run's time is their drawing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "_DPI", 50)
+        yield
 
 
 @pytest.fixture(scope="session")

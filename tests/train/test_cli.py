@@ -54,6 +54,7 @@ def test_train_leaves_a_run_folder(trained):
         assert (folder / name).read_bytes().startswith(PNG)
 
 
+@pytest.mark.slow
 def test_default_run_learns_the_digits(tmp_path):
     result = fastvae("train", "--out", tmp_path / "run")
     assert result.code == 0, result

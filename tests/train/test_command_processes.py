@@ -39,6 +39,7 @@ def wait_for_rows(process, file, rows):
         time.sleep(0.002)
 
 
+@pytest.mark.slow
 def test_killed_for_real_and_resumed(tmp_path):
     options = ("train", *TINY, "--batch-size", 50, "--epochs", 25)
     assert fastvae(*options, "--out", tmp_path / "whole").code == 0

@@ -129,7 +129,7 @@ def test_partial_sums_add_up_at_any_number_of_levels(terms: int) -> None:
     assert abs(out.double() - exact) <= torch.finfo(torch.float32).eps * exact
 
 
-@pytest.mark.parametrize("block", [16, 64])
+@pytest.mark.parametrize("block", [pytest.param(16, marks=pytest.mark.slow), 64])
 @pytest.mark.parametrize("layout", VIEWS)
 def test_results_do_not_depend_on_the_block(block: int, layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = cases(layout)["reparameterize_kl"]
