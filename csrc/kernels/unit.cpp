@@ -1,14 +1,11 @@
-// One instruction-set unit. CMake compiles this file once a unit, with FASTVAE_UNIT naming it.
+// One instruction-set unit: the table of its kernels. CMake compiles this file once a unit, with FASTVAE_UNIT naming
+// it.
+#include "kernels/unit.h"
 #include "kernels/gradients.h"
 #include "kernels/importance_weighted_bound.h"
 #include "kernels/log_normal.h"
 #include "kernels/reconstruction.h"
 #include "kernels/reparameterize_kl.h"
-
-#define FASTVAE_STRING_(name) #name
-#define FASTVAE_STRING(name) FASTVAE_STRING_(name)
-#define FASTVAE_JOIN_(a, b) a##b
-#define FASTVAE_JOIN(a, b) FASTVAE_JOIN_(a, b)
 
 namespace {
 

@@ -76,34 +76,38 @@ def functions(assembly: str, register: str) -> Iterator[Function]:
         yield Function(name, count.loops, count.packed, count.scalar, count.products)
 
 
-def commands(build: Path) -> dict[str, list[str]]:
-    """The command that CMake records for each unit, stopping at assembly on its standard output."""
+def commands(build: Path) -> dict[str, list[list[str]]]:
+    """The commands that CMake records for the files of each unit, stopping at assembly on their standard output."""
     (build / "pybind11Config.cmake").write_text(PYBIND11)
     options = {"CMAKE_BUILD_TYPE": "Release", "CMAKE_EXPORT_COMPILE_COMMANDS": "ON", "pybind11_DIR": str(build)}
     generator = "Unix Makefiles" if shutil.which("make") else "Ninja"
     configure = ["cmake", "-S", str(ROOT), "-B", str(build), "-G", generator]
     configure += [f"-D{name}={value}" for name, value in options.items()]
     _output(configure)
-    found = {}
+    found = dict[str, list[list[str]]]()
     for entry in json.loads((build / "compile_commands.json").read_text()):
         if unit := re.search(r"unit_(\w+)\.dir", entry["command"]):
             words = shlex.split(entry["command"])
             at = words.index("-o")
-            found[unit[1]] = [*words[:at], *words[at + 2 :], "-S", "-o", "-"]
+            found.setdefault(unit[1], []).append([*words[:at], *words[at + 2 :], "-S", "-o", "-"])
     return found
 
 
 def functions_of(unit: str, kept: Path = KEPT / "assembly") -> list[Function]:
     """The functions of a unit. A minute of compiling, once for one state of the sources and the compiler."""
     with tempfile.TemporaryDirectory() as build:
-        command = commands(Path(build))[unit]
-        version = _output([command[0], "--version"])
+        compilations = commands(Path(build))[unit]
+        version = _output([compilations[0][0], "--version"])
         sources = [Path(__file__), *sorted((ROOT / "csrc").rglob("*.[ch]*"))]
-        parts = [version.encode(), *(word.encode() for word in command), *(path.read_bytes() for path in sources)]
+        parts = [
+            version.encode(),
+            *(word.encode() for command in compilations for word in command),
+            *(path.read_bytes() for path in sources),
+        ]
         digest = hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
         listing = kept / f"{unit}-{digest}.json"
         if not listing.exists():
-            found = list(functions(_output(command), REGISTER[unit]))
+            found = [function for command in compilations for function in functions(_output(command), REGISTER[unit])]
             kept.mkdir(parents=True, exist_ok=True)
             listing.write_text(json.dumps(found))
     return [Function(*row) for row in json.loads(listing.read_text())]
