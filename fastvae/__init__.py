@@ -8,7 +8,7 @@ from fastvae import functional
 from fastvae._backend import use_backend
 from fastvae.distributions import DiagonalGaussian
 from fastvae.losses import CyclicalWarmup, ELBOLoss, ELBOOutput, LinearWarmup
-from fastvae.modules import CVAE, VAE, BetaVAE, VAEOutput
+from fastvae.modules import CVAE, VAE, BetaVAE, MixturePrior, VAEOutput, VampPrior
 
 __all__ = [
     "CVAE",
@@ -19,7 +19,9 @@ __all__ = [
     "ELBOLoss",
     "ELBOOutput",
     "LinearWarmup",
+    "MixturePrior",
     "VAEOutput",
+    "VampPrior",
     "functional",
     "networks",
     "use_backend",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import Protocol, Unpack, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -14,6 +14,17 @@ from fastvae._gaussian_options import GaussianOptions
 from fastvae._keywords import DrawKeywords, ScaleKeywords, passes_on
 from fastvae._layout import unpack
 from fastvae._options import scale_form
+
+
+@runtime_checkable
+class LatentPrior(Protocol):
+    """A distribution of latents to which the KL has no closed form, such as `fastvae.modules.MixturePrior`."""
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log p(z) in nats, ``[batch]``, or ``[num_samples, batch]`` for z of several samples."""
+
+    def sample(self, n: int, *, seed: int | Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """`n` latents, ``[n, ...]``, without gradient."""
 
 
 class DiagonalGaussian:
@@ -71,6 +82,10 @@ class DiagonalGaussian:
         mu, options = self.mu, named(GaussianOptions(**self._options).described())
         dtype = str(mu.dtype).removeprefix("torch.")
         return f"{type(self).__name__}(shape={list(mu.shape)}, dtype={dtype}, device={mu.device}, {options})"
+
+    def __getitem__(self, index: Tensor | slice) -> DiagonalGaussian:
+        """The distributions of some of the batch."""
+        return DiagonalGaussian(self.mu[index], self.scale[index], **self._options)
 
     @property
     def mean(self) -> Tensor:
@@ -177,8 +192,13 @@ class DiagonalGaussian:
 
     def _under_common_options(self, prior: Prior) -> tuple[Tensor, tuple[Tensor, Tensor] | None, ScaleKeywords]:
         """This scale and the prior's pair under the same options; both as log variances where their options differ."""
-        if not isinstance(prior, DiagonalGaussian):
+        if prior is None or isinstance(prior, tuple):
             return self.scale, prior, self._options
+        if not isinstance(prior, DiagonalGaussian):
+            raise ValueError(
+                f"prior: got {type(prior).__name__}, to which the KL has no closed form; takes a Gaussian. "
+                "log_ratio estimates it at a sample"
+            )
         if prior._form == self._form:
             return self.scale, (prior.mu, prior.scale), self._options
         return self.logvar, (prior.mu, prior.logvar), {}
@@ -197,9 +217,29 @@ class DiagonalGaussian:
         batch_dims = self._batch_dims(z)
         if prior is None:
             return F.log_normal(z, reduction=reduction, batch_dims=batch_dims)
+        if not isinstance(prior, (DiagonalGaussian, tuple)):
+            if reduction != "sample":
+                raise ValueError(f"reduction: got {reduction!r} with prior={type(prior).__name__}; takes 'sample'")
+            return prior.log_prob(z)
         mu, scale = (prior.mu, prior.scale) if isinstance(prior, DiagonalGaussian) else prior
         options = prior._options if isinstance(prior, DiagonalGaussian) else self._options
         return F.log_normal(z, mu, scale, **options, reduction=reduction, batch_dims=batch_dims)
+
+    def log_mixture(self, z: Tensor, log_weights: Tensor | None = None, *, batch_dims: int = 1) -> Tensor:
+        """log sum_k w_k N(z; mu_k, sigma_k^2) in nats over the batch of this distribution, the components.
+
+        As in `functional.log_normal_mixture`.
+        """
+        return F.log_normal_mixture(z, self.mu, self.scale, log_weights, batch_dims=batch_dims, **self._options)
+
+    def minibatch_log_densities(self, z: Tensor, *, dataset_size: int, weighting: str = "mws") -> tuple[Tensor, Tensor]:
+        """(log q(z), sum_d log q(z_d)) of the aggregate posterior in nats, ``[batch]`` each.
+
+        As in `functional.minibatch_log_densities`, z being a sample of this batch of posteriors.
+        """
+        return F.minibatch_log_densities(
+            z, self.mu, self.scale, dataset_size=dataset_size, weighting=weighting, **self._options
+        )
 
     def log_ratio(self, z: Tensor, prior: Prior = None, *, reduction: str = "sample") -> Tensor:
         """log q(z) - log p(z): the Monte-Carlo estimate of `kl` where z is a sample."""
@@ -216,4 +256,9 @@ class DiagonalGaussian:
         return 0.5 * self.mu.shape[1:].numel() - at_mode
 
 
-Prior = DiagonalGaussian | tuple[Tensor, Tensor] | None
+Prior = DiagonalGaussian | LatentPrior | tuple[Tensor, Tensor] | None
+
+
+def has_closed_kl(prior: Prior) -> bool:
+    """The KL of a Gaussian to `prior` has a closed form; otherwise it is estimated at a sample."""
+    return prior is None or isinstance(prior, (DiagonalGaussian, tuple))

@@ -7,9 +7,16 @@ takes all of them, and `fastvae.VAE` reads its encoder's output as the row says,
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from fastvae._gaussian_options import GaussianOptions
+
+
+class TotalCorrelationWeight(NamedTuple):
+    """Of a KL in parts: the weight of the total correlation beside two of 1, and how q(z) is estimated."""
+
+    weight: float
+    weighting: str
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,7 @@ class Convention:
             prior's part only, averaged over a mask).
         free_bits, free_bits_per: see `fastvae.ELBOLoss`.
         capacity_per: where abs(KL - C) is taken; None where the project has no capacity.
+        total_correlation: where the KL is that of `fastvae.losses.TotalCorrelation`; None for the KL itself.
         gaussian: how an encoder's output is read.
     """
 
@@ -39,6 +47,7 @@ class Convention:
     free_bits: float = 0.0
     free_bits_per: str = "sample"
     capacity_per: str | None = None
+    total_correlation: TotalCorrelationWeight | None = None
     gaussian: GaussianOptions = field(default_factory=GaussianOptions)
 
     @property
@@ -48,6 +57,8 @@ class Convention:
             return "the caller's likelihood"
         if any(name.endswith("_learned") for name, _ in self.likelihoods):
             return "a learned scale"
+        if self.total_correlation is not None:
+            return "z and the size of the data set"
         return {"analytic": None, "monte_carlo": "z", "masked": "z, a prior and a mask"}[self.kl_estimator]
 
 
@@ -55,14 +66,25 @@ class Convention:
 _BERNOULLI: Final = (("bernoulli_probs", 1.0), ("bernoulli", 1.0))
 _PYTHAE: Final = (("gaussian", 1.0), *_BERNOULLI)
 
+# Its "gaussian" is the squared error of pixels in 0..255, divided by 255: 255 * error^2, twice 255 times ours.
+_DISENTANGLING_VAE: Final = (*_BERNOULLI, ("gaussian", 2 * 255.0), ("laplace", 3.0))
+
 CONVENTIONS: Final[dict[str, Convention]] = {
     "pytorch-examples": Convention(_BERNOULLI, reconstruction="sum", kl="sum"),
     "pythae": Convention(_PYTHAE),
     "pytorch-vae": Convention((("squared_error", 1.0),), reconstruction="mean", kl_weight=0.00025),
     "disentangling-vae": Convention(
-        # Its "gaussian" is the squared error of pixels in 0..255, divided by 255: 255 * error^2, twice 255 times ours.
-        (*_BERNOULLI, ("gaussian", 2 * 255.0), ("laplace", 3.0)),
-        capacity_per="batch",
+        _DISENTANGLING_VAE, capacity_per="batch", gaussian=GaussianOptions(interleaved=True)
+    ),
+    # Both estimate q(z) by stratified weights whose 1/N stands in the first column instead of on the diagonal: ours
+    # are the paper's. Both leave the weights of the other two parts at 1; the first lets N be the batch's size unless
+    # told otherwise, ours is asked for. The second's 6 is for dSprites in its code, and other numbers in its presets.
+    "pythae-beta-tc": Convention(
+        (("squared_error", 1.0), *_BERNOULLI), total_correlation=TotalCorrelationWeight(1.0, "mss")
+    ),
+    "disentangling-vae-beta-tc": Convention(
+        _DISENTANGLING_VAE,
+        total_correlation=TotalCorrelationWeight(6.0, "mss"),
         gaussian=GaussianOptions(interleaved=True),
     ),
     "disentangled-beta": Convention(_PYTHAE, capacity_per="sample"),

@@ -6,14 +6,17 @@ from fastvae.losses.multiscale import MultiScale
 from fastvae.losses.output import ELBOOutput
 from fastvae.losses.reconstruction import Reconstruction
 from fastvae.losses.schedules import CyclicalWarmup, LinearWarmup, Schedule
+from fastvae.losses.total_correlation import KLTerms, TotalCorrelation
 
 __all__ = [
     "CyclicalWarmup",
     "Density",
     "ELBOLoss",
     "ELBOOutput",
+    "KLTerms",
     "LinearWarmup",
     "MultiScale",
     "Reconstruction",
     "Schedule",
+    "TotalCorrelation",
 ]

@@ -27,6 +27,11 @@ class ObjectiveKeywords(TypedDict, total=False):
     capacity_per: str | None
     kl_estimator: str | None
     preset: str | None
+    total_correlation: Weight | None
+    mutual_information: Weight
+    dimension_kl: Weight
+    dataset_size: int | None
+    weighting: str | None
 
 
 def one_of(name: str, value: object, choices: tuple[object, ...]) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fastvae._describe import named
-from fastvae.distributions import DiagonalGaussian, Prior
+from fastvae.distributions import DiagonalGaussian, Prior, has_closed_kl
 from fastvae.functional._elbo import kl_term, times
 from fastvae.losses._masked import masked_kl
 from fastvae.losses._options import (
@@ -22,6 +22,7 @@ from fastvae.losses._options import (
 )
 from fastvae.losses.output import ELBOOutput
 from fastvae.losses.reconstruction import Reconstruction
+from fastvae.losses.total_correlation import KLTerms, decomposition
 
 FREE_BITS_PER: Final = ("sample", "dimension", "batch_dimension")
 _CAPACITY_PER: Final = ("batch", "sample")
@@ -51,6 +52,10 @@ class ELBOLoss(nn.Module):
         preset: a project's way to write the ELBO, a row of `fastvae.presets`. It decides everything above but `beta`,
             which multiplies its own weight, `capacity`, where the project has one, and `likelihood`, where the project
             offers several.
+        total_correlation: a weight of this part of the KL (beta of beta-TC-VAE), beside ``mutual_information`` (alpha)
+            and ``dimension_kl`` (gamma): the KL is then that of `fastvae.losses.TotalCorrelation`, estimated at `z`
+            with `dataset_size` and `weighting` as there, and beta multiplies all three. None: the preset's, or the KL
+            undivided.
         reduction: ``"batchmean"`` (a preset's own reduction in its place) or ``"sample"``, a differentiable vector.
 
     Raises:
@@ -68,6 +73,11 @@ class ELBOLoss(nn.Module):
         capacity_per: str | None = None,
         kl_estimator: str | None = None,
         preset: str | None = None,
+        total_correlation: Weight | None = None,
+        mutual_information: Weight = 1.0,
+        dimension_kl: Weight = 1.0,
+        dataset_size: int | None = None,
+        weighting: str | None = None,
         reduction: str = "batchmean",
     ) -> None:
         super().__init__()
@@ -83,6 +93,11 @@ class ELBOLoss(nn.Module):
             preset, free_bits=free_bits, free_bits_per=free_bits_per, capacity=capacity, capacity_per=capacity_per,
             kl_estimator=kl_estimator,
         )  # fmt: skip
+        self.decomposition = decomposition(
+            self.convention, total_correlation=total_correlation, mutual_information=mutual_information,
+            dimension_kl=dimension_kl, dataset_size=dataset_size, weighting=weighting,
+            bounded=capacity is not None or self.convention.free_bits > 0,
+        )  # fmt: skip
         chosen, factor = choose_likelihood(likelihood, preset, self.convention)
         self.reconstruction = None if chosen is None else Reconstruction(chosen, factor, self.convention.reconstruction)
         if self.per_sample:
@@ -95,6 +110,7 @@ class ELBOLoss(nn.Module):
             "free_bits_per='batch_dimension'": bool(row.free_bits) and row.free_bits_per == "batch_dimension",
             "capacity_per='batch'": self.capacity is not None and row.capacity_per == "batch",
             f"preset={self.preset!r}": row.kl_estimator == "masked",
+            "total_correlation": self.decomposition is not None,
         }
         for cause, present in mixing.items():
             if present:
@@ -103,7 +119,7 @@ class ELBOLoss(nn.Module):
     @property
     def needs_z(self) -> bool:
         """The KL is estimated at a sample: call with a DiagonalGaussian and `z`."""
-        return self.convention.kl_estimator != "analytic"
+        return self.convention.kl_estimator != "analytic" or self.decomposition is not None
 
     @property
     def kl_reduction(self) -> str:
@@ -143,13 +159,20 @@ class ELBOLoss(nn.Module):
         if not isinstance(kl, DiagonalGaussian):
             values, latent_shape = self._computed(kl, prior, batch_dims)
             return self.combine(prediction, target, values, latent_shape, weight=weight, batch_dims=batch_dims)
-        if self.needs_z and z is None:
-            raise ValueError(f"z: got None with kl_estimator={estimator!r}; takes the posterior's sample")
+        estimated = self.needs_z or not has_closed_kl(prior)
+        if estimated and z is None:
+            cause = "total_correlation" if self.decomposition is not None else f"kl_estimator={estimator!r}"
+            cause = cause if has_closed_kl(prior) else f"prior={type(prior).__name__}"
+            raise ValueError(f"z: got None with {cause}; takes the posterior's sample")
         if estimator == "masked":
             self._check_no_reconstruction(prediction, target)
             loss, samples = masked_kl(kl, z, prior, mask)
             return ELBOOutput(times(loss, current(self.beta)), torch.zeros_like(samples.detach()), samples.detach())
-        if z is not None and self.needs_z:
+        if z is not None and self.decomposition is not None:
+            divided, samples, terms = self.decomposition(z, kl, prior)
+            weighted = times(divided, current(self.beta))
+            return self._reconstructed(prediction, target, weighted, samples, terms, weight, batch_dims)
+        if z is not None and estimated:
             values = kl.log_ratio(z, prior, reduction=self.kl_reduction)
         else:
             values = kl.kl(prior, reduction=self.kl_reduction)
@@ -159,7 +182,7 @@ class ELBOLoss(nn.Module):
         """A KL computed by the caller, as `kl_reduction` says, and the latent's shape where the tensor shows it."""
         row = self.convention
         if self.needs_z:
-            raise TypeError(f"kl: got a tensor with kl_estimator={row.kl_estimator!r}; takes a DiagonalGaussian")
+            raise TypeError("kl: got a tensor where the KL is estimated at z; takes a DiagonalGaussian")
         if prior is not None:
             raise ValueError("prior: got a value with kl as a tensor; takes None, the KL to the prior being kl itself")
         if kl.dim() > batch_dims:
@@ -196,15 +219,28 @@ class ELBOLoss(nn.Module):
         kl_samples = kl.detach()
         if self.kl_reduction == "none" and shape:
             kl_samples = kl_samples.flatten(-len(shape)).sum(-1)
+        return self._reconstructed(prediction, target, weighted_kl, kl_samples, None, weight, batch_dims)
+
+    def _reconstructed(
+        self,
+        prediction: Any,
+        target: Tensor | None,
+        weighted_kl: Tensor,
+        kl_samples: Tensor,
+        kl_terms: KLTerms | None,
+        weight: Tensor | None,
+        batch_dims: int,
+    ) -> ELBOOutput:
+        """The weighted KL and the reconstruction term, where there is one."""
         if self.reconstruction is None:
             self._check_no_reconstruction(prediction, target)
-            return ELBOOutput(weighted_kl, torch.zeros_like(kl_samples), kl_samples)
+            return ELBOOutput(weighted_kl, torch.zeros_like(kl_samples), kl_samples, kl_terms)
         if target is None:
             raise TypeError("target: got None; takes a torch.Tensor")
         reconstruction, samples = self.reconstruction(
             prediction, target, weight=weight, per_sample=self.per_sample, batch_dims=batch_dims
         )
-        return ELBOOutput(reconstruction + weighted_kl, samples, kl_samples)
+        return ELBOOutput(reconstruction + weighted_kl, samples, kl_samples, kl_terms)
 
     def log_prob(self, prediction: Any, target: Tensor, *, batch_dims: int = 1) -> Tensor:
         """log p(target | z) in nats of each sample, normalized, without the factors of a preset."""
@@ -219,14 +255,14 @@ class ELBOLoss(nn.Module):
     def extra_repr(self) -> str:
         """The module's options, for `repr`; those that are modules follow it, with the likelihood."""
         row = self.convention
-        options = {
+        options: dict[str, object] = {
             "preset": self.preset,
             "beta": self.beta,
             "free_bits": row.free_bits or None,
             "free_bits_per": row.free_bits_per if row.free_bits else None,
             "capacity": self.capacity,
             "capacity_per": None if self.capacity is None else row.capacity_per,
-            "kl_estimator": row.kl_estimator if self.needs_z else None,
+            "kl_estimator": None if row.kl_estimator == "analytic" else row.kl_estimator,
             "reduction": "sample" if self.per_sample else None,
         }
         return named({name: value for name, value in options.items() if not isinstance(value, nn.Module)})

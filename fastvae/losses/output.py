@@ -7,6 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from fastvae._describe import describe
+from fastvae.losses.total_correlation import KLTerms
 
 
 class ELBOOutput(NamedTuple):
@@ -16,6 +17,7 @@ class ELBOOutput(NamedTuple):
         loss: the negative ELBO, differentiable: a scalar, or ``[batch]`` with ``reduction="sample"``.
         reconstruction: the reconstruction term of each sample as it enters `loss`, detached.
         kl: the KL of each sample in nats, before free bits, capacity and beta, detached.
+        kl_terms: the three parts of the KL, where `ELBOLoss` has a ``total_correlation``.
 
     Printed, it is the loss and the shapes of the rest.
     """
@@ -23,6 +25,7 @@ class ELBOOutput(NamedTuple):
     loss: Tensor
     reconstruction: Tensor
     kl: Tensor
+    kl_terms: KLTerms | None = None
 
     def __repr__(self) -> str:
         return describe(self)

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from fastvae._describe import describe, named
 from fastvae._gaussian_options import GaussianOptions
 from fastvae._keywords import DrawKeywords, passes_on
-from fastvae.distributions import DiagonalGaussian
+from fastvae.distributions import DiagonalGaussian, Prior, has_closed_kl
 from fastvae.losses import ELBOLoss
 from fastvae.modules import _options
+from fastvae.modules._gaussians import gaussian_of
 from fastvae.modules._importance import chunks, log_mean_exp, seeded
-from fastvae.modules._networks import call, folded, repeated
+from fastvae.modules._networks import folded, repeated
 from fastvae.modules.output import VAEOutput
 
 
@@ -49,23 +50,7 @@ class LatentVariableModel(nn.Module):
 
     def _gaussian(self, name: str, network: nn.Module, **inputs: object) -> DiagonalGaussian:
         """The distribution that a network's output stands for."""
-        output, options = call(name, network, **inputs), self._gaussian_options
-        if isinstance(output, Tensor):
-            if output.dim() < 2:
-                got = " and ".join(map(describe, inputs.values()))
-                raise ValueError(
-                    f"{', '.join(inputs)}: got {got}, of which {name} makes {describe(output)}; takes [batch, ...]"
-                )
-            gaussian = DiagonalGaussian.from_moments(
-                output, dim=options.packed_dim, interleaved=options.interleaved, **options.scale
-            )
-        elif isinstance(output, (tuple, list)) and len(output) == 2:
-            gaussian = DiagonalGaussian(*output, **options.scale)
-        else:
-            raise TypeError(
-                f"{name}: returned {type(output).__name__}; takes a network that returns a pair (mu, scale) or one "
-                "packed tensor"
-            )
+        gaussian = gaussian_of(name, network, self._gaussian_options, **inputs)
         shape = tuple(gaussian.mu.shape[1:])
         if self.latent_shape is None:
             if self._latest_shape != shape:
@@ -107,7 +92,7 @@ class LatentVariableModel(nn.Module):
     def _negative_elbo(
         self,
         posterior: DiagonalGaussian,
-        prior: DiagonalGaussian | None,
+        prior: Prior,
         target: Tensor,
         *condition: Tensor,
         sample: bool,
@@ -116,6 +101,8 @@ class LatentVariableModel(nn.Module):
     ) -> VAEOutput:
         """The objective for latents of `posterior`, decoded with `condition`."""
         num_samples = draw["num_samples"]
+        if self.elbo.decomposition is not None:
+            return self._divided_elbo(posterior, prior, target, *condition, sample=sample, draw=draw, weight=weight)
         z, kl = self._draw_with_kl(posterior, prior, sample, draw)
         prediction = folded(self.decode, z, *condition, folds=num_samples is not None)
         reconstructs = self.elbo.reconstruction is not None
@@ -127,16 +114,42 @@ class LatentVariableModel(nn.Module):
             weight=weight,
             batch_dims=1 if num_samples is None else 2,
         )
-        return VAEOutput(*loss, z, posterior.mu, posterior.scale, prediction)
+        return VAEOutput(loss.loss, loss.reconstruction, loss.kl, z, posterior.mu, posterior.scale, prediction)
+
+    def _divided_elbo(
+        self,
+        posterior: DiagonalGaussian,
+        prior: Prior,
+        target: Tensor,
+        *condition: Tensor,
+        sample: bool,
+        draw: DrawKeywords,
+        weight: Tensor | None,
+    ) -> VAEOutput:
+        """`_negative_elbo` with the KL in parts, which are estimated at one sample of each posterior."""
+        for name, value, taken in (("sample", sample, True), ("num_samples", draw["num_samples"], None)):
+            if value is not taken:
+                raise ValueError(f"{name}: got {value!r} with total_correlation, estimated at a sample; takes {taken}")
+        z = self._draw(posterior, sample, draw)
+        prediction = folded(self.decode, z, *condition, folds=False)
+        loss = self.elbo(prediction, target, posterior, z=z, prior=prior, weight=weight)
+        return VAEOutput(
+            loss.loss, loss.reconstruction, loss.kl, z, posterior.mu, posterior.scale, prediction, loss.kl_terms
+        )
 
     def _draw_with_kl(
-        self, posterior: DiagonalGaussian, prior: DiagonalGaussian | None, sample: bool, draw: DrawKeywords
+        self, posterior: DiagonalGaussian, prior: Prior, sample: bool, draw: DrawKeywords
     ) -> tuple[Tensor, Tensor]:
         """(z, KL), the KL reduced as the objective takes it."""
         reduction = self.elbo.kl_reduction
+        estimated = not has_closed_kl(prior)
+        if estimated and not sample:
+            raise ValueError(
+                f"sample: got False with prior={type(prior).__name__}, whose KL is estimated at a sample; takes True"
+            )
         if not sample:
             return self._draw(posterior, sample, draw), posterior.kl(prior, reduction=reduction)
-        if self.elbo.needs_z:
+        if self.elbo.needs_z or estimated:
             z = self._draw(posterior, sample, draw)
             return z, posterior.log_ratio(z, prior, reduction=reduction)
         return posterior.rsample_kl(prior, reduction=reduction, **draw)
@@ -154,7 +167,7 @@ class LatentVariableModel(nn.Module):
     def _log_weights(
         self,
         posterior: DiagonalGaussian,
-        prior: DiagonalGaussian | None,
+        prior: Prior,
         target: Tensor,
         *condition: Tensor,
         num_samples: int,
@@ -170,7 +183,7 @@ class LatentVariableModel(nn.Module):
     def _log_likelihood(
         self,
         posterior: DiagonalGaussian,
-        prior: DiagonalGaussian | None,
+        prior: Prior,
         target: Tensor,
         *condition: Tensor,
         num_samples: int,

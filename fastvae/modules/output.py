@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from fastvae._describe import describe
+from fastvae.losses import KLTerms
 
 
 class VAEOutput(NamedTuple):
@@ -20,6 +21,7 @@ class VAEOutput(NamedTuple):
         mu, scale: the posterior's mean and raw scale.
         prediction: the decoder's output (logits for ``"bernoulli"``), with the leading dimensions of `z`. Of several
             tensors, parameters and those whose first dimension is not the number of latents stay as they are.
+        kl_terms: the three parts of the KL, where the objective has a ``total_correlation``.
 
     Printed, it is the loss and the shapes of the rest.
     """
@@ -31,6 +33,7 @@ class VAEOutput(NamedTuple):
     mu: Tensor
     scale: Tensor
     prediction: Any
+    kl_terms: KLTerms | None = None
 
     def __repr__(self) -> str:
         return describe(self)

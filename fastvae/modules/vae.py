@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from fastvae._keywords import DrawKeywords, passes_on
-from fastvae.distributions import DiagonalGaussian
+from fastvae.distributions import DiagonalGaussian, LatentPrior
 from fastvae.modules._latent import LatentVariableModel
 from fastvae.modules._networks import call
 from fastvae.modules._options import ModelKeywords
 from fastvae.modules.output import VAEOutput
+from fastvae.modules.priors import MixturePrior
 
 _BETA: Final = 4.0
 
@@ -29,6 +30,9 @@ class VAE(LatentVariableModel):
         packed_dim, interleaved: how a single encoder output packs mu and scale, by default as its halves along dim 1.
         latent_shape: the shape of one sample's latent. Left out, it is that of the latest input, so that `sample`
             needs an input first, and torch.compile compiles twice.
+        prior: None for N(0, I); a `fastvae.modules.MixturePrior` or `VampPrior`; or an nn.Module of one's own with
+            ``log_prob(z)``, ``[..., batch]`` in nats, and ``sample(n, seed=, generator=)``. The KL to it is estimated
+            at the sample.
 
     A preset, the loss's or one given here, replaces the defaults of the scale and of the packing by its project's.
 
@@ -36,10 +40,34 @@ class VAE(LatentVariableModel):
     """
 
     @passes_on(LatentVariableModel)
-    def __init__(self, encoder: nn.Module, decoder: nn.Module, **options: Unpack[ModelKeywords]) -> None:
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        *,
+        prior: nn.Module | None = None,
+        **options: Unpack[ModelKeywords],
+    ) -> None:
         super().__init__(**options)
         self.encoder = encoder
         self.decoder = decoder
+        self.prior = prior
+        self._check_prior()
+
+    def _check_prior(self) -> None:
+        if self.prior is None:
+            return
+        if isinstance(self.prior, MixturePrior):
+            self.prior.for_latents(self.latent_shape)
+        elif not isinstance(self.prior, LatentPrior):
+            raise TypeError(f"prior: got {type(self.prior).__name__}; takes a module with log_prob and sample")
+        if self.elbo.kl_reduction == "none":
+            raise ValueError("prior: got a value with free bits per dimension, which its KL does not have; takes None")
+
+    @property
+    def _latent_prior(self) -> LatentPrior | None:
+        assert self.prior is None or isinstance(self.prior, LatentPrior)
+        return self.prior
 
     def encode(self, x: Tensor) -> DiagonalGaussian:
         """q(z | x)."""
@@ -76,7 +104,7 @@ class VAE(LatentVariableModel):
         if self.elbo.reconstruction is not None:
             self._check_batch(posterior, name, target)
         draw: DrawKeywords = {"num_samples": num_samples, "eps": eps, "seed": seed, "generator": generator}
-        return self._negative_elbo(posterior, None, target, sample=sample, draw=draw, weight=weight)
+        return self._negative_elbo(posterior, self._latent_prior, target, sample=sample, draw=draw, weight=weight)
 
     def reconstruct(self, x: Tensor, *, sample: bool = False, seed: int | None = None) -> Any:
         """The decoder's mean in data space for the posterior's mean, or for one sample of it."""
@@ -86,8 +114,12 @@ class VAE(LatentVariableModel):
 
     @torch.no_grad()
     def sample(self, n: int, *, seed: int | Tensor | None = None, generator: torch.Generator | None = None) -> Any:
-        """The decoder's mean in data space for `n` latents from N(0, I)."""
-        z = self._standard_normal(n).sample(seed=seed, generator=generator)
+        """The decoder's mean in data space for `n` latents from the prior."""
+        prior = self._latent_prior
+        if prior is None:
+            z = self._standard_normal(n).sample(seed=seed, generator=generator)
+        else:
+            z = prior.sample(n, seed=seed, generator=generator)
         return self.decode(z, mean=True)
 
     def log_weights(
@@ -107,7 +139,9 @@ class VAE(LatentVariableModel):
         """
         posterior = self.encode(x) if posterior is None else posterior
         target = x if target is None else target
-        return self._log_weights(posterior, None, target, num_samples=num_samples, seed=seed, generator=generator)
+        return self._log_weights(
+            posterior, self._latent_prior, target, num_samples=num_samples, seed=seed, generator=generator
+        )
 
     @torch.no_grad()
     def log_likelihood(
@@ -135,7 +169,13 @@ class VAE(LatentVariableModel):
         posterior = self.encode(x)
         target = x if target is None else target
         return self._log_likelihood(
-            posterior, None, target, num_samples=num_samples, chunk_size=chunk_size, seed=seed, generator=generator
+            posterior,
+            self._latent_prior,
+            target,
+            num_samples=num_samples,
+            chunk_size=chunk_size,
+            seed=seed,
+            generator=generator,
         )
 
 
@@ -147,7 +187,14 @@ class BetaVAE(VAE):
     """
 
     @passes_on(VAE, beta=_BETA)
-    def __init__(self, encoder: nn.Module, decoder: nn.Module, **options: Unpack[ModelKeywords]) -> None:
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        *,
+        prior: nn.Module | None = None,
+        **options: Unpack[ModelKeywords],
+    ) -> None:
         if options.get("loss") is None:
             options.setdefault("beta", _BETA)
-        super().__init__(encoder, decoder, **options)
+        super().__init__(encoder, decoder, prior=prior, **options)

@@ -1,0 +1,130 @@
+"""Priors that are mixtures of Gaussians: of free components, or of the posteriors of pseudo-inputs (VampPrior)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Unpack
+
+import torch
+from torch import Tensor, nn
+
+from fastvae._describe import describe, named
+from fastvae._gaussian_options import GaussianKeywords, GaussianOptions
+from fastvae._keywords import passes_on
+from fastvae.distributions import DiagonalGaussian
+from fastvae.modules import _options
+from fastvae.modules._gaussians import gaussian_of
+
+
+class _Mixture(nn.Module):
+    """A mixture of the Gaussians `components()`, with unnormalized log weights."""
+
+    log_weights: nn.Parameter
+
+    def components(self) -> DiagonalGaussian:
+        """The Gaussians, ``[components, *latent_shape]``."""
+        raise NotImplementedError
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log p(z) in nats: ``[batch]``, or ``[num_samples, batch]`` for z of several samples."""
+        components = self.components()
+        batch_dims = max(1, 1 + z.dim() - components.mu.dim())
+        return components.log_mixture(z, self.log_weights, batch_dims=batch_dims)
+
+    @torch.no_grad()
+    def sample(self, n: int, *, seed: int | Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """`n` latents, ``[n, *latent_shape]``.
+
+        Args:
+            n: how many.
+            seed, generator: of the choice of a component, and of the noise, as in `functional.reparameterize`.
+        """
+        components = self.components()
+        device = components.mu.device
+        chosen = generator if seed is None else torch.Generator(device).manual_seed(int(seed))
+        index = torch.multinomial(self.log_weights.float().softmax(0), n, replacement=True, generator=chosen)
+        return components[index].sample(seed=seed, generator=generator)
+
+
+class MixturePrior(_Mixture):
+    """A learned mixture of diagonal Gaussians as the prior of a `fastvae.VAE`.
+
+    Args:
+        num_components: K.
+        latent_shape: of one latent; None takes that of the VAE it is given to.
+
+    Attributes:
+        mu, logvar: ``[K, *latent_shape]``; the means begin as draws from N(0, I), the variances as 1.
+        log_weights: ``[K]``, unnormalized, equal at first.
+    """
+
+    mu: nn.Parameter
+    logvar: nn.Parameter
+
+    def __init__(self, num_components: int, latent_shape: int | Sequence[int] | None = None) -> None:
+        super().__init__()
+        if isinstance(num_components, bool) or not isinstance(num_components, int) or num_components < 1:
+            raise ValueError(f"num_components: got {num_components!r}; takes an int of at least 1")
+        self.log_weights = nn.Parameter(torch.zeros(num_components))
+        self.latent_shape = _options.latent_shape(latent_shape)
+        if self.latent_shape is not None:
+            self._make(self.latent_shape)
+
+    def _make(self, shape: tuple[int, ...]) -> None:
+        like = self.log_weights
+        self.mu = nn.Parameter(torch.randn(len(like), *shape, dtype=like.dtype, device=like.device))
+        self.logvar = nn.Parameter(torch.zeros_like(self.mu))
+
+    def for_latents(self, shape: tuple[int, ...] | None) -> None:
+        """Take the latent shape of a model.
+
+        Raises:
+            ValueError: neither has one, or they differ.
+        """
+        if self.latent_shape is None:
+            if shape is None:
+                raise ValueError("latent_shape: got None with prior=MixturePrior; takes the shape of one latent")
+            self.latent_shape = shape
+            self._make(shape)
+        elif shape not in (None, self.latent_shape):
+            raise ValueError(f"latent_shape: got {list(shape or ())} with a prior of {list(self.latent_shape)}")
+
+    def components(self) -> DiagonalGaussian:
+        """The Gaussians, ``[K, *latent_shape]``."""
+        if self.latent_shape is None:
+            raise RuntimeError("latent_shape: got None; takes MixturePrior(K, latent_shape), or a VAE with one")
+        return DiagonalGaussian(self.mu, self.logvar)
+
+    def extra_repr(self) -> str:
+        """The sizes, for `repr`."""
+        return named({"num_components": len(self.log_weights), "latent_shape": self.latent_shape})
+
+
+class VampPrior(_Mixture):
+    """The mixture of the posteriors of learned pseudo-inputs (Tomczak & Welling 2018, equation 9).
+
+    Its weights are learned, too; they begin equal, which is where the paper leaves them.
+
+    Args:
+        pseudo_inputs: ``[K, ...]``, what they begin as: data, or noise like it. They become a parameter.
+        encoder: the model's own. It is used, and belongs to the model: its parameters are not counted twice.
+        **options: how its output is read, see `fastvae.VAE`: the same as the model's.
+    """
+
+    @passes_on(GaussianOptions)
+    def __init__(self, pseudo_inputs: Tensor, encoder: nn.Module, **options: Unpack[GaussianKeywords]) -> None:
+        super().__init__()
+        if not isinstance(pseudo_inputs, Tensor) or not pseudo_inputs.is_floating_point() or pseudo_inputs.dim() < 2:
+            raise TypeError(f"pseudo_inputs: got {describe(pseudo_inputs)}; takes a floating-point tensor [K, ...]")
+        self.pseudo_inputs = nn.Parameter(pseudo_inputs.detach().clone())
+        self.log_weights = nn.Parameter(pseudo_inputs.new_zeros(len(pseudo_inputs)))
+        self._encoder = (encoder,)  # in a tuple, which registers no module
+        self._gaussian_options = GaussianOptions(**options)
+
+    def components(self) -> DiagonalGaussian:
+        """The posteriors of the pseudo-inputs, ``[K, *latent_shape]``."""
+        return gaussian_of("encoder", self._encoder[0], self._gaussian_options, pseudo_inputs=self.pseudo_inputs)
+
+    def extra_repr(self) -> str:
+        """The shape and the options, for `repr`."""
+        return named({"pseudo_inputs": list(self.pseudo_inputs.shape)} | self._gaussian_options.described())
