@@ -256,12 +256,47 @@ def test_vits_averages_over_the_mask(as_pair: bool) -> None:
     assert_same(ours, theirs, [logs_q, m_p, logs_p, z_p])
 
 
+def stratified(batch: int, dataset: int) -> Tensor:
+    """log of the weights of Chen et al. (2018), appendix C.2."""
+    rest = batch - 1
+    weights = torch.full((batch, batch), 1 / rest, dtype=torch.float64)
+    rows = torch.arange(batch)
+    weights[rows, rows] = 1 / dataset
+    weights[rows, (rows + 1) % batch] = (dataset - rest) / (dataset * rest)
+    return weights.log()
+
+
+BETA_TC = {
+    "pythae-beta-tc": (1.0, lambda p, x: ((p - x) ** 2).flatten(1).sum(1)),
+    "disentangling-vae-beta-tc": (6.0, lambda p, x: T.binary_cross_entropy(p, x, reduction="none").flatten(1).sum(1)),
+}
+
+
+@pytest.mark.parametrize("weight", [None, 4.0])
+@pytest.mark.parametrize("name", BETA_TC)
+def test_beta_tc(name: str, weight: float | None) -> None:
+    """Their formulas, with the paper's weights in place of theirs."""
+    own, reconstruction = BETA_TC[name]
+    p, x, mu, raw = leaves(Row(oobleck, (1, 4, 4)))
+    z = torch.randn(mu.shape, dtype=torch.float64).requires_grad_()
+    log_q = torch.distributions.Normal(mu, (0.5 * raw).exp()).log_prob(z).sum(1)
+    log_p = torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(1)
+    lattice = torch.distributions.Normal(mu, (0.5 * raw).exp()).log_prob(z.unsqueeze(1))
+    weights = stratified(BATCH, 60)
+    log_qz = torch.logsumexp(weights + lattice.sum(-1), 1)
+    log_product = torch.logsumexp(weights.unsqueeze(-1) + lattice, 1).sum(1)
+    tc = own if weight is None else weight
+    theirs = reconstruction(p, x) + (log_q - log_qz) + tc * (log_qz - log_product) + (log_product - log_p)
+    loss = fastvae.ELBOLoss(preset=name, total_correlation=weight, dataset_size=60)
+    assert_same(loss(p, x, posterior(name, mu, raw), z=z).loss, theirs.mean(), [p, mu, raw, z])
+
+
 def test_every_row_of_the_table_is_tested_here() -> None:
-    apart = {"latent-diffusion", "tf-tutorial", "scvi", "vits"}
+    apart = {"latent-diffusion", "tf-tutorial", "scvi", "vits", *BETA_TC}
     assert set(CONVENTIONS) == set(FOUR_ARGUMENTS) | apart
 
 
-@pytest.mark.parametrize("name", ["latent-diffusion", "tf-tutorial", "scvi", "vits"])
+@pytest.mark.parametrize("name", ["latent-diffusion", "tf-tutorial", "scvi", "vits", *BETA_TC])
 def test_vae_loss_names_the_module_for_the_other_rows(name: str) -> None:
     x = torch.rand(2, 3)
     with pytest.raises(ValueError, match=rf"preset: got '{name}'.*ELBOLoss\(preset='{name}'\)"):

@@ -27,7 +27,8 @@ def options(model: type) -> dict[str, inspect.Parameter]:
 
 def test_the_models_write_out_the_same_options() -> None:
     plain, beta, conditional = options(VAE), options(BetaVAE), options(CVAE)
-    assert len(plain) == 16
+    assert plain.pop("prior") == beta["prior"]
+    assert len(plain) == 21
     assert set(inspect.signature(ELBOLoss).parameters) - {"reduction"} < set(plain)
     assert {name for name in plain if plain[name] != beta[name]} == {"beta"}
     assert beta["beta"].default == 4.0
@@ -54,7 +55,7 @@ def test_keywords_passed_on_are_typed_as_where_they_go(passed_on: type, target: 
 
 
 def test_no_keyword_is_taken_and_not_shown() -> None:
-    assert ModelKeywords.__optional_keys__ == options(VAE).keys() == options(LatentVariableModel).keys()
+    assert ModelKeywords.__optional_keys__ == options(VAE).keys() - {"prior"} == options(LatentVariableModel).keys()
     assert ObjectiveKeywords.__optional_keys__ == inspect.signature(ELBOLoss).parameters.keys() - {"reduction"}
     moments = inspect.signature(DiagonalGaussian.from_moments).parameters
     assert moments.keys() == {"moments", "dim", "interleaved"} | ScaleKeywords.__optional_keys__
@@ -124,12 +125,19 @@ CHANGED: dict[str, Any] = {
     "latent_shape": (3,),
 }
 OTHERS: dict[str, Any] = {"preset": "keras", "min_var": 0.25}
+DIVIDED: dict[str, Any] = {
+    "total_correlation": 6.0,
+    "mutual_information": 0.5,
+    "dimension_kl": 2.0,
+    "dataset_size": 100,
+    "weighting": "mss",
+}
 
 
 @pytest.mark.parametrize("kind", [VAE, BetaVAE, CVAE])
 def test_every_option_is_printed(kind: type[nn.Module]) -> None:
-    assert (CHANGED | OTHERS).keys() == options(VAE).keys() - {"loss"}
-    for given in (CHANGED, OTHERS):
+    assert (CHANGED | OTHERS | DIVIDED).keys() == options(VAE).keys() - {"loss", "prior"}
+    for given in (CHANGED, OTHERS, DIVIDED):
         printed = repr(kind(nn.Identity(), nn.Identity(), **given))
         for name, value in given.items():
             assert f"{name}={value!r}" in printed, printed
