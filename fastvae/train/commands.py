@@ -31,7 +31,7 @@ from fastvae.train.runs import folder as run_folder
 from fastvae.train.runs.folder import RunFolder
 from fastvae.train.runs.resume import resumed
 from fastvae.train.settings import resolve
-from fastvae.train.settings.config import Config
+from fastvae.train.settings.config import DIVIDED, Config
 from fastvae.train.studies import compare as comparison
 from fastvae.train.studies import quadrants as completion
 
@@ -64,6 +64,9 @@ def train(out: str | None, resume: str | None, **values: Any) -> None:
     explicit = options.explicit(values)
     config = resolve.new(explicit) if folder is None else resumed(folder, explicit)
     dataset = datasets.load(config.data, config.data_dir, binarize=config.binarize)
+    if config.objective in DIVIDED and config.dataset_size is None:
+        training, _ = datasets.hold_out(dataset.train, config.validation, binarize=config.binarize)
+        config = resolve.changed(config, {"dataset_size": len(training.labels)})
     torch.set_num_threads(config.threads)
     if folder is None:
         folder = run_folder.create(out, config.data)
@@ -118,7 +121,7 @@ def evaluate(run: Path, num_samples: int | None, data_dir: str | None, device: s
     click.echo(legend.text)
     means = elbo(objective, test, config.seed, log_normalizer)
     click.echo(f"test {legend.line(means)}")
-    result = {"images": len(test.labels), **means._asdict()}
+    result = {"images": len(test.labels), **means.as_dict()}
     use = latent_use.measured(model, config, test)
     if use is not None:
         click.echo(f"latent: {use}")

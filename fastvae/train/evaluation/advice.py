@@ -8,7 +8,7 @@ from typing import Final
 
 from fastvae._likelihoods import LIKELIHOODS
 from fastvae.train.evaluation.latent_use import LatentUse
-from fastvae.train.settings.config import WEIGHTED, Config
+from fastvae.train.settings.config import WEIGHTED, WHOLE, Config
 from fastvae.train.settings.presets import COMMON
 
 _AT_MOST: Final = 3
@@ -43,7 +43,7 @@ def _remedies(use: LatentUse, config: Config, best_epoch: int) -> Iterator[str]:
             yield "--beta 1"
         elif config.beta_schedule == "constant":
             yield "--beta-schedule linear"
-        if not config.free_bits:
+        if not config.free_bits and config.objective in WHOLE:
             yield "--free-bits 0.1 --free-bits-per batch_dimension"
     used = config.latent_dim - len(use.collapsed)
     if used:

@@ -26,7 +26,7 @@ from fastvae.distributions import DiagonalGaussian, Prior
 from fastvae.train.data.datasets import Split
 from fastvae.train.models.build import Model, conditioning
 from fastvae.train.models.conditional import Baseline
-from fastvae.train.settings.config import Config
+from fastvae.train.settings.config import MIXTURES, Config
 
 ACTIVE_VARIANCE: Final = 0.01  # of the posterior mean, in units of z squared: the threshold of Burda et al.
 COLLAPSED_KL: Final = 0.01  # nats
@@ -131,9 +131,10 @@ def posteriors(model: VAE | CVAE, config: Config, split: Split) -> Iterator[tupl
 def measured(model: Model, config: Config, split: Split) -> LatentUse | None:
     """How a run's model uses its latent: by the analytic KL, whichever estimator the objective has.
 
-    None where no posterior was trained: a GSNN draws from its prior, and a baseline has no latent.
+    None where no posterior was trained: a GSNN draws from its prior, and a baseline has no latent. And under a mixture,
+    to which the KL has no parts by dimension.
     """
-    if isinstance(model, Baseline) or config.objective == "gsnn":
+    if isinstance(model, Baseline) or config.objective == "gsnn" or config.prior in MIXTURES:
         return None
     model.eval()
     return measure(posteriors(model, config, split))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from fastvae.train.runs.metrics import Means
-from fastvae.train.settings.config import Config
+from fastvae.train.settings.config import DIVIDED, Config
 
 _ELBO: Final = "reconstruction = -log p(x|z); ELBO = -(reconstruction + KL)"
 _PLAIN: Final = "-ELBO"
@@ -54,6 +54,13 @@ def _weighted_kl(config: Config) -> str:
     if config.beta == 0:
         return ""
     kl = "KL"
+    if config.objective in DIVIDED:
+        parts = {
+            "mutual information": config.mutual_information,
+            "total correlation": config.total_correlation,
+            "dimension-wise KL": config.dimension_kl,
+        }
+        kl = f"({' + '.join(name if weight == 1 else f'{weight:g} {name}' for name, weight in parts.items())})"
     if config.free_bits:
         kl = f"max(KL, {config.free_bits:g}){_UNITS[config.free_bits_per]}"
     if config.capacity is not None:

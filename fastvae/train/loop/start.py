@@ -10,7 +10,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from fastvae import CVAE
+from fastvae import CVAE, VAE, VampPrior
 from fastvae._likelihoods import LIKELIHOODS
 from fastvae.losses import Reconstruction
 from fastvae.networks import fractions
@@ -41,6 +41,8 @@ def begin(model: Model, config: Config, train: Split) -> None:
         for module in scales:
             assert module.log_scale is not None
             nn.init.constant_(module.log_scale, value)
+    if isinstance(model, VAE) and isinstance(model.prior, VampPrior):
+        _load_pseudo_inputs(model.prior, config, train)
     if config.first_guess is not None:
         _load_first_guess(model, config)
 
@@ -90,6 +92,14 @@ _DEVIATIONS: Final[dict[str, Callable[[list[Tensor]], float]]] = {
     "gaussian_nll": _standard_deviation,
     "l1_loss": _absolute_deviation,
 }
+
+
+def _load_pseudo_inputs(prior: VampPrior, config: Config, train: Split) -> None:
+    """Training images, chosen by the run's seed; more pseudo-inputs than images begin again with the first ones."""
+    order = torch.randperm(len(train.labels), generator=torch.Generator().manual_seed(config.seed))
+    chosen = order.repeat(-(-len(prior.pseudo_inputs) // len(order)))[: len(prior.pseudo_inputs)]
+    with torch.no_grad():
+        prior.pseudo_inputs.copy_(fractions(train.images[chosen.to(train.images.device)]))
 
 
 def _load_first_guess(model: Model, config: Config) -> None:

@@ -99,7 +99,7 @@ class Trainer:
                 seconds = time.perf_counter() - begun
                 total = seconds + (self.history[-1].seconds if self.history else 0.0)
                 test = elbo(self.objective, self.data.test, self.config.seed, self.log_normalizer)
-                self.history.append(Epoch(epoch, *train, *test, round(total, 3), self._validation_loss()))
+                self.history.append(Epoch.of(epoch, train, test, round(total, 3), self._validation_loss()))
                 if self._state.best is not None and best(self.history) is self.history[-1]:
                     self._state.best.load_state_dict(self.model.state_dict())
                 self.save()

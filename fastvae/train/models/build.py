@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
-from fastvae import CVAE, VAE, CyclicalWarmup, LinearWarmup, networks
+from fastvae import CVAE, VAE, CyclicalWarmup, LinearWarmup, MixturePrior, VampPrior, networks
 from fastvae.losses import Schedule
 from fastvae.modules._options import ModelKeywords
 from fastvae.train.data import conditions
@@ -12,7 +13,7 @@ from fastvae.train.data.conditions import Conditioning
 from fastvae.train.data.datasets import SIZES
 from fastvae.train.models import conditional
 from fastvae.train.models.conditional import Baseline
-from fastvae.train.settings.config import Config
+from fastvae.train.settings.config import DIVIDED, Config
 
 Model = VAE | CVAE | Baseline
 
@@ -35,8 +36,23 @@ def create(config: Config) -> Model:
     }
     if config.condition != "none":
         return conditional.create(config, layers, conditioning(config), **options)
+    if config.objective in DIVIDED:
+        for name in ("total_correlation", "mutual_information", "dimension_kl", "dataset_size"):
+            options[name] = getattr(config, name)
     ending = networks.ending(config.likelihood, config.probability_floor)
-    return VAE(*networks.build(config.model, SIZES[config.data], layers, config.latent_dim, ending), **options)
+    encoder, decoder = networks.build(config.model, SIZES[config.data], layers, config.latent_dim, ending)
+    return VAE(encoder, decoder, prior=_prior(config, encoder), **options)
+
+
+def _prior(config: Config, encoder: nn.Module) -> nn.Module | None:
+    """The mixture that a config names. Pseudo-inputs are pixels in [0, 1]; `loop.start` makes them images."""
+    if config.prior == "mixture":
+        return MixturePrior(config.components)
+    if config.prior == "vamp":
+        assert isinstance(encoder, nn.Sequential)
+        pseudo_inputs = torch.zeros(config.components, 1, *SIZES[config.data])
+        return VampPrior(pseudo_inputs, encoder[1:], parameterization=config.parameterization, min_std=config.min_std)
+    return None
 
 
 def _beta(config: Config) -> float | Schedule:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from fastvae import CVAE, VAE
 from fastvae import functional as F
 from fastvae._likelihoods import LIKELIHOODS
+from fastvae.losses import KLTerms
 from fastvae.train.data.conditions import Conditioning
 from fastvae.train.data.datasets import SIZES, binarized
 from fastvae.train.models.build import Model, conditioning
@@ -19,11 +20,12 @@ from fastvae.train.settings.config import Config
 
 
 class Loss(NamedTuple):
-    """A batch's loss, a scalar, and its parts in nats, ``[batch]``, detached."""
+    """A batch's loss, a scalar, its parts in nats, ``[batch]``, and the means of the parts of a divided KL, detached."""
 
     loss: Tensor
     reconstruction_loss: Tensor
     kl: Tensor
+    kl_terms: KLTerms | None = None
 
 
 class Objective(nn.Module):
@@ -44,7 +46,7 @@ class Objective(nn.Module):
         # One latent needs no dimension of samples.
         if self.num_samples == 1:
             output: Any = self.model(*inputs)
-            return Loss(output.loss, output.reconstruction_loss, output.kl)
+            return Loss(output.loss, output.reconstruction_loss, output.kl, output.kl_terms)
         output = self.model(*inputs, num_samples=self.num_samples)
         return Loss(output.loss, output.reconstruction_loss.mean(0), output.kl)
 

@@ -116,7 +116,7 @@ def _traversal(model: VAE, test: Split, posteriors: Sequence[DiagonalGaussian], 
     return figures.traversal(
         arrays.traversals(model, mean, used, values),
         values.cpu().numpy(),
-        [f"$z_{{{dimension}}}$   KL {kl[dimension]:.2f} nats" for dimension in used],
+        [f"$z_{{{dimension}}}$   KL to N(0, 1) {kl[dimension]:.2f} nats" for dimension in used],
         f"One coordinate changed from a test image's posterior mean\n{subtitle}",
     )
 

@@ -6,16 +6,14 @@ import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 import torch
 from torch import Tensor
 
+from fastvae.losses import KLTerms
 from fastvae.train.errors import UserError
 from fastvae.train.runs import atomic
-
-# The last column of the table, which only runs that hold images out have.
-_OPTIONAL: Final = "validation_loss"
 
 
 class Means(NamedTuple):
@@ -26,12 +24,19 @@ class Means(NamedTuple):
         elbo: -(reconstruction + kl), whatever the run's objective.
         reconstruction: -log p(x|z), with the normalizer, a constant that the training loss leaves out.
         kl: KL(q(z|x) || p(z)).
+        kl_terms: its three parts, where a run divides it.
     """
 
     loss: float
     elbo: float
     reconstruction: float
     kl: float
+    kl_terms: tuple[float, ...] | None = None
+
+    def as_dict(self) -> dict[str, float]:
+        """By name, the parts of the KL beside it."""
+        *values, terms = self
+        return dict(zip(self._fields, values, strict=False)) | dict(zip(KLTerms._fields, terms or (), strict=False))
 
 
 class Epoch(NamedTuple):
@@ -40,6 +45,8 @@ class Epoch(NamedTuple):
     Attributes:
         validation_loss: of the images held out of training, by the weights that beta and capacity have after their
             warm-up, so that epochs compare; None where a run holds none out.
+        train_mutual_information, train_total_correlation, train_dimension_kl: the parts of the KL, as those of the test
+            images; None where a run does not divide it.
     """
 
     epoch: int
@@ -53,11 +60,31 @@ class Epoch(NamedTuple):
     test_kl: float
     seconds: float
     validation_loss: float | None = None
+    train_mutual_information: float | None = None
+    train_total_correlation: float | None = None
+    train_dimension_kl: float | None = None
+    test_mutual_information: float | None = None
+    test_total_correlation: float | None = None
+    test_dimension_kl: float | None = None
+
+    @classmethod
+    def of(cls, epoch: int, train: Means, test: Means, seconds: float, validation_loss: float | None) -> Self:
+        """The row of an epoch."""
+        parts = {
+            f"{part}_{name}": value
+            for part, means in (("train", train), ("test", test))
+            for name, value in means.as_dict().items()
+        }
+        return cls(epoch=epoch, seconds=seconds, validation_loss=validation_loss, **parts)
 
     @property
     def test(self) -> Means:
-        """The averages over the test images."""
+        """The averages over the test images, without the parts of the KL."""
         return Means(self.test_loss, self.test_elbo, self.test_reconstruction, self.test_kl)
+
+
+# The columns that only some runs have: those that hold images out, and those that divide the KL.
+_OPTIONAL: Final = tuple(Epoch._field_defaults)
 
 
 def best(history: Sequence[Epoch]) -> Epoch:
@@ -79,33 +106,38 @@ class Sums:
         # float64: a sum over 60,000 images keeps the digits that are printed.
         self._sums = torch.zeros(3, dtype=torch.float64, device=device)
         self._count = torch.zeros((), dtype=torch.int64, device=device)
+        self._terms: Tensor | None = None  # from the first batch on, where the KL is divided
         self._log_normalizer = log_normalizer
 
     def state(self) -> tuple[Tensor, ...]:
-        """The tensors that `add` changes, always the same ones."""
-        return self._sums, self._count
+        """The tensors that `add` changes, the same ones from the first batch on."""
+        return (self._sums, self._count) if self._terms is None else (self._sums, self._count, self._terms)
 
     def reset(self) -> None:
         """Begin again at zero."""
         for tensor in self.state():
             tensor.zero_()
 
-    def add(self, loss: Tensor, reconstruction: Tensor, kl: Tensor) -> None:
-        """Add a batch: its mean loss, and per-image values, each ``[batch]``."""
+    def add(self, loss: Tensor, reconstruction: Tensor, kl: Tensor, kl_terms: KLTerms | None = None) -> None:
+        """Add a batch: its mean loss, per-image values, each ``[batch]``, and the means of a divided KL's parts."""
         self._sums += torch.stack((loss * len(kl), reconstruction.sum(), kl.sum()))
         self._count += len(kl)
+        if kl_terms is not None:
+            terms = torch.stack(kl_terms).double() * len(kl)
+            self._terms = terms if self._terms is None else self._terms.add_(terms)
 
     def means(self) -> Means:
         """Read the averages so far, which waits for the device."""
         loss, reconstruction, kl = (self._sums / self._count).tolist()
         reconstruction += self._log_normalizer
-        return Means(loss, -(reconstruction + kl), reconstruction, kl)
+        terms = None if self._terms is None else tuple((self._terms / self._count).tolist())
+        return Means(loss, -(reconstruction + kl), reconstruction, kl, terms)
 
 
 def write(file: Path, history: Sequence[Epoch]) -> None:
     """Write `file`: the whole of it, so that no row is there twice after a resume."""
-    columns = Epoch._fields if history[0].validation_loss is not None else Epoch._fields[:-1]
-    atomic.write_csv(file, columns, (row[: len(columns)] for row in history))
+    columns = [name for name, value in history[0]._asdict().items() if value is not None or name not in _OPTIONAL]
+    atomic.write_csv(file, columns, ([getattr(row, name) for name in columns] for row in history))
 
 
 def read(file: Path) -> list[Epoch]:
@@ -131,7 +163,7 @@ def read(file: Path) -> list[Epoch]:
 
 def _check_columns(header: Sequence[str]) -> None:
     for name in Epoch._fields:
-        if name not in header and name != _OPTIONAL:
+        if name not in header and name not in _OPTIONAL:
             raise ValueError(f"line 1: got no column {name}; takes {', '.join(Epoch._fields)}")
     for name in header:
         if name not in Epoch._fields:

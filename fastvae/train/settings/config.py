@@ -38,14 +38,21 @@ Settings = dict[str, Any]
 _Widths = tuple[Annotated[int, Field(ge=1)], ...]
 
 # By whether a condition is given: what may be minimized.
-_UNCONDITIONAL: Final = ("elbo", "iwae")
+_UNCONDITIONAL: Final = ("elbo", "tc", "iwae")
 _CONDITIONAL: Final = (*OBJECTIVES, "baseline")
 
-# Those whose KL has a weight.
-WEIGHTED: Final = ("elbo", "cvae", "hybrid")
+# Those whose KL has a weight, and may have a bound; and the one that divides it into three parts with a weight each.
+WHOLE: Final = ("elbo", "cvae", "hybrid")
+DIVIDED: Final = ("tc",)
+WEIGHTED: Final = (*WHOLE, *DIVIDED)
+
+# Priors of a model without a condition that are learned; those of one with a condition are networks.
+MIXTURES: Final = ("mixture", "vamp")
 
 # Settings that only some runs use: the value that changes nothing, and what the others must be for any other value.
 _WEIGHTED: Final[dict[str, tuple[str, ...]]] = {"objective": WEIGHTED}
+_WHOLE: Final[dict[str, tuple[str, ...]]] = {"objective": WHOLE}
+_DIVIDED: Final[dict[str, tuple[str, ...]]] = {"objective": DIVIDED}
 _LATENT: Final[dict[str, tuple[str, ...]]] = {"objective": (*_UNCONDITIONAL, *OBJECTIVES)}
 GOES_WITH: Final[dict[str, tuple[Any, dict[str, tuple[str, ...]]]]] = {
     "label_encoding": ("one_hot", {"condition": ("label",)}),
@@ -54,17 +61,22 @@ GOES_WITH: Final[dict[str, tuple[Any, dict[str, tuple[str, ...]]]]] = {
     "dropout": (0.0, {"model": ("mlp",)}),
     "parameterization": ("logvar", _LATENT),
     "min_std": (0.0, _LATENT),
-    "prior": ("standard", _LATENT | {"condition": ("label", "quadrants")}),
+    "prior": ("standard", _LATENT),
+    "components": (500, {"prior": MIXTURES}),
     "first_guess": (None, {"prior": ("learned",), "condition": ("quadrants",)}),
     "probability_floor": (0.0, {"likelihood": ("bernoulli_probs",)}),
     "alpha": (0.5, {"objective": ("hybrid",)}),
-    "train_samples": (1, _LATENT),
-    "kl_estimator": ("analytic", _WEIGHTED),
+    "train_samples": (1, {"objective": tuple(name for name in _LATENT["objective"] if name not in DIVIDED)}),
+    "kl_estimator": ("analytic", _WHOLE),
+    "total_correlation": (6.0, _DIVIDED),
+    "mutual_information": (1.0, _DIVIDED),
+    "dimension_kl": (1.0, _DIVIDED),
+    "dataset_size": (None, _DIVIDED),
     "beta": (1.0, _WEIGHTED),
     "beta_schedule": ("constant", _WEIGHTED),
     "cycles": (4, {"beta_schedule": ("cyclical",)}),
-    "capacity": (None, _WEIGHTED),
-    "free_bits": (0.0, _WEIGHTED),
+    "capacity": (None, _WHOLE),
+    "free_bits": (0.0, _WHOLE),
 }
 WARMUP_STEPS: Final = 1000
 
@@ -104,13 +116,23 @@ class Config(BaseModel):
         description="What the encoder gives beside the mean."
     )
     min_std: float = Field(ge=0, description="Added to the posterior's standard deviation.")
-    prior: Literal["standard", "learned"] = Field(description="p(z), or p(z | condition).")
+    prior: Literal["standard", "learned", "mixture", "vamp"] = Field(
+        description="p(z): N(0, I), or a learned mixture, free or of the posteriors of pseudo-inputs; with a condition, "
+        "p(z | condition): N(0, I) or learned."
+    )
+    components: int = Field(ge=1, description="Gaussians in the mixture.")
     first_guess: str | None = Field(description="Folder of a baseline run, whose prediction the prior network sees.")
     likelihood: Annotated[str, OneOf(LIKELIHOODS)] = Field(description="p(x|z) of a pixel.")
     probability_floor: float = Field(ge=0, lt=0.5, description="Keep probabilities this far from 0 and 1.")
     alpha: float = Field(ge=0, le=1, description="Share of the ELBO in hybrid, the rest being gsnn.")
     train_samples: int = Field(ge=1, description="Latents drawn for each image in training.")
     kl_estimator: Annotated[str, OneOf(KL_ESTIMATORS)] = Field(description="The KL in closed form, or at the sample.")
+    total_correlation: float = Field(ge=0, description="Weight of this part of the KL (Chen et al. 2018).")
+    mutual_information: float = Field(ge=0, description="Weight of this part of the KL.")
+    dimension_kl: float = Field(ge=0, description="Weight of this part of the KL.")
+    dataset_size: int | None = Field(
+        ge=1, description="What the aggregate posterior is estimated for; the training images if left out."
+    )
     beta: float = Field(ge=0, description="Weight of the KL.")
     beta_schedule: Literal["constant", "linear", "cyclical"] = Field(
         description="How beta gets from 0 to its value in the warm-up: at once, in a line, or in several."
@@ -176,6 +198,25 @@ class Config(BaseModel):
             *others, last = map(repr, taken)
             _refuse(f"{', '.join(others)} or {last} with condition {condition!r}")
         return objective
+
+    @field_validator("prior")
+    @classmethod
+    def _with_or_without_a_condition(cls, prior: str, info: ValidationInfo) -> str:
+        condition, objective = info.data.get("condition"), info.data.get("objective")
+        if prior == "learned" and condition == "none":
+            _refuse(f"'standard', {' or '.join(map(repr, MIXTURES))} without a condition")
+        if prior in MIXTURES and condition in ("label", "quadrants"):
+            _refuse(f"'standard' or 'learned' with condition {condition!r}")
+        if prior in MIXTURES and objective == "iwae":
+            _refuse("'standard' with objective 'iwae'")
+        return prior
+
+    @field_validator("free_bits_per")
+    @classmethod
+    def _not_of_a_mixture(cls, unit: str, info: ValidationInfo) -> str:
+        if unit != "sample" and info.data.get("prior") in MIXTURES:
+            _refuse("'sample' with a mixture as the prior, whose KL has no dimensions")
+        return unit
 
     @field_validator("warmup_steps")
     @classmethod
