@@ -18,7 +18,7 @@ class Step:
     and one that runs as it is has its own.
 
     Args:
-        model: from a batch to an output with `loss`, a scalar, and `reconstruction_loss` and `kl`, one value an image, and `kl_terms`.
+        model: from a batch to an output with `loss`, a scalar, and `reconstruction_loss` and `kl`, one value an image; maybe `kl_terms`.
         optimizer: of the model's parameters; one that can be captured where the step is to be.
         data: the tensors the model takes a batch of, ``[count, ...]`` each, on the model's device, where they stay.
         sums: where the step adds what it measured.
@@ -49,7 +49,7 @@ class Step:
         self._optimizer.zero_grad()
         for schedule in self._schedules:
             schedule.step()
-        self._sums.add(output.loss.detach(), output.reconstruction_loss, output.kl, output.kl_terms)
+        self._sums.add(output.loss.detach(), output.reconstruction_loss, output.kl, getattr(output, "kl_terms", None))
 
     def state(self) -> Iterator[Tensor]:
         """Every tensor that a step changes. Those of the optimizer come into being in the first step."""

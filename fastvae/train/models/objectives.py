@@ -20,7 +20,7 @@ from fastvae.train.settings.config import Config
 
 
 class Loss(NamedTuple):
-    """A batch's loss, a scalar, its parts in nats, ``[batch]``, and the means of the parts of a divided KL, detached."""
+    """A batch's loss, a scalar, its parts in nats, ``[batch]``, and the means of a divided KL's parts, detached."""
 
     loss: Tensor
     reconstruction_loss: Tensor

@@ -117,8 +117,8 @@ class Config(BaseModel):
     )
     min_std: float = Field(ge=0, description="Added to the posterior's standard deviation.")
     prior: Literal["standard", "learned", "mixture", "vamp"] = Field(
-        description="p(z): N(0, I), or a learned mixture, free or of the posteriors of pseudo-inputs; with a condition, "
-        "p(z | condition): N(0, I) or learned."
+        description="p(z): N(0, I), or a learned mixture, free or of the posteriors of pseudo-inputs; with a "
+        "condition, p(z | condition): N(0, I) or learned."
     )
     components: int = Field(ge=1, description="Gaussians in the mixture.")
     first_guess: str | None = Field(description="Folder of a baseline run, whose prediction the prior network sees.")
