@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 PARAMETERIZATIONS: Final = ("logvar", "log_std", "std", "softplus", "variance")
 REDUCTIONS: Final = ("none", "sample", "sum", "mean", "batchmean")
+WEIGHTINGS: Final = ("mws", "mss")
 
 
 class ScaleForm(NamedTuple):

@@ -17,6 +17,8 @@ Conventions shared by every function:
 
 from fastvae.functional.importance_weighted_bound import importance_weighted_bound
 from fastvae.functional.log_normal import log_normal
+from fastvae.functional.log_normal_mixture import log_normal_mixture
+from fastvae.functional.minibatch_log_densities import minibatch_log_densities
 from fastvae.functional.reconstruction import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -40,6 +42,8 @@ __all__ = [
     "importance_weighted_bound",
     "l1_loss",
     "log_normal",
+    "log_normal_mixture",
+    "minibatch_log_densities",
     "mse_loss",
     "reparameterize",
     "reparameterize_kl",

@@ -7,6 +7,8 @@ before it hands over to these functions; called directly, they leave shapes, dty
 
 from fastvae.reference.importance_weighted_bound import importance_weighted_bound
 from fastvae.reference.log_normal import log_normal
+from fastvae.reference.log_normal_mixture import log_normal_mixture
+from fastvae.reference.minibatch_log_densities import minibatch_log_densities
 from fastvae.reference.reconstruction import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -30,6 +32,8 @@ __all__ = [
     "importance_weighted_bound",
     "l1_loss",
     "log_normal",
+    "log_normal_mixture",
+    "minibatch_log_densities",
     "mse_loss",
     "reparameterize",
     "reparameterize_kl",

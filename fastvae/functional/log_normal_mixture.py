@@ -1,0 +1,52 @@
+"""Log-density of a mixture of diagonal Gaussians, for priors."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from fastvae import _mixture_checks
+from fastvae._options import scale_form
+from fastvae.functional._dispatch import use_reference
+
+
+def log_normal_mixture(
+    z: Tensor,
+    mu: Tensor,
+    scale: Tensor,
+    log_weights: Tensor | None = None,
+    *,
+    parameterization: str = "logvar",
+    clamp: tuple[float, float] | None = None,
+    min_std: float = 0.0,
+    min_var: float = 0.0,
+    reduction: str = "sample",
+    batch_dims: int = 1,
+) -> Tensor:
+    """log sum_k w_k N(z; mu_k, sigma_k^2) in nats: a mixture of Gaussians as a prior, VampPrior's among them.
+
+    Equivalent to ``torch.distributions.MixtureSameFamily`` of diagonal Gaussians (VampPrior: Tomczak & Welling 2018).
+    No tensor of ``[batch, K]`` and the dimensions of a sample is made.
+
+    Args:
+        z: points, ``[batch, ...]``; ``[num_samples, batch, ...]`` with ``batch_dims=2``.
+        mu, scale: of the components, ``[K, ...]`` with the dimensions of one sample; options as in `reparameterize`.
+        log_weights: ``[K]``, normalized here: the weights are their softmax. None: 1 / K each.
+        reduction, batch_dims: see `fastvae.functional`; ``"none"`` is refused, a mixture has no terms by element.
+
+    Returns:
+        ``[batch]`` (``[num_samples, batch]``) for ``"sample"``, else a scalar. Gradients reach z, mu, scale and
+        log_weights.
+    """
+    _mixture_checks.mixture(z, mu, scale, log_weights, reduction, batch_dims)
+    scale_form(parameterization, clamp, min_std, min_var)
+    if use_reference("z", z):
+        from fastvae import reference
+
+        return reference.log_normal_mixture(
+            z, mu, scale, log_weights, parameterization=parameterization, clamp=clamp, min_std=min_std,
+            min_var=min_var, reduction=reduction, batch_dims=batch_dims,
+        )  # fmt: skip
+    raise NotImplementedError(
+        f"z: got device {z.device}, where log_normal_mixture has no kernel; takes `with "
+        "fastvae.use_backend('reference'):`"
+    )

@@ -1,0 +1,53 @@
+"""Log-densities of the aggregate posterior, estimated from a minibatch, for total correlation."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from fastvae import _mixture_checks
+from fastvae._options import scale_form
+from fastvae.functional._dispatch import use_reference
+
+
+def minibatch_log_densities(
+    z: Tensor,
+    mu: Tensor,
+    scale: Tensor,
+    *,
+    dataset_size: int,
+    weighting: str = "mws",
+    parameterization: str = "logvar",
+    clamp: tuple[float, float] | None = None,
+    min_std: float = 0.0,
+    min_var: float = 0.0,
+) -> tuple[Tensor, Tensor]:
+    """log q(z) and sum_d log q(z_d) of the aggregate posterior q(z) = E_x q(z | x), in nats (Chen et al. 2018).
+
+    Each row of the batch is a sample of its own posterior, and is judged by the posteriors of all rows: log q(z_i) is
+    estimated by log sum_j w_ij q(z_i | x_j), each log q(z_id) likewise. The mean of their difference estimates the
+    total correlation KL(q(z) || prod_d q(z_d)). No tensor of ``[batch, batch]`` is made.
+
+    Args:
+        z: samples, ``[batch, ...]``; all dimensions but the first count as one of size D.
+        mu, scale: of the posteriors they were drawn from, in the shape of `z`; options as in `reparameterize`.
+        dataset_size: N, the number of samples that the batch was drawn from.
+        weighting: ``"mws"``, minibatch-weighted sampling: w_ij = 1 / (N batch); or ``"mss"``, the stratified sampling
+            of their appendix C.2: with M = batch - 1, w_ij is 1 / N for j = i, (N - M) / (N M) for the next row
+            (cyclically) and 1 / M for all others. It takes a batch of 2 to N.
+
+    Returns:
+        ``(log_qz, log_qz_product)``, ``[batch]`` each. Gradients reach z, mu and scale.
+    """
+    _mixture_checks.minibatch(z, mu, scale, dataset_size, weighting)
+    scale_form(parameterization, clamp, min_std, min_var)
+    if use_reference("z", z):
+        from fastvae import reference
+
+        return reference.minibatch_log_densities(
+            z, mu, scale, dataset_size=dataset_size, weighting=weighting, parameterization=parameterization,
+            clamp=clamp, min_std=min_std, min_var=min_var,
+        )  # fmt: skip
+    raise NotImplementedError(
+        f"z: got device {z.device}, where minibatch_log_densities has no kernel; takes `with "
+        "fastvae.use_backend('reference'):`"
+    )
