@@ -5,10 +5,13 @@ from fastvae.losses.elbo import ELBOLoss
 from fastvae.losses.multiscale import MultiScale
 from fastvae.losses.output import ELBOOutput
 from fastvae.losses.reconstruction import Reconstruction
+from fastvae.losses.regularizers import DIP, MMD
 from fastvae.losses.schedules import CyclicalWarmup, LinearWarmup, Schedule
 from fastvae.losses.total_correlation import KLTerms, TotalCorrelation
 
 __all__ = [
+    "DIP",
+    "MMD",
     "CyclicalWarmup",
     "Density",
     "ELBOLoss",

@@ -62,7 +62,7 @@ def test_killed_within_an_epoch_and_resumed(tmp_path, digits, monkeypatch):
     fitted(tmp_path / "whole", digits, validation=0.0)
     steps = 0
 
-    def killing(self, loss, reconstruction, kl):
+    def killing(self, loss, reconstruction, kl, kl_terms):
         nonlocal steps
         steps += 1
         if steps == 7:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from fastvae import networks
+from fastvae.losses import KLTerms
 from fastvae.train.loop import trainer
 from fastvae.train.loop.graph import CudaGraph, GraphedStep
 from fastvae.train.loop.step import Step
@@ -68,8 +69,8 @@ def test_a_step_is_the_loop_bit_for_bit(model, bf16):
     torch.manual_seed(5)
     means = loop(other, other.batches(1), bf16)
     assert same_bits(run.learned(), other.learned())
-    loss, _, *parts = run.sums.means()
-    assert [loss, *parts] == means.tolist()
+    found = run.sums.means()
+    assert [found.loss, found.reconstruction, found.kl] == means.tolist()
     assert all(parameter.grad is None for parameter in run.model.parameters())
 
 
@@ -139,15 +140,29 @@ def test_the_graph_reads_one_buffer_and_leaves_the_callers_indices_alone(monkeyp
     assert last[0] == batches[2].data_ptr()
 
 
+def test_sums_have_the_parts_of_a_divided_kl():
+    sums = Sums(torch.device("cpu"), 0.0)
+    for count, terms in ((3, (1.0, 2.0, 3.0)), (1, (5.0, 6.0, 7.0))):
+        values = torch.ones(count)
+        sums.add(torch.tensor(1.0), values, values, KLTerms(*map(torch.tensor, terms)))
+    tensors = sums.state()
+    assert sums.means().kl_terms == (2.0, 3.0, 4.0)
+    assert sums.means().as_dict()["total_correlation"] == 3.0
+    sums.reset()
+    sums.add(torch.tensor(1.0), values, values, KLTerms(*map(torch.tensor, terms)))
+    assert sums.means().kl_terms == terms
+    assert all(one is other for one, other in zip(sums.state(), tensors, strict=True))
+
+
 def test_sums_keep_their_tensors_and_begin_again():
     sums = Sums(torch.device("cpu"), 1.0)
     tensors = sums.state()
     sums.add(torch.tensor(6.0), torch.tensor([1.0, 2.0]), torch.tensor([3.0, 5.0]))
     sums.add(torch.tensor(3.0), torch.tensor([3.0]), torch.tensor([1.0]))
-    assert sums.means() == (5.0, -6.0, 3.0, 3.0)
+    assert sums.means() == (5.0, -6.0, 3.0, 3.0, None)
     sums.reset()
     sums.add(torch.tensor(7.0), torch.tensor([1.0]), torch.tensor([3.0]))
-    assert sums.means() == (7.0, -5.0, 2.0, 3.0)
+    assert sums.means() == (7.0, -5.0, 2.0, 3.0, None)
     assert all(one is other for one, other in zip(sums.state(), tensors, strict=True))
 
 
