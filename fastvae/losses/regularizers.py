@@ -24,8 +24,8 @@ KERNELS: Final = ("imq", "rbf")
 class DIP(nn.Module):
     """How far the covariance of the aggregate posterior is from the identity (Kumar et al. 2018, equations 6 and 7).
 
-    ``off_diagonal * sum_{i != j} C_ij^2 + diagonal * sum_i (C_ii - 1)^2``, C being the covariance of the posterior means
-    over the batch (``"i"``), or that plus the mean of the posteriors' own variances (``"ii"``).
+    ``off_diagonal * sum_{i != j} C_ij^2 + diagonal * sum_i (C_ii - 1)^2``, C being the covariance over the batch of the
+    posterior means (``"i"``), or that plus the mean of the posteriors' own variances (``"ii"``).
 
     Args:
         kind: ``"i"`` or ``"ii"``.

@@ -18,8 +18,8 @@ class Step:
     and one that runs as it is has its own.
 
     Args:
-        model: from a batch to an output with `loss`, a scalar, and `reconstruction_loss` and `kl`, one value an image; a
-            divided KL has `kl_terms` beside it.
+        model: from a batch to an output with `loss`, a scalar, and `reconstruction_loss` and `kl`, one value an image;
+            maybe `kl_terms`, those of a divided KL.
         optimizer: of the model's parameters; one that can be captured where the step is to be.
         data: the tensors the model takes a batch of, ``[count, ...]`` each, on the model's device, where they stay.
         sums: where the step adds what it measured.
