@@ -17,6 +17,7 @@ Conventions shared by every function:
 
 from fastvae.functional.importance_weighted_bound import importance_weighted_bound
 from fastvae.functional.log_normal import log_normal
+from fastvae.functional.negative_binomial_nll import negative_binomial_nll
 from fastvae.functional.reconstruction import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -41,6 +42,7 @@ __all__ = [
     "l1_loss",
     "log_normal",
     "mse_loss",
+    "negative_binomial_nll",
     "reparameterize",
     "reparameterize_kl",
     "reparameterize_kl_packed",

@@ -7,6 +7,7 @@ before it hands over to these functions; called directly, they leave shapes, dty
 
 from fastvae.reference.importance_weighted_bound import importance_weighted_bound
 from fastvae.reference.log_normal import log_normal
+from fastvae.reference.negative_binomial_nll import negative_binomial_nll
 from fastvae.reference.reconstruction import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -31,6 +32,7 @@ __all__ = [
     "l1_loss",
     "log_normal",
     "mse_loss",
+    "negative_binomial_nll",
     "reparameterize",
     "reparameterize_kl",
     "reparameterize_kl_packed",
