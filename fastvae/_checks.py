@@ -16,6 +16,7 @@ from fastvae._options import REDUCTIONS
 FLOATS: Final = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 TARGETS: Final = (*FLOATS, torch.uint8, torch.bool)
 WEIGHTS: Final = (*FLOATS, torch.bool)
+COUNTS: Final = (*FLOATS, torch.uint8, torch.uint16, torch.int16, torch.int32)
 
 
 def _names(dtypes: Sequence[torch.dtype]) -> str:
@@ -155,15 +156,55 @@ def reconstruction(input: Tensor, target: Tensor, weight: Tensor | None, reducti
         same_shape("target", target, "input", input)
         same_device("target", target, "input", input)
     if weight is not None:
-        if not isinstance(weight, Tensor):
-            raise TypeError(f"weight: got {type(weight).__name__}; takes None or a torch.Tensor")
-        if weight.dtype not in WEIGHTS:
-            raise TypeError(f"weight: got dtype {_names([weight.dtype])}; takes {_names(WEIGHTS)}")
-        broadcastable("weight", weight, "input", input.shape)
-        same_device("weight", weight, "input", input)
-        constant("weight", weight)
+        _weight(weight, "input", input)
     reduction(reduction_name)
     batch_dims(sample_dims, input)
+
+
+def _weight(value: object, other: str, like: Tensor) -> None:
+    _parameter("weight", value, other, like, WEIGHTS, "None or a torch.Tensor")
+    assert isinstance(value, Tensor)
+    constant("weight", value)
+
+
+def _parameter(
+    name: str,
+    value: object,
+    other: str,
+    like: Tensor,
+    dtypes: Sequence[torch.dtype] = FLOATS,
+    kinds: str = "a torch.Tensor",
+) -> None:
+    """`value` is a tensor that broadcasts to `like`."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name}: got {type(value).__name__}; takes {kinds}")
+    if value.dtype not in dtypes:
+        raise TypeError(f"{name}: got dtype {_names([value.dtype])}; takes {_names(dtypes)}")
+    broadcastable(name, value, other, like.shape)
+    same_device(name, value, other, like)
+
+
+def negative_binomial_nll(
+    mean: Tensor,
+    target: Tensor,
+    inverse_dispersion: Tensor,
+    zero_inflation_logits: Tensor | None,
+    weight: Tensor | None,
+    reduction_name: str,
+    sample_dims: int,
+) -> None:
+    tensor("mean", mean)
+    tensor("target", target, COUNTS)
+    same_shape("target", target, "mean", mean)
+    same_device("target", target, "mean", mean)
+    constant("target", target)  # a count has no derivative
+    _parameter("inverse_dispersion", inverse_dispersion, "mean", mean)
+    if zero_inflation_logits is not None:
+        _parameter("zero_inflation_logits", zero_inflation_logits, "mean", mean, kinds="None or a torch.Tensor")
+    if weight is not None:
+        _weight(weight, "mean", mean)
+    reduction(reduction_name)
+    batch_dims(sample_dims, mean)
 
 
 def log_scale(value: object, input: Tensor) -> None:

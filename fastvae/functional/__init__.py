@@ -19,6 +19,7 @@ from fastvae.functional.importance_weighted_bound import importance_weighted_bou
 from fastvae.functional.log_normal import log_normal
 from fastvae.functional.log_normal_mixture import log_normal_mixture
 from fastvae.functional.minibatch_log_densities import minibatch_log_densities
+from fastvae.functional.negative_binomial_nll import negative_binomial_nll
 from fastvae.functional.reconstruction import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -45,6 +46,7 @@ __all__ = [
     "log_normal_mixture",
     "minibatch_log_densities",
     "mse_loss",
+    "negative_binomial_nll",
     "reparameterize",
     "reparameterize_kl",
     "reparameterize_kl_packed",

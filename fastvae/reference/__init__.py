@@ -9,6 +9,7 @@ from fastvae.reference.importance_weighted_bound import importance_weighted_boun
 from fastvae.reference.log_normal import log_normal
 from fastvae.reference.log_normal_mixture import log_normal_mixture
 from fastvae.reference.minibatch_log_densities import minibatch_log_densities
+from fastvae.reference.negative_binomial_nll import negative_binomial_nll
 from fastvae.reference.reconstruction import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -35,6 +36,7 @@ __all__ = [
     "log_normal_mixture",
     "minibatch_log_densities",
     "mse_loss",
+    "negative_binomial_nll",
     "reparameterize",
     "reparameterize_kl",
     "reparameterize_kl_packed",
