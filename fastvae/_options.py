@@ -65,6 +65,15 @@ class DensityOptions(NamedTuple):
     batch_dims: int
 
 
+class DiscretizedMixtureOptions(NamedTuple):
+    """Of `discretized_logistic_mixture_nll`: `dim` is that of the channels, counted from the front."""
+
+    num_mixtures: int
+    dim: int
+    bits: int
+    reduction: str
+
+
 def _real(*values: object) -> bool:
     return all(isinstance(value, (int, float)) for value in values)
 

@@ -15,6 +15,7 @@ Conventions shared by every function:
 - Bad arguments raise ``ValueError`` or ``TypeError`` naming the argument, what it got and what it takes.
 """
 
+from fastvae.functional.discretized_logistic_mixture import discretized_logistic_mixture_nll
 from fastvae.functional.importance_weighted_bound import importance_weighted_bound
 from fastvae.functional.log_normal import log_normal
 from fastvae.functional.log_normal_mixture import log_normal_mixture
@@ -38,6 +39,7 @@ from fastvae.functional.vae_loss import vae_loss
 __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "discretized_logistic_mixture_nll",
     "gaussian_kl",
     "gaussian_nll",
     "importance_weighted_bound",

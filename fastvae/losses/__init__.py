@@ -1,6 +1,7 @@
 """The training objective: likelihoods, the ELBO and its schedules."""
 
 from fastvae.losses.density import Density
+from fastvae.losses.discretized_logistic_mixture import DiscretizedLogisticMixture
 from fastvae.losses.elbo import ELBOLoss
 from fastvae.losses.multiscale import MultiScale
 from fastvae.losses.output import ELBOOutput
@@ -14,6 +15,7 @@ __all__ = [
     "MMD",
     "CyclicalWarmup",
     "Density",
+    "DiscretizedLogisticMixture",
     "ELBOLoss",
     "ELBOOutput",
     "KLTerms",

@@ -5,6 +5,7 @@ before it hands over to these functions; called directly, they leave shapes, dty
 ``ValueError`` for a name (of a reduction, parameterization or preset) that they do not know.
 """
 
+from fastvae.reference.discretized_logistic_mixture import discretized_logistic_mixture_nll
 from fastvae.reference.importance_weighted_bound import importance_weighted_bound
 from fastvae.reference.log_normal import log_normal
 from fastvae.reference.log_normal_mixture import log_normal_mixture
@@ -28,6 +29,7 @@ from fastvae.reference.vae_loss import vae_loss
 __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "discretized_logistic_mixture_nll",
     "gaussian_kl",
     "gaussian_nll",
     "importance_weighted_bound",
