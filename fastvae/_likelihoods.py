@@ -79,12 +79,12 @@ LIKELIHOODS: Final[dict[str, Likelihood]] = {
 }
 
 
-def likelihood(name: object) -> Likelihood:
-    """The row called `name`.
+def likelihood(name: object, beside: tuple[str, ...] = ()) -> Likelihood:
+    """The row called `name`; `beside` are the names that the caller takes as well.
 
     Raises:
         ValueError: an unknown name.
     """
     if not isinstance(name, str) or name not in LIKELIHOODS:
-        raise ValueError(f"likelihood: got {name!r}; takes one of {tuple(LIKELIHOODS)} or a callable")
+        raise ValueError(f"likelihood: got {name!r}; takes one of {(*LIKELIHOODS, *beside)} or a callable")
     return LIKELIHOODS[name]

@@ -4,6 +4,7 @@ from fastvae.losses.density import Density
 from fastvae.losses.discretized_logistic_mixture import DiscretizedLogisticMixture
 from fastvae.losses.elbo import ELBOLoss
 from fastvae.losses.multiscale import MultiScale
+from fastvae.losses.negative_binomial import NegativeBinomial
 from fastvae.losses.output import ELBOOutput
 from fastvae.losses.reconstruction import Reconstruction
 from fastvae.losses.regularizers import DIP, MMD
@@ -21,6 +22,7 @@ __all__ = [
     "KLTerms",
     "LinearWarmup",
     "MultiScale",
+    "NegativeBinomial",
     "Reconstruction",
     "Schedule",
     "TotalCorrelation",

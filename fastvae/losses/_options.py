@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 from torch import Tensor
 
 from fastvae._likelihoods import likelihood
+from fastvae.losses._named import DENSITIES
 from fastvae.losses.schedules import Schedule
 from fastvae.presets import Convention, convention
 
@@ -106,8 +107,10 @@ def choose_likelihood(
     wanted: str | CustomLikelihood | None, preset: str | None, convention: Convention
 ) -> tuple[str | CustomLikelihood | None, float]:
     """The likelihood, or None where there is no reconstruction term, and the factor the convention puts on it."""
-    if wanted is not None and not callable(wanted):
-        likelihood(wanted)
+    if isinstance(wanted, str) and wanted in DENSITIES:
+        wanted = DENSITIES[wanted]()
+    elif wanted is not None and not callable(wanted):
+        likelihood(wanted, beside=tuple(DENSITIES))
     if preset is None:
         return ("bernoulli" if wanted is None else wanted), 1.0
     if convention.likelihoods is None:

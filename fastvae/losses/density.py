@@ -27,3 +27,8 @@ class Density(nn.Module, ABC):
     def forward(self, prediction: Any, target: Tensor) -> Tensor:
         """What training minimizes, one value a sample: ``[batch]``. Unless overridden, ``-log_prob``."""
         return -self.log_prob(prediction, target)
+
+    def batchmean(self, prediction: Any, target: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean of `forward` over the batch, and its values, detached. Override it where one kernel gives both."""
+        values = self(prediction, target)
+        return values.mean(), values.detach()

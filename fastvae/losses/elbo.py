@@ -38,8 +38,11 @@ class ELBOLoss(nn.Module):
             ``"squared_error"`` (no factor 0.5), ``"laplace"``, ``"gaussian_learned"`` or ``"laplace_learned"`` (one
             learned log-scale), each summed over features per sample; or a callable
             ``(prediction, target) -> negative log-likelihood [batch]``, such as an nn.Module. A
-            `fastvae.losses.Density` also says what the normalized `log_prob` and the `mean` are. None: the first that
-            the preset's project offers, or ``"bernoulli"``.
+            `fastvae.losses.Density` also says what the normalized `log_prob` and the `mean` are; three have a name:
+            ``"negative_binomial"`` and ``"zero_inflated_negative_binomial"`` (`fastvae.losses.NegativeBinomial`: the
+            decoder returns two or three parts packed along dim 1) and ``"discretized_logistic_mixture"``
+            (`fastvae.losses.DiscretizedLogisticMixture`: 10 parameters a pixel and component, 3 for grey pixels). None:
+            the first that the preset's project offers, or ``"bernoulli"``.
         beta: multiplies the KL: a float, a 0-dim tensor (yours to change in place, never read on the host) or a
             schedule, which you `step`.
         free_bits: nats of KL that cost nothing (Kingma et al. 2016): max(KL, free_bits).

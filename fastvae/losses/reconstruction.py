@@ -52,6 +52,10 @@ class Reconstruction(nn.Module):
             )
         if weight is not None:
             raise ValueError("weight: got a tensor with a callable likelihood; takes None (weigh inside the callable)")
+        if isinstance(self.likelihood, Density) and not per_sample:
+            batch = target.shape[:batch_dims]
+            loss, samples = self.likelihood.batchmean(*_one_batch(prediction, target, batch_dims))
+            return loss, _checked("likelihood", samples, batch).reshape(batch)
         nll = _custom("likelihood", self.likelihood, prediction, target, batch_dims)
         return (nll if per_sample else nll.mean()), nll.detach()
 
@@ -126,13 +130,20 @@ def _custom(name: str, function: CustomLikelihood, prediction: Any, target: Tens
 
     That copies a target which is an expanded view.
     """
-    batch_shape = target.shape[:batch_dims]
-    if batch_dims > 1:
-        target, prediction = target.flatten(0, batch_dims - 1), fold(prediction, batch_shape)
-    values = function(prediction, target)
-    if not isinstance(values, Tensor) or values.shape != target.shape[:1]:
+    batch = target.shape[:batch_dims]
+    return _checked(name, function(*_one_batch(prediction, target, batch_dims)), batch).reshape(batch)
+
+
+def _one_batch(prediction: Any, target: Tensor, batch_dims: int) -> tuple[Any, Tensor]:
+    if batch_dims == 1:
+        return prediction, target
+    return fold(prediction, target.shape[:batch_dims]), target.flatten(0, batch_dims - 1)
+
+
+def _checked(name: str, values: Any, batch: torch.Size) -> Tensor:
+    if not isinstance(values, Tensor) or values.shape != (batch.numel(),):
         returned = f"shape {list(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
         raise ValueError(
-            f"{name}: returned {returned}; takes a callable that returns one value a sample, {list(target.shape[:1])}"
+            f"{name}: returned {returned}; takes a callable that returns one value a sample, [{batch.numel()}]"
         )
-    return values.reshape(batch_shape)
+    return values
