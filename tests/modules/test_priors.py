@@ -104,7 +104,7 @@ def test_mistakes_are_named() -> None:
     encoder, decoder = networks()
     with pytest.raises(ValueError, match="num_components: got 0"):
         MixturePrior(0, 3)
-    with pytest.raises(TypeError, match="pseudo_inputs: got int"):
+    with pytest.raises(TypeError, match="pseudo_inputs: got 500"):
         VampPrior(500, encoder)
     with pytest.raises(TypeError, match="prior: got Linear; takes a module with log_prob and sample"):
         VAE(encoder, decoder, prior=nn.Linear(2, 2))

@@ -18,7 +18,7 @@ def test_a_divided_kl_is_trained_and_logged(tmp_path):
     result = fastvae("train", *TINY, *options, "--epochs", 2, "--out", run)
     assert result.code == 0, result
     assert "beta (mutual information + 4 total correlation + dimension-wise KL)" in result.out
-    assert json.loads((run / "config.json").read_text())["dataset_size"] == 1350
+    assert json.loads((run / "config.json").read_text())["config"]["dataset_size"] == 1350
     rows = list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
     for part in ("train", "test"):
         terms = [float(rows[-1][f"{part}_{name}"]) for name in KLTerms._fields]
