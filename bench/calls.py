@@ -32,14 +32,14 @@ class SizedOp(NamedTuple):
         return math.prod(self.shapes[-1])
 
     @property
-    def min_bytes(self) -> int:
-        """What forward and backward together must move."""
-        return self._total(self.op.min_bytes)
+    def min_bytes(self) -> int | None:
+        """What forward and backward together must move; None where bytes do not bound it."""
+        return None if self.op.min_bytes is None else self._total(self.op.min_bytes)
 
     @property
     def max_peak(self) -> int | None:
         """What they may allocate at once; None where nothing is asked."""
-        return None if self.op.max_peak is None else self._total(self.op.max_peak)
+        return None if self.op.max_peak is None else self._total(self.op.max_peak) + self.op.scratch
 
     def _total(self, bytes_each: Sequence[int]) -> int:
         return sum(math.prod(shape) * each for shape, each in zip(self.shapes, bytes_each, strict=True))

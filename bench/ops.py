@@ -65,8 +65,10 @@ class Op:
         inputs: makes the inputs from the shapes of a size, of the latent, of the pixels, or of both, on torch's
             default device.
         peers: functions of the same arguments, by the suffix of their providers' names.
-        min_bytes: an element of each shape must move so many bytes, forward and backward together.
+        min_bytes: an element of each shape must move so many bytes, forward and backward together; None where bytes do
+            not bound it.
         max_peak: and may allocate so many at once; None where nothing is asked.
+        scratch: bytes that it may allocate besides.
         fresh: each call gets its own copy of the differentiable inputs.
         dtype: of the inputs but the target.
     """
@@ -77,10 +79,11 @@ class Op:
     fastvae: Function
     peers: Mapping[str, Function]
     tests: Tests
-    min_bytes: tuple[int, ...]
+    min_bytes: tuple[int, ...] | None
     max_peak: tuple[int, ...] | None
     fresh: bool = False
     dtype: str = "float32"
+    scratch: int = 0
 
 
 def size_name(shapes: Sequence[Shape]) -> str:
@@ -88,19 +91,20 @@ def size_name(shapes: Sequence[Shape]) -> str:
     return "+".join("x".join(map(str, shape)) for shape in reversed(shapes))
 
 
-def _random() -> torch.Generator:
+def random() -> torch.Generator:
+    """The same numbers for every provider."""
     return torch.Generator(torch.get_default_device()).manual_seed(0)
 
 
 def _pixels(shape: Shape) -> Inputs:
-    random = _random()
-    x = torch.randn(shape, generator=random).requires_grad_()
-    return Inputs((x,), (torch.rand(shape, generator=random),), (None,))
+    generator = random()
+    x = torch.randn(shape, generator=generator).requires_grad_()
+    return Inputs((x,), (torch.rand(shape, generator=generator),), (None,))
 
 
 def _byte_pixels(shape: Shape) -> Inputs:
     (x,), _, upstream = _pixels(shape)
-    return Inputs((x,), (torch.randint(0, 256, shape, dtype=torch.uint8, generator=_random()),), upstream)
+    return Inputs((x,), (torch.randint(0, 256, shape, dtype=torch.uint8, generator=random()),), upstream)
 
 
 def _pixels_and_scale(shape: Shape) -> Inputs:
@@ -109,8 +113,8 @@ def _pixels_and_scale(shape: Shape) -> Inputs:
 
 
 def _heads(shape: Shape) -> Inputs:
-    random = _random()
-    mu, logvar, grad_z = (torch.randn(shape, generator=random) for _ in range(3))
+    generator = random()
+    mu, logvar, grad_z = (torch.randn(shape, generator=generator) for _ in range(3))
     return Inputs((mu.requires_grad_(), logvar.requires_grad_()), (), (grad_z, None))
 
 

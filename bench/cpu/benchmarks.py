@@ -8,9 +8,9 @@ from typing import Final
 
 import torch
 
-from bench import ops
+from bench import heavy_ops, ops
 from bench.calls import SizedOp, trial
-from bench.cpu import training_steps
+from bench.cpu import heavy_steps, training_steps
 from bench.cpu.training_steps import TrainingStep
 from bench.ops import Op, Shape, Tests
 from bench.timing import Trial
@@ -72,6 +72,7 @@ _LATENTS: Final[tuple[Shape, ...]] = (
     (65536, 128),
     (98304, 128),
 )
+_CELLS: Final[tuple[Shape, ...]] = ((128, 2000), (128, 20000))
 _SIZES: Final[tuple[tuple[Op, tuple[tuple[Shape, ...], ...]], ...]] = (
     (ops.BCE, tuple((shape,) for shape in _PIXELS)),
     (ops.BCE_BYTES, tuple((shape,) for shape in _LARGE_PIXELS)),
@@ -92,16 +93,26 @@ _SIZES: Final[tuple[tuple[Op, tuple[tuple[Shape, ...], ...]], ...]] = (
 )
 
 
+_HEAVY: Final[tuple[tuple[Op, tuple[tuple[Shape, ...], ...]], ...]] = (
+    (heavy_ops.TOTAL_CORRELATION, tuple((shape,) for shape in ((256, 10), (1024, 10), (2048, 10), (2048, 32)))),
+    (heavy_ops.LOG_NORMAL_MIXTURE, (((128, 40), (500, 40)), ((1024, 32), (500, 32)))),
+    (heavy_ops.NEGATIVE_BINOMIAL, tuple((shape,) for shape in _CELLS)),
+    (heavy_ops.ZERO_INFLATED, tuple((shape,) for shape in _CELLS)),
+    (heavy_ops.DISCRETIZED, tuple((shape,) for shape in ((16, 3, 32, 32), (64, 3, 32, 32), (8, 3, 64, 64)))),
+)
+
+
 def all_benchmarks() -> Iterator[Benchmark]:
     """Every one, small sizes first within an op."""
-    for op, sizes in _SIZES:
+    for op, sizes in (*_SIZES, *_HEAVY):
         for shapes in sizes:
             yield _of_op(SizedOp(op, shapes))
-    yield from map(_of_step, training_steps.TRAINING_STEPS)
+    yield from map(_of_step, (*training_steps.TRAINING_STEPS, *heavy_steps.HEAVY_STEPS))
 
 
 def _of_step(step: TrainingStep) -> Benchmark:
-    tests = {**ops.RECONSTRUCTION_TESTS, **ops.LATENT_TESTS}
+    heavy = step in heavy_steps.HEAVY_STEPS
+    tests = {**ops.RECONSTRUCTION_TESTS, **ops.LATENT_TESTS, **(heavy_steps.TESTS if heavy else {})}
     return Benchmark(step.name, step.size, step.elements, tests, lambda: {STEP: step.trials()}, modes=(STEP,))
 
 

@@ -46,6 +46,29 @@ _RATIOS: Final = (
             {"eager": Required(12, 19), "compile": Required(5, 7)}),
     _Ratios(("reparameterize_kl",), "-", ("65536x128",), "def", {"eager": Required(8, 13), "compile": Required(8, 12)}),
     _Ratios(("mlp_step",), "float32", 0, "warm", {"eager_sigmoid": Required(1.2, None)}),
+    *(
+        _Ratios((op,), target, (size,), regime, {"eager": Required(*eager), "compile": Required(*compiled)})
+        for op, target, size, regime, eager, compiled in (
+            ("total_correlation", "-", "256x10", "warm", (8, 15), (3, 5)),
+            ("total_correlation", "-", "1024x10", "warm", (13, 24), (5, 9)),
+            ("total_correlation", "-", "2048x10", "warm", (14, 25), (6, 11)),
+            ("total_correlation", "-", "2048x32", "warm", (10, 18), (3.5, 6)),
+            ("total_correlation", "-", "1024x10", "def", (35, 62), (6, 10)),
+            ("total_correlation", "-", "2048x32", "def", (40, 76), (4, 7)),
+            ("negative_binomial", "float32", "128x2000", "warm", (8, 15), (8, 14)),
+            ("negative_binomial", "float32", "128x20000", "warm", (8, 15), (8, 14)),
+            ("zero_inflated_negative_binomial", "float32", "128x2000", "warm", (7, 13), (6, 10)),
+            ("zero_inflated_negative_binomial", "float32", "128x20000", "warm", (7, 13), (6, 10)),
+            ("discretized_logistic_mixture", "float32", "16x3x32x32", "warm", (4, 8), (3.5, 7)),
+            ("discretized_logistic_mixture", "float32", "64x3x32x32", "warm", (4, 8), (3.5, 7)),
+            ("discretized_logistic_mixture", "float32", "8x3x64x64", "warm", (4, 8), (3.5, 7)),
+            ("log_normal_mixture", "-", "500x40+128x40", "warm", (10, 20), (2.2, 5)),
+            ("log_normal_mixture", "-", "500x32+1024x32", "warm", (12, 20), (2.5, 5)),
+            ("scvi_step", "float32", "128x2000", "warm", (1.8, 2.2), (1.55, 1.9)),
+            ("scvi_step", "float32", "128x20000", "warm", (1.8, 2.2), (1.55, 1.9)),
+            ("beta_tc_step", "float32", "1024x784", "warm", (2.2, 3), (1.3, 1.7)),
+        )
+    ),
 )  # fmt: skip
 # The triad's time for as many bytes, over that of the op: at most 1.3 times as long, and so on.
 _BANDWIDTHS: Final = {

@@ -7,7 +7,8 @@ does. Adam is fused for every provider.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
@@ -88,23 +89,40 @@ class _Fused(nn.Module):
         return F.binary_cross_entropy_with_logits(self.decoder(z), x, reduction="sum") + kl
 
 
-_PROVIDERS: Final[dict[str, tuple[type[nn.Module], bool]]] = {
-    "fastvae": (_Fused, False),
-    "eager": (_Plain, False),
-    "compile": (_Plain, True),
-    "eager_sigmoid": (_Copied, False),
-    "compile_sigmoid": (_Copied, True),
-    "fastvae_compile": (_Fused, True),
-}
+# By provider, what makes the model, and whether torch.compile runs it.
+Providers = Mapping[str, tuple[Callable[[], nn.Module], bool]]
+
+
+def _providers(networks: Callable[[int], _Networks], latent: int) -> Providers:
+    fused, plain, copied = (partial(model, networks, latent) for model in (_Fused, _Plain, _Copied))
+    return {
+        "fastvae": (fused, False),
+        "eager": (plain, False),
+        "compile": (plain, True),
+        "eager_sigmoid": (copied, False),
+        "compile_sigmoid": (copied, True),
+        "fastvae_compile": (fused, True),
+    }
+
+
+def uniform(shape: tuple[int, ...]) -> Tensor:
+    """Pixels in [0, 1), the same for every provider."""
+    return torch.rand(shape, generator=torch.Generator().manual_seed(0))
 
 
 class TrainingStep(NamedTuple):
-    """A training step on a batch of images, `latent` dimensions."""
+    """A training step of each provider's model, from a batch to its loss.
+
+    Attributes:
+        shape: of the batch.
+        providers: their models.
+        batch: makes it from the shape.
+    """
 
     name: str
-    networks: Callable[[int], _Networks]
     shape: tuple[int, ...]
-    latent: int
+    providers: Providers
+    batch: Callable[[tuple[int, ...]], Tensor] = uniform
 
     @property
     def size(self) -> str:
@@ -113,17 +131,17 @@ class TrainingStep(NamedTuple):
 
     @property
     def elements(self) -> int:
-        """Pixels of a batch."""
+        """Values of a batch."""
         return torch.Size(self.shape).numel()
 
     def trials(self) -> dict[str, Trial]:
         """One step of each provider, each on a model of its own."""
-        x = torch.rand(self.shape, generator=torch.Generator().manual_seed(0))
-        return {provider: self._trial(x, *row) for provider, row in _PROVIDERS.items()}
+        x = self.batch(self.shape)
+        return {provider: self._trial(x, *row) for provider, row in self.providers.items()}
 
-    def _trial(self, x: Tensor, model: type[nn.Module], compiled: bool) -> Trial:
+    def _trial(self, x: Tensor, model: Callable[[], nn.Module], compiled: bool) -> Trial:
         torch.manual_seed(0)
-        network = model(self.networks, self.latent)
+        network = model()
         optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
         loss_of: Loss = torch.compile(network, fullgraph=True, dynamic=False) if compiled else network
 
@@ -138,6 +156,6 @@ class TrainingStep(NamedTuple):
 
 
 TRAINING_STEPS: Final = (
-    TrainingStep("mlp_step", _mlp, (128, 1, 28, 28), 20),
-    TrainingStep("conv_step", _conv, (64, 3, 64, 64), 128),
+    TrainingStep("mlp_step", (128, 1, 28, 28), _providers(_mlp, 20)),
+    TrainingStep("conv_step", (64, 3, 64, 64), _providers(_conv, 128)),
 )

@@ -39,7 +39,7 @@ def measure(benchmark: Benchmark, device: Device, launches: Mapping[str, Launche
         reading = clock.clock_for(device, benchmark.launch_bound)
         batches = {
             name: clock.batch(call, reading, device.batch_s)
-            for name, call in {**plain, **graphs, _COPY: providers.copy(benchmark.sized.min_bytes, device)}.items()
+            for name, call in {**plain, **graphs, _COPY: providers.copy(benchmark.sized.min_bytes or 0, device)}.items()
         }
         times = interleave(batches, repeats=device.rounds, min_time=0.0, warm_up=1, clock=reading)
     return Measured(times, {name: batch.calls for name, batch in batches.items()}, launches)
@@ -78,7 +78,7 @@ def _row(benchmark: Benchmark, measured: Measured, provider: str, run: Run) -> R
         must=required and required.must,
         goal=required and required.goal,
         min_bytes=sized.min_bytes,
-        bytes_per_s=sized.min_bytes / spread([call.seconds for call in copies]).median,
+        bytes_per_s=(sized.min_bytes or 0) / spread([call.seconds for call in copies]).median,
         of_bandwidth=ratios(copies, own).median if sized.elements >= requirements.LARGE_ELEMENTS else None,
         launches_forward=counted.forward,
         launches_backward=counted.backward,

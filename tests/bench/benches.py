@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from bench import ops
+from bench import heavy_ops, ops
 from bench.cpu.benchmarks import MODES, Benchmark, all_benchmarks
 from bench.cpu.measure import Job
 from bench.machine import Run
@@ -19,6 +19,13 @@ SMALL = {
     "reparameterize_kl": (ops.REPARAMETERIZE_KL, ((6, 4),)),
     "reparameterize_kl_packed": (ops.REPARAMETERIZE_KL_PACKED, ((6, 4),)),
     "elbo": (ops.ELBO, ((6, 4), (6, 50))),
+}
+HEAVY = {
+    "total correlation": (heavy_ops.TOTAL_CORRELATION, ((9, 4),)),
+    "mixture": (heavy_ops.LOG_NORMAL_MIXTURE, ((9, 4), (5, 4))),
+    "negative binomial": (heavy_ops.NEGATIVE_BINOMIAL, ((6, 50),)),
+    "zero-inflated": (heavy_ops.ZERO_INFLATED, ((6, 50),)),
+    "discretized": (heavy_ops.DISCRETIZED, ((2, 3, 5, 5),)),
 }
 PEERS = [(name, suffix) for name, (op, _) in SMALL.items() for suffix in op.peers]
 

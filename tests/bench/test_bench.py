@@ -14,9 +14,10 @@ from bench import ROOT, ops, steps, timing
 from bench.calls import trial
 from bench.cpu import memory, training_steps
 from bench.cpu.benchmarks import MODES
+from bench.cpu.heavy_steps import HEAVY_STEPS
 from bench.cpu.measure import SCALARS
 from bench.timing import Call, Trial
-from tests.bench.benches import BENCHMARKS, PEERS, SMALL
+from tests.bench.benches import BENCHMARKS, HEAVY, PEERS, SMALL
 
 
 class TestTiming:
@@ -146,6 +147,14 @@ class TestBenchmarks:
         # float32 sums of 300 terms.
         torch.testing.assert_close(gradients(op.fastvae), gradients(op.peers[suffix]), rtol=1e-5, atol=1e-5)
 
+    @pytest.mark.parametrize("name", HEAVY)
+    def test_published_formulas_compute_the_same(self, name):
+        """In float64, where only their epsilons and thresholds differ."""
+        op, shapes = HEAVY[name]
+        inputs = op.inputs(*shapes).to(torch.float64)
+        single, peer = (trial(function, inputs, "both") for function in (op.fastvae, op.peers[""]))
+        torch.testing.assert_close(*(each.timed(each.prepare()) for each in (single, peer)), rtol=1e-4, atol=1e-4)
+
     @pytest.mark.parametrize("name", SMALL)
     def test_the_passes_add_up(self, name):
         op, shapes = SMALL[name]
@@ -196,11 +205,10 @@ class TestSteps:
         assert {"matrix products", "latent and loss", "optimizer", "activations"} <= set(found)
         assert all(milliseconds > 0 for milliseconds in found.values())
 
-    @pytest.mark.parametrize("step", training_steps.TRAINING_STEPS, ids=lambda step: step.name)
+    @pytest.mark.parametrize("step", [*training_steps.TRAINING_STEPS, *HEAVY_STEPS], ids=lambda step: step.name)
     def test_all_train_the_same_number_of_weights(self, step):
-        models = {model for model, _ in training_steps._PROVIDERS.values()}
-        counts = {sum(p.numel() for p in model(step.networks, step.latent).parameters()) for model in models}
-        assert (len(models), len(counts)) == (3, 1)
+        counts = [sum(p.numel() for p in model().parameters()) for model, _ in step.providers.values()]
+        assert len(set(counts)) == 1
 
     def test_the_copied_loss_is_that_of_the_logits(self):
         step = training_steps.TRAINING_STEPS[0]
