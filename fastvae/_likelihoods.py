@@ -15,7 +15,7 @@ class Loss(NamedTuple):
 
     Attributes:
         scaled: a tensor `log_scale` follows the target.
-        counts: a uint8 target holds counts, not pixels that are read as value / 255.
+        counts: the target holds counts, constants: uint8 ones are read as they are, not as pixels, value / 255.
     """
 
     scaled: bool = False
@@ -28,6 +28,8 @@ LOSSES: Final[dict[str, Loss]] = {
     "mse_loss": Loss(),
     "l1_loss": Loss(),
     "gaussian_nll": Loss(scaled=True),
+    "poisson_nll": Loss(counts=True),
+    "poisson_nll_of_rate": Loss(counts=True),
 }
 
 
@@ -75,6 +77,8 @@ LIKELIHOODS: Final[dict[str, Likelihood]] = {
     "gaussian_learned": Likelihood(
         "gaussian_nll", _identity, nn.Sigmoid, log_normalizer=_HALF_LOG_2PI, scale="learned"
     ),
+    "poisson": Likelihood("poisson_nll", torch.exp, None, full=True),
+    "poisson_rate": Likelihood("poisson_nll_of_rate", _identity, nn.Softplus, full=True),
     "laplace_learned": Likelihood("l1_loss", _identity, nn.Sigmoid, log_normalizer=_LOG_2, scale="learned"),
 }
 

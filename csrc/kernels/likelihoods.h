@@ -1,5 +1,6 @@
 // The pointwise reconstruction losses, one struct each, and the table of them: all that C++ says of a likelihood.
 #pragma once
+#include "kernels/binet.h"
 #include "kernels/elementary.h"
 #include "kernels/variants.h"
 #include "kernels/views.h"
@@ -94,6 +95,40 @@ struct GaussianNll : Plain {
   }
 };
 
-using Likelihoods = VariantTable<BinaryCrossEntropyWithLogits<>, BinaryCrossEntropy, MseLoss, L1Loss, GaussianNll>;
+// Of counts, which have no gradient.
+struct OfCounts : Plain {
+  static constexpr bool kNormalized = true;
+  using Byte = Count;
+
+  template <class T>
+  static FASTVAE_INLINE T normalizer(T t) {
+    return log_factorial(t);
+  }
+};
+
+// rate - t log rate, of log rate.
+struct PoissonNll : OfCounts {
+  static constexpr const char* kName = "poisson_nll";
+
+  template <class T>
+  static FASTVAE_INLINE Point<T> at(T x, T t, T) {
+    const T rate = exp(x);
+    return {rate - t * x, rate - t, T(0), T(0)};
+  }
+};
+
+// The same, of the rate, with torch's 1e-8 in the logarithm.
+struct PoissonNllOfRate : OfCounts {
+  static constexpr const char* kName = "poisson_nll_of_rate";
+
+  template <class T>
+  static FASTVAE_INLINE Point<T> at(T x, T t, T) {
+    const T raised = x + T(1e-8);
+    return {x - t * log(raised), T(1) - t / raised, T(0), T(0)};
+  }
+};
+
+using Likelihoods = VariantTable<BinaryCrossEntropyWithLogits<>, BinaryCrossEntropy, MseLoss, L1Loss, GaussianNll,
+                                 PoissonNll, PoissonNllOfRate>;
 
 }  // namespace

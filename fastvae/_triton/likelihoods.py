@@ -13,6 +13,7 @@ from typing import Any, Final
 import triton
 import triton.language as tl
 
+from fastvae._triton.binet import log_factorial
 from fastvae._triton.elementary import constant_like, exp, log, log1m, log1p_unit, sigmoid
 
 
@@ -70,12 +71,32 @@ def gaussian_nll(x, t, log_sigma, full: tl.constexpr):
     return loss, slope, -slope, 1.0 - r * r
 
 
+@triton.jit
+def poisson_nll(x, t, log_sigma, full: tl.constexpr):
+    rate = exp(x)
+    loss = rate - t * x
+    if full:
+        loss += log_factorial(t)
+    return loss, rate - t, constant_like(x, 0.0), constant_like(x, 0.0)
+
+
+@triton.jit
+def poisson_nll_of_rate(x, t, log_sigma, full: tl.constexpr):
+    raised = x + 1e-8
+    loss = x - t * log(raised)
+    if full:
+        loss += log_factorial(t)
+    return loss, 1.0 - t / raised, constant_like(x, 0.0), constant_like(x, 0.0)
+
+
 LIKELIHOODS: Final[dict[str, Callable[..., Any]]] = {
     "binary_cross_entropy_with_logits": binary_cross_entropy_with_logits,
     "binary_cross_entropy": binary_cross_entropy,
     "mse_loss": mse_loss,
     "l1_loss": l1_loss,
     "gaussian_nll": gaussian_nll,
+    "poisson_nll": poisson_nll,
+    "poisson_nll_of_rate": poisson_nll_of_rate,
 }
 
 

@@ -27,6 +27,8 @@ from fastvae.functional.reconstruction import (
     gaussian_nll,
     l1_loss,
     mse_loss,
+    poisson_nll,
+    poisson_nll_of_rate,
 )
 from fastvae.functional.reparameterize_kl import (
     gaussian_kl,
@@ -49,6 +51,8 @@ __all__ = [
     "minibatch_log_densities",
     "mse_loss",
     "negative_binomial_nll",
+    "poisson_nll",
+    "poisson_nll_of_rate",
     "reparameterize",
     "reparameterize_kl",
     "reparameterize_kl_packed",

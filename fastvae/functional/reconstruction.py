@@ -144,3 +144,63 @@ def gaussian_nll(
         )
     options = ReconstructionOptions("gaussian_nll", full, reduction, batch_dims)
     return fused.reconstruction(input, target, weight, log_scale, options)
+
+
+def poisson_nll(
+    log_rate: Tensor,
+    target: Tensor,
+    *,
+    log_input: bool = True,
+    full: bool = True,
+    weight: Tensor | None = None,
+    reduction: str = "batchmean",
+    batch_dims: int = 1,
+) -> Tensor:
+    """Poisson negative log-likelihood of counts: rate - target * log rate + log(target!).
+
+    Equivalent to ``torch.nn.functional.poisson_nll_loss(log_rate, target)``, but for log(target!), which torch
+    approximates by Stirling's formula and leaves out for targets of 0 and 1.
+
+    Args:
+        log_rate: logarithms of the rates, ``[batch, ...]``; the rates themselves with ``log_input=False``, to which
+            torch's 1e-8 is added where their logarithm is taken.
+        target: counts, the shape of `log_rate`: floating point, uint8 (read as they are) or bool. Constants.
+        full: add log(target!), which has no gradient.
+        weight, reduction, batch_dims: as in `binary_cross_entropy_with_logits`.
+    """
+    if not log_input:
+        return poisson_nll_of_rate(
+            log_rate, target, full=full, weight=weight, reduction=reduction, batch_dims=batch_dims
+        )
+    _checks.reconstruction(log_rate, target, weight, reduction, batch_dims)
+    _checks.constant("target", target)
+    if use_reference("log_rate", log_rate):
+        from fastvae import reference
+
+        return reference.poisson_nll(
+            log_rate, target, full=full, weight=weight, reduction=reduction, batch_dims=batch_dims
+        )
+    options = ReconstructionOptions("poisson_nll", full, reduction, batch_dims)
+    return fused.reconstruction(log_rate, target, weight, None, options)
+
+
+def poisson_nll_of_rate(
+    rate: Tensor,
+    target: Tensor,
+    *,
+    full: bool = True,
+    weight: Tensor | None = None,
+    reduction: str = "batchmean",
+    batch_dims: int = 1,
+) -> Tensor:
+    """`poisson_nll` of the rates themselves: what ``poisson_nll(..., log_input=False)`` calls."""
+    _checks.reconstruction(rate, target, weight, reduction, batch_dims)
+    _checks.constant("target", target)
+    if use_reference("rate", rate):
+        from fastvae import reference
+
+        return reference.poisson_nll_of_rate(
+            rate, target, full=full, weight=weight, reduction=reduction, batch_dims=batch_dims
+        )
+    options = ReconstructionOptions("poisson_nll_of_rate", full, reduction, batch_dims)
+    return fused.reconstruction(rate, target, weight, None, options)

@@ -17,6 +17,8 @@ from fastvae.reference.reconstruction import (
     gaussian_nll,
     l1_loss,
     mse_loss,
+    poisson_nll,
+    poisson_nll_of_rate,
 )
 from fastvae.reference.reparameterize_kl import (
     gaussian_kl,
@@ -39,6 +41,8 @@ __all__ = [
     "minibatch_log_densities",
     "mse_loss",
     "negative_binomial_nll",
+    "poisson_nll",
+    "poisson_nll_of_rate",
     "reparameterize",
     "reparameterize_kl",
     "reparameterize_kl_packed",

@@ -100,3 +100,51 @@ def gaussian_nll(
         return 0.5 * ((x - t) * torch.exp(-log_sigma)).square() + log_sigma + constant
 
     return _loss(formula, input, target, weight, reduction, batch_dims)
+
+
+def poisson_nll(
+    log_rate: Tensor,
+    target: Tensor,
+    *,
+    log_input: bool = True,
+    full: bool = True,
+    weight: Tensor | None = None,
+    reduction: str = "batchmean",
+    batch_dims: int = 1,
+) -> Tensor:
+    if not log_input:
+        return poisson_nll_of_rate(
+            log_rate, target, full=full, weight=weight, reduction=reduction, batch_dims=batch_dims
+        )
+
+    def formula(x: Tensor, t: Tensor) -> Tensor:
+        return torch.exp(x) - t * x + (torch.lgamma(t + 1) if full else 0.0)
+
+    return _of_counts(formula, log_rate, target, weight, reduction, batch_dims)
+
+
+def poisson_nll_of_rate(
+    rate: Tensor,
+    target: Tensor,
+    *,
+    full: bool = True,
+    weight: Tensor | None = None,
+    reduction: str = "batchmean",
+    batch_dims: int = 1,
+) -> Tensor:
+    def formula(x: Tensor, t: Tensor) -> Tensor:
+        return x - t * torch.log(x + 1e-8) + (torch.lgamma(t + 1) if full else 0.0)
+
+    return _of_counts(formula, rate, target, weight, reduction, batch_dims)
+
+
+def _of_counts(
+    formula: Callable[[Tensor, Tensor], Tensor],
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    reduction: str,
+    batch_dims: int,
+) -> Tensor:
+    counts = _common.upcast(target, input) if target.dtype == torch.uint8 else target
+    return _loss(formula, input, counts, weight, reduction, batch_dims)

@@ -13,7 +13,7 @@ from fastvae import _ops
 from fastvae._options import REDUCTIONS
 from tests.support.backends import on_each
 from tests.support.covering import covering
-from tests.support.ops import LOSSES, OVERWRITING_LOSSES, SCALED_LOSSES
+from tests.support.ops import COUNT_LOSSES, LOSSES, OVERWRITING_LOSSES, RANGES, SCALED_LOSSES
 from tests.support.oracle import Reduced, evaluate, three_way
 
 FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
@@ -27,8 +27,8 @@ def random(shape, dtype=torch.float64, seed=0):
 
 
 def inputs(loss, dtype, shape=SHAPE):
-    uniform = random(shape)
-    return (0.02 + 0.96 * uniform if loss == "binary_cross_entropy" else 6 * uniform - 3).to(dtype)
+    low, high = RANGES.get(loss, (-3.0, 3.0))
+    return (low + (high - low) * random(shape)).to(dtype)
 
 
 def targets(dtype, shape=SHAPE):
@@ -75,7 +75,9 @@ AXES = {
 
 
 def sensible(case):
-    """Only some losses have a log_scale, only floating-point targets have gradients."""
+    """Only some losses have a log_scale, only floating-point targets that are no counts have gradients."""
+    if case.get("loss") in COUNT_LOSSES and case.get("wanted", "input") != "input":
+        return False
     has_scale = case.get("loss", SCALED_LOSSES[0]) in SCALED_LOSSES or case.get("log_scale", "scalar") == "scalar"
     return has_scale and (case.get("target") not in (torch.uint8, torch.bool) or case.get("wanted", "input") == "input")
 
@@ -130,6 +132,9 @@ def theirs(loss, x, t, weight, log_scale, reduction):
     if loss == "gaussian_nll":
         var = (2 * log_scale).exp().expand_as(x)
         value = torch_functional.gaussian_nll_loss(x, t, var, reduction="none")
+    elif loss in COUNT_LOSSES:
+        value = torch_functional.poisson_nll_loss(x, t, log_input=loss == "poisson_nll", reduction="none")
+        value = value + torch.lgamma(t + 1)
     elif loss.startswith("binary"):
         return getattr(torch_functional, loss)(x, t, weight, reduction=reduction)
     else:
@@ -154,13 +159,14 @@ def test_values_and_gradients_are_torchs(loss, weighted, reduction):
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.usefixtures("backend")
-def test_bytes_are_pixels_and_bools_are_bits(loss):
+def test_bytes_are_pixels_or_counts_and_bools_are_bits(loss):
     x = {"input": inputs(loss, torch.float32)}
     if loss in SCALED_LOSSES:
         x["log_scale"] = torch.tensor(0.3)
     pixels, bits = targets(torch.uint8), targets(torch.bool)
     call = caller(loss)
-    assert torch.equal(call({**x, "target": pixels}, "none"), call({**x, "target": pixels / 255}, "none"))
+    values = pixels.float() if loss in COUNT_LOSSES else pixels / 255
+    assert torch.equal(call({**x, "target": pixels}, "none"), call({**x, "target": values}, "none"))
     assert torch.equal(call({**x, "target": bits}, "none"), call({**x, "target": bits.float()}, "none"))
 
 
@@ -225,6 +231,39 @@ def test_inplace_changes_nothing_but_the_memory(backend, case):
     assert torch.equal(leaf.grad, expected["gradient of input"])
     assert x.data_ptr() == address
     assert torch.equal(x.detach(), leaf.grad)
+
+
+COUNTS = torch.tensor([0.0, 1.0, 2.0, 3.0, 7.0, 40.0, 255.0, 4096.0, 65535.0])
+
+
+@pytest.mark.parametrize("log_input", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.usefixtures("backend")
+def test_poisson_is_the_distribution_of_counts(dtype, log_input):
+    rates = torch.tensor([1e-3, 0.5, 1.0, 30.0, 7e4])
+    exact = -torch.distributions.Poisson(rates.double()).log_prob(COUNTS.double()[:, None])
+    rate = rates.to(dtype).expand(exact.shape)
+    found = F.poisson_nll(
+        rate.log() if log_input else rate, COUNTS[:, None].expand(exact.shape), log_input=log_input, reduction="none"
+    )
+    # The terms that are subtracted: rate, target * log(rate) and log(target!).
+    terms = rates.double() + COUNTS[:, None] * rates.double().log().abs() + torch.lgamma(COUNTS.double() + 1)[:, None]
+    error = (found.double() - exact).abs() / (terms + 1)
+    # A rate of 1e-3 is raised by 1e-8, and logarithms up to 11 are rounded.
+    assert error.max() < (8 * torch.finfo(dtype).eps if log_input else 8 * torch.finfo(dtype).eps + 1.5e-6)
+
+
+@pytest.mark.usefixtures("backend")
+def test_probabilities_of_a_poisson_count_sum_to_1():
+    counts = torch.arange(200, dtype=torch.float64)
+    for rate in (0.1, 3.0, 70.0):
+        total = (-F.poisson_nll(torch.full((200,), rate).log().double(), counts, reduction="none")).exp().sum()
+        torch.testing.assert_close(total, torch.ones((), dtype=torch.float64), rtol=1e-6, atol=0)
+
+
+def test_counts_are_constants():
+    with pytest.raises(ValueError, match="target: "):
+        F.poisson_nll(torch.zeros(3), torch.zeros(3, requires_grad=True))
 
 
 @pytest.mark.parametrize("loss", OVERWRITING_LOSSES)

@@ -7,7 +7,7 @@ import torch
 
 import fastvae
 from tests.support.backends import on_each
-from tests.support.ops import LOSSES, OPS
+from tests.support.ops import COUNT_LOSSES, LOSSES, OPS
 from tests.support.oracle import evaluate
 
 REDUCING = [name for name, op in OPS.items() if op.reduces]
@@ -84,7 +84,7 @@ def test_gradients_carry_the_factor(name, reduction):
         ("reparameterize_kl", "batchmean"),
         ("reparameterize_kl_packed", "batchmean"),
         ("log_normal", "sample"),
-        *((loss, "mean") for loss in LOSSES),
+        *((loss, "batchmean" if loss in COUNT_LOSSES else "mean") for loss in LOSSES),
     ],
 )
 @pytest.mark.parametrize("backend", ["auto", "reference"])
@@ -103,7 +103,7 @@ def test_the_scalar_ops_also_return_the_sums_of_each_sample(loss, reduction, ker
 
     t = OPS[loss].operands((3, 4100), torch.float32)
     t["input"].requires_grad_()
-    options = ReconstructionOptions(loss, False, reduction, 1)
+    options = ReconstructionOptions(loss, loss in COUNT_LOSSES, reduction, 1)  # full, as is the default of those
     value, samples = reconstruction_with_samples(t["input"], t["target"], t["weight"], t.get("log_scale"), options)
     assert value.requires_grad
     assert not samples.requires_grad

@@ -26,6 +26,8 @@ NLL: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "gaussian": lambda p, x: 0.5 * (p - x) ** 2,
     "squared_error": lambda p, x: (p - x) ** 2,
     "laplace": lambda p, x: (p - x).abs(),
+    "poisson": lambda p, x: T.poisson_nll_loss(p, x, reduction="none") + torch.lgamma(x + 1),
+    "poisson_rate": lambda p, x: T.poisson_nll_loss(p, x, log_input=False, reduction="none") + torch.lgamma(x + 1),
     "gaussian_learned": lambda p, x: 0.5 * ((p - x) / math.exp(LOG_SCALE)) ** 2 + LOG_SCALE,
     "laplace_learned": lambda p, x: (p - x).abs() / math.exp(LOG_SCALE) + LOG_SCALE,
 }

@@ -85,7 +85,7 @@ def _reconstruction(loss: str) -> Op:
         return result
 
     def operands(shape: Shape, dtype: torch.dtype) -> dict[str, Tensor]:
-        low, high = (0.02, 0.98) if loss == "binary_cross_entropy" else (-3.0, 3.0)
+        low, high = RANGES.get(loss, (-3.0, 3.0))
         tensors = {
             "input": _uniform(shape, dtype, 0, low, high),
             "target": _uniform(shape, dtype, 1),
@@ -93,11 +93,14 @@ def _reconstruction(loss: str) -> Op:
         }
         return tensors | ({"log_scale": _uniform(shape, dtype, 3, -0.5, 0.5)} if loss in SCALED_LOSSES else {})
 
-    return Op(call, operands, ("input", "target", "log_scale") if loss in SCALED_LOSSES else ("input", "target"))
+    wanted = ("input", *(() if TABLE[loss].counts else ("target",)), *(("log_scale",) if TABLE[loss].scaled else ()))
+    return Op(call, operands, wanted)
 
 
 # The rows of the product's table, those with a scale of their own, and those that write over their input.
 LOSSES = tuple(TABLE)
+COUNT_LOSSES = tuple(loss for loss, row in TABLE.items() if row.counts)
+RANGES = {"binary_cross_entropy": (0.02, 0.98), "poisson_nll_of_rate": (0.02, 6.0)}  # of inputs that take no other
 SCALED_LOSSES = tuple(loss for loss, row in TABLE.items() if row.scaled)
 OVERWRITING_LOSSES = tuple(loss for loss in LOSSES if "inplace" in inspect.signature(getattr(F, loss)).parameters)
 OPS = {
