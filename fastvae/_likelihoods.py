@@ -78,7 +78,6 @@ LIKELIHOODS: Final[dict[str, Likelihood]] = {
         "gaussian_nll", _identity, nn.Sigmoid, log_normalizer=_HALF_LOG_2PI, scale="learned"
     ),
     "poisson": Likelihood("poisson_nll", torch.exp, None, full=True),
-    "poisson_rate": Likelihood("poisson_nll_of_rate", _identity, nn.Softplus, full=True),
     "laplace_learned": Likelihood("l1_loss", _identity, nn.Sigmoid, log_normalizer=_LOG_2, scale="learned"),
 }
 

@@ -36,8 +36,8 @@ class ELBOLoss(nn.Module):
     Args:
         likelihood: ``"bernoulli"`` (logits), ``"bernoulli_probs"``, ``"gaussian"`` (unit variance),
             ``"squared_error"`` (no factor 0.5), ``"laplace"``, ``"gaussian_learned"`` or ``"laplace_learned"`` (one
-            learned log-scale), each summed over features per sample; or a callable
-            ``(prediction, target) -> negative log-likelihood [batch]``, such as an nn.Module. A
+            learned log-scale) or ``"poisson"`` (log rates of counts), each summed over features per sample; or a
+            callable ``(prediction, target) -> negative log-likelihood [batch]``, such as an nn.Module. A
             `fastvae.losses.Density` also says what the normalized `log_prob` and the `mean` are; three have a name:
             ``"negative_binomial"`` and ``"zero_inflated_negative_binomial"`` (`fastvae.losses.NegativeBinomial`: the
             decoder returns two or three parts packed along dim 1) and ``"discretized_logistic_mixture"``

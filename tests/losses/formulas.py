@@ -27,7 +27,6 @@ NLL: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "squared_error": lambda p, x: (p - x) ** 2,
     "laplace": lambda p, x: (p - x).abs(),
     "poisson": lambda p, x: T.poisson_nll_loss(p, x, reduction="none") + torch.lgamma(x + 1),
-    "poisson_rate": lambda p, x: T.poisson_nll_loss(p, x, log_input=False, reduction="none") + torch.lgamma(x + 1),
     "gaussian_learned": lambda p, x: 0.5 * ((p - x) / math.exp(LOG_SCALE)) ** 2 + LOG_SCALE,
     "laplace_learned": lambda p, x: (p - x).abs() / math.exp(LOG_SCALE) + LOG_SCALE,
 }
@@ -39,6 +38,7 @@ DENSITY: dict[str, Callable[[Tensor], torch.distributions.Distribution]] = {
     "gaussian": lambda p: torch.distributions.Normal(p, 1.0),
     "squared_error": lambda p: torch.distributions.Normal(p, math.sqrt(0.5)),
     "laplace": lambda p: torch.distributions.Laplace(p, 1.0),
+    "poisson": lambda p: torch.distributions.Poisson(p.exp()),
     "gaussian_learned": lambda p: torch.distributions.Normal(p, math.exp(LOG_SCALE)),
     "laplace_learned": lambda p: torch.distributions.Laplace(p, math.exp(LOG_SCALE)),
 }

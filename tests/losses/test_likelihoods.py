@@ -59,7 +59,7 @@ def test_the_learned_scale_has_the_gradient_of_the_formula(likelihood: str, weig
 @pytest.mark.parametrize("likelihood", NLL)
 def test_log_prob_is_normalized(likelihood: str) -> None:
     b = Batch()
-    target = b.target.round() if likelihood.startswith("bernoulli") else b.target
+    target = b.target.round() if likelihood.startswith(("bernoulli", "poisson")) else b.target
     expected = DENSITY[likelihood](b.prediction).log_prob(target).flatten(1).sum(1)
     assert_same(elbo(likelihood).log_prob(b.prediction, target), expected, (b.prediction,))
 

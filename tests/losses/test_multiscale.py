@@ -37,7 +37,7 @@ def test_the_sum_over_scales(likelihood: str, backend: str) -> None:
 @pytest.mark.parametrize("likelihood", NLL)
 def test_the_density_is_that_of_the_full_size(likelihood: str) -> None:
     prediction, target = pyramid(), image()
-    target = target.round() if likelihood.startswith("bernoulli") else target
+    target = target.round() if likelihood.startswith(("bernoulli", "poisson")) else target
     density = DENSITY[likelihood](prediction[-1])
     module = multiscale(likelihood)
     assert_same(module.log_prob(prediction, target), density.log_prob(target).sum((1, 2, 3)), prediction[-1:])

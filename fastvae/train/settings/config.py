@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import LiteralSchema, literal_schema
 
 from fastvae import networks
-from fastvae._likelihoods import LIKELIHOODS
+from fastvae._likelihoods import LIKELIHOODS, LOSSES
 from fastvae._options import PARAMETERIZATIONS
 from fastvae.losses.elbo import FREE_BITS_PER, KL_ESTIMATORS
 from fastvae.modules.cvae import OBJECTIVES
@@ -36,6 +36,9 @@ class OneOf:
 Settings = dict[str, Any]
 
 _Widths = tuple[Annotated[int, Field(ge=1)], ...]
+
+# Those of values in [0, 1], and not of counts.
+_OF_PIXELS: Final = tuple(name for name, row in LIKELIHOODS.items() if not LOSSES[row.loss].counts)
 
 # By whether a condition is given: what may be minimized.
 _UNCONDITIONAL: Final = ("elbo", "tc", "iwae")
@@ -122,7 +125,7 @@ class Config(BaseModel):
     )
     components: int = Field(ge=1, description="Gaussians in the mixture.")
     first_guess: str | None = Field(description="Folder of a baseline run, whose prediction the prior network sees.")
-    likelihood: Annotated[str, OneOf(LIKELIHOODS)] = Field(description="p(x|z) of a pixel.")
+    likelihood: Annotated[str, OneOf(_OF_PIXELS)] = Field(description="p(x|z) of a pixel.")
     probability_floor: float = Field(ge=0, lt=0.5, description="Keep probabilities this far from 0 and 1.")
     alpha: float = Field(ge=0, le=1, description="Share of the ELBO in hybrid, the rest being gsnn.")
     train_samples: int = Field(ge=1, description="Latents drawn for each image in training.")
