@@ -88,6 +88,43 @@ struct ImportanceWeightedBoundBackward : Launch {
   int64_t num_samples = 1;
 };
 
+// A tensor of one or two dimensions, in a space of its own.
+struct Matrix : View {
+  Space space;
+};
+
+// Points and the components of a mixture of Gaussians: [points, dims], [components, dims]. The kernel computes in
+// `workspace`, aligned for its registers, as large as Kernels::mixture_workspace says.
+struct Mixture {
+  bool f64 = false;
+  int threads = 1;
+  int64_t points = 0, components = 0, dims = 0;
+  Matrix z, mu, scale;
+  ScaleOptions options;
+  Matrix log_weights;         // of the components, unnormalized; absent: equal
+  bool by_dimension = false;  // is each dimension a mixture of its own, too?
+  // Of the density of point i under component i, and under the next one (cyclically): logarithms of what they count for
+  // more than the others. Of a square mixture, whose weights are all 1 but for these.
+  bool stratified = false;
+  double log_own = 0, log_next = 0;
+  // What backward needs of the sums over the components, contiguous in the compute type: the sum of each dimension,
+  // where those are wanted, then the largest exponent of all dimensions and the sum relative to it.
+  void* sums = nullptr;
+  void* workspace = nullptr;
+};
+
+// [points] each, contiguous in the compute type: of a mixture whose weights have the logarithm log_weight, the
+// log-density of all dimensions, and the sum of those of every one where that is wanted.
+struct MixtureForward : Mixture {
+  double log_weight = 0;
+  void *log_joint = nullptr, *log_product = nullptr;
+};
+
+struct MixtureBackward : Mixture {
+  Matrix grad_joint, grad_product;  // of the log sums of all dimensions, and of those of every single one
+  Matrix grad_z, grad_mu, grad_scale, grad_log_weights;
+};
+
 struct ScaleGradient : Launch {
   View grad, upstream;
 };
@@ -113,6 +150,10 @@ struct Kernels {
   void (*log_normal_backward)(const LogNormalBackward&);
   void (*importance_weighted_bound)(const ImportanceWeightedBound&);
   void (*importance_weighted_bound_backward)(const ImportanceWeightedBoundBackward&);
+  void (*mixture)(const MixtureForward&);
+  void (*mixture_backward)(const MixtureBackward&);
+  int64_t (*mixture_workspace)(const MixtureForward&);  // in bytes
+  int64_t (*mixture_backward_workspace)(const MixtureBackward&);
   void (*scale_gradient)(const ScaleGradient&);
   void (*normal)(const Normal&);
 };

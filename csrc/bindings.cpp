@@ -5,35 +5,23 @@
 #include <array>
 #include <initializer_list>
 #include <optional>
-#include <stdexcept>
-#include <string>
 #include <string_view>
 #include <tuple>
 #include <utility>
 
 #include "call.h"
 #include "flat.h"
+#include "mixture.h"
 #include "options.h"
 #include "outputs.h"
+#include "variants.h"
 
 namespace py = pybind11;
 
 namespace fastvae {
 namespace {
 
-// The index of `name` among the variants that the kernels have.
-int index_of(const char* argument, const char* const* variants, Name name) {
-  std::string known;
-  for (int index = 0; variants[index]; ++index) {
-    if (name == variants[index]) return index;
-    known += (index ? ", " : "") + std::string(variants[index]);
-  }
-  throw std::invalid_argument(std::string(argument) + ": got '" + std::string(name) + "'; takes " + known);
-}
-
 int likelihood_of(Name name) { return index_of("loss", kernels().likelihoods, name); }
-
-int parameterization_of(Name name) { return index_of("parameterization", kernels().parameterizations, name); }
 
 py::list names_of(const char* const* variants) {
   py::list names;
@@ -48,10 +36,6 @@ py::tuple objects(std::initializer_list<const Output*> outputs) {
   size_t at = 0;
   for (const Output* output : outputs) tuple[at++] = output->owner;
   return tuple;
-}
-
-ScaleOptions scale_options(const ScaleForm& form) {
-  return {parameterization_of(form.parameterization), form.low, form.high, form.min_std, form.min_var};
 }
 
 // What the arguments of forward and backward have in common.
@@ -255,6 +239,10 @@ PYBIND11_MODULE(_C, m) {
   m.def("reconstruction_backward", fastvae::flat(fastvae::reconstruction_backward));
   m.def("log_normal", fastvae::flat(fastvae::log_normal));
   m.def("log_normal_backward", fastvae::flat(fastvae::log_normal_backward));
+  m.def("minibatch_log_densities", fastvae::flat(fastvae::minibatch_log_densities));
+  m.def("minibatch_log_densities_backward", fastvae::flat(fastvae::minibatch_log_densities_backward));
+  m.def("log_normal_mixture", fastvae::flat(fastvae::log_normal_mixture));
+  m.def("log_normal_mixture_backward", fastvae::flat(fastvae::log_normal_mixture_backward));
   m.def("importance_weighted_bound", fastvae::flat(fastvae::importance_weighted_bound));
   m.def("importance_weighted_bound_backward", fastvae::flat(fastvae::importance_weighted_bound_backward));
   m.def("scale_gradient", fastvae::flat(fastvae::scale_gradient));

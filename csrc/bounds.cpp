@@ -5,6 +5,7 @@ namespace fastvae {
 const float kLeastExponent = -104.0f;
 const float kLeastNegative = -88.0f;
 const float kLeastLogVariance = -220.0f;
+const float kLeastBinary = -127.0f;
 const float kLeastFactor = -176.0f;
 const float kMostFactor = 176.0f;
 const float kMostPower = kRound + 129;

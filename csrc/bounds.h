@@ -8,7 +8,7 @@ namespace fastvae {
 constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
 
 // The arguments below which an exponential is 0, and of the powers 2^n it is made of the largest n, plus kRound.
-extern const float kLeastExponent, kLeastNegative, kLeastLogVariance;
+extern const float kLeastExponent, kLeastNegative, kLeastLogVariance, kLeastBinary;
 // The exponents beyond which a float times e^x is 0 and infinite, but for floats of another range.
 extern const float kLeastFactor, kMostFactor;
 extern const float kMostPower, kMostLogVariancePower;

@@ -50,6 +50,13 @@ struct DensityOptions {
   FASTVAE_OPTIONS(form, reduction, batch_dims)
 };
 
+struct MinibatchOptions {
+  ScaleForm form;
+  int64_t dataset_size;
+  Name weighting;
+  FASTVAE_OPTIONS(form, dataset_size, weighting)
+};
+
 // The operands that the ops of a family take, forward and backward.
 struct PriorAndNoise {
   Tensor prior_mu, prior_scale, eps, seed;
@@ -77,6 +84,7 @@ inline pybind11::dict fields_by_struct() {
   names["Packing"] = Packing::kNames;
   names["ReconstructionOptions"] = ReconstructionOptions::kNames;
   names["DensityOptions"] = DensityOptions::kNames;
+  names["MinibatchOptions"] = MinibatchOptions::kNames;
   names["PriorAndNoise"] = PriorAndNoise::kNames;
   names["Pair"] = Pair::kNames;
   names["Density"] = Density::kNames;

@@ -61,6 +61,11 @@ Output sample_of(const Tensor& mu, const std::optional<int64_t>& num_samples) {
   return empty_like(mu);
 }
 
+Output columns_beside(const Tensor& like, int64_t columns) {
+  const int64_t sizes[] = {like.sizes[0], columns};
+  return new_empty(like, sizes_of(sizes, sizes + 2), widened(like));
+}
+
 Output loss_without(const Tensor& like, int dim) {
   py::list sizes(sizes_of(like.sizes, like.sizes + like.rank));
   sizes.attr("pop")(dim);

@@ -30,6 +30,9 @@ Output loss_over(const Tensor& like, std::string_view reduction, int batch_dims)
 // One sample of a posterior with means `mu`, or `num_samples` in a leading dimension.
 Output sample_of(const Tensor& mu, const std::optional<int64_t>& num_samples);
 
+// [rows of like, columns], in the dtype of a loss.
+Output columns_beside(const Tensor& like, int64_t columns);
+
 // `like` without its dimension `dim`, in the dtype of a loss.
 Output loss_without(const Tensor& like, int dim);
 

@@ -29,6 +29,11 @@ def unpack(moments: Tensor, dim: int, interleaved: bool) -> tuple[Tensor, Tensor
     return moments.narrow(dim, 0, half), moments.narrow(dim, half, half)
 
 
+def rows(x: Tensor, batch_dims: int = 1) -> Tensor:
+    """`x` as ``[batch, dims]``: a view where its strides allow one."""
+    return x.reshape(x.shape[:batch_dims].numel(), x.shape[batch_dims:].numel())
+
+
 def flattened_like(x: Any, prediction: Any) -> Any:
     """`x` as ``[batch, features]`` where `prediction` is that and `x` has as many features in more dimensions."""
     if not (isinstance(x, Tensor) and isinstance(prediction, Tensor)):

@@ -12,7 +12,14 @@ from torch import Tensor
 from fastvae import _outputs, _vmap
 from fastvae._layout import unpack
 from fastvae._library import op
-from fastvae._options import DensityOptions, Packing, PosteriorOptions, ReconstructionOptions
+from fastvae._options import (
+    DensityOptions,
+    MinibatchOptions,
+    Packing,
+    PosteriorOptions,
+    ReconstructionOptions,
+    ScaleForm,
+)
 from fastvae._schema import Gradients
 
 
@@ -153,6 +160,52 @@ def log_normal_backward(
 ) -> Gradients:
     """Of z, mu and scale."""
     return _outputs.gradients(wanted, z, mu, scale)
+
+
+@op(vmap=_vmap.row_by_row)
+def minibatch_log_densities(
+    z: Tensor, mu: Tensor, scale: Tensor, options: MinibatchOptions
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(log q(z), sum_d log q(z_d), sums) of ``[batch, D]``; the sums are for backward of the same backend."""
+    return _outputs.minibatch_log_densities(z)
+
+
+@op(vmap=_vmap.row_by_row)
+def minibatch_log_densities_backward(
+    grad_log_qz: Tensor | None,
+    grad_log_qz_product: Tensor | None,
+    z: Tensor,
+    mu: Tensor,
+    scale: Tensor,
+    sums: Tensor,
+    options: MinibatchOptions,
+    wanted: tuple[bool, bool, bool],
+) -> Gradients:
+    """Of z, mu and scale."""
+    return _outputs.gradients(wanted, z, mu, scale)
+
+
+@op(vmap=_vmap.row_by_row)
+def log_normal_mixture(
+    z: Tensor, mu: Tensor, scale: Tensor, log_weights: Tensor | None, form: ScaleForm
+) -> tuple[Tensor, Tensor]:
+    """(log-density, sums) of points ``[batch, D]`` under components ``[K, D]``; the sums are for backward."""
+    return _outputs.log_normal_mixture(z)
+
+
+@op(vmap=_vmap.row_by_row)
+def log_normal_mixture_backward(
+    grad_log_prob: Tensor,
+    z: Tensor,
+    mu: Tensor,
+    scale: Tensor,
+    log_weights: Tensor | None,
+    sums: Tensor,
+    form: ScaleForm,
+    wanted: tuple[bool, bool, bool, bool],
+) -> Gradients:
+    """Of z, mu, scale and log_weights."""
+    return _outputs.gradients(wanted, z, mu, scale, log_weights)
 
 
 @op(vmap=_vmap.importance_weighted_bound)

@@ -74,6 +74,21 @@ class DiscretizedMixtureOptions(NamedTuple):
     reduction: str
 
 
+class MinibatchOptions(NamedTuple):
+    """Of `minibatch_log_densities`."""
+
+    form: ScaleForm
+    dataset_size: int
+    weighting: str
+
+    def log_weights(self, batch: int) -> tuple[float, float, float]:
+        """log w_ij of most pairs, and how much more it is for j = i and for j = i + 1 (cyclically)."""
+        if self.weighting == "mws":
+            return -math.log(self.dataset_size * max(batch, 1)), 0.0, 0.0
+        others, all_rows = batch - 1, self.dataset_size
+        return -math.log(others), math.log(others / all_rows), math.log((all_rows - others) / all_rows)
+
+
 def _real(*values: object) -> bool:
     return all(isinstance(value, (int, float)) for value in values)
 

@@ -59,5 +59,17 @@ def reconstruction(
     )
 
 
+def minibatch_log_densities(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    batch, dims = z.shape
+    dtype = compute_dtype(z)
+    log_qz, log_qz_product = z.new_empty(batch, dtype=dtype), z.new_empty(batch, dtype=dtype)
+    return log_qz, log_qz_product, z.new_empty((batch, dims + 2), dtype=dtype)
+
+
+def log_normal_mixture(z: Tensor) -> tuple[Tensor, Tensor]:
+    dtype = compute_dtype(z)
+    return z.new_empty(len(z), dtype=dtype), z.new_empty((len(z), 2), dtype=dtype)
+
+
 def importance_weighted_bound(log_w: Tensor, dim: int) -> Tensor:
     return log_w.new_empty((*log_w.shape[:dim], *log_w.shape[dim + 1 :]), dtype=compute_dtype(log_w))

@@ -241,6 +241,25 @@ def log_normal_backward(
     return _of_operands(gradients, wanted, (z, mu, scale), of_operands)
 
 
+def row_by_row(op: Callable[..., Sequence[Tensor]], rows: int, dims: Dims, *arguments: object) -> Results:
+    """One call a row: each is a sum over pairs that rows do not share."""
+    each = [
+        op(*(_at(argument, dim, row) for argument, dim in zip(arguments, _of_arguments(dims, arguments), strict=True)))
+        for row in range(rows)
+    ]
+    return tuple(map(torch.stack, zip(*each, strict=True))), (0,) * len(each[0])
+
+
+def _of_arguments(dims: Dims, arguments: Sequence[object]) -> list[int | None]:
+    """The batched dimension of each argument, where an options tuple, which has none, is one argument."""
+    tensors = sum(argument is None or isinstance(argument, Tensor) for argument in arguments)
+    return [*dims[:tensors], *(None,) * (len(arguments) - tensors)]
+
+
+def _at(argument: object, dim: int | None, row: int) -> object:
+    return argument if dim is None or not isinstance(argument, Tensor) else argument.select(dim, row)
+
+
 def importance_weighted_bound(op: One, rows: int, dims: Dims, log_w: Tensor, dim: int) -> OneResult:
     return op(_rows_at(0, log_w, dims[0], rows), dim + 1), 0
 

@@ -4,6 +4,7 @@
 #include "kernels/gradients.h"
 #include "kernels/importance_weighted_bound.h"
 #include "kernels/log_normal.h"
+#include "kernels/mixture.h"
 #include "kernels/reconstruction.h"
 #include "kernels/reparameterize_kl.h"
 
@@ -37,6 +38,10 @@ const Kernels FASTVAE_JOIN(kernels_, FASTVAE_UNIT) = {
     FASTVAE_KERNEL(log_normal_backward),
     FASTVAE_KERNEL(importance_weighted_bound),
     FASTVAE_KERNEL(importance_weighted_bound_backward),
+    FASTVAE_UNIT_NAMESPACE::mixture,
+    FASTVAE_UNIT_NAMESPACE::mixture_backward,
+    FASTVAE_UNIT_NAMESPACE::mixture_workspace,
+    FASTVAE_UNIT_NAMESPACE::mixture_backward_workspace,
     FASTVAE_KERNEL(scale_gradient),
     normal,
 };

@@ -7,6 +7,8 @@ except ModuleNotFoundError as error:
 
 from fastvae._triton.importance_weighted_bound import importance_weighted_bound, importance_weighted_bound_backward
 from fastvae._triton.log_normal import log_normal, log_normal_backward
+from fastvae._triton.log_normal_mixture import log_normal_mixture, log_normal_mixture_backward
+from fastvae._triton.minibatch_log_densities import minibatch_log_densities, minibatch_log_densities_backward
 from fastvae._triton.reconstruction import (
     reconstruction,
     reconstruction_backward,
@@ -21,6 +23,10 @@ __all__ = [
     "importance_weighted_bound_backward",
     "log_normal",
     "log_normal_backward",
+    "log_normal_mixture",
+    "log_normal_mixture_backward",
+    "minibatch_log_densities",
+    "minibatch_log_densities_backward",
     "reconstruction",
     "reconstruction_backward",
     "reconstruction_inplace",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from fastvae import _mixture_checks
-from fastvae._options import scale_form
+from fastvae._autograd.log_normal_mixture import LogNormalMixture
+from fastvae._layout import rows
+from fastvae._options import reduction_scale, scale_form
 from fastvae.functional._dispatch import use_reference
 
 
@@ -38,7 +41,7 @@ def log_normal_mixture(
         log_weights.
     """
     _mixture_checks.mixture(z, mu, scale, log_weights, reduction, batch_dims)
-    scale_form(parameterization, clamp, min_std, min_var)
+    form = scale_form(parameterization, clamp, min_std, min_var)
     if use_reference("z", z):
         from fastvae import reference
 
@@ -46,7 +49,8 @@ def log_normal_mixture(
             z, mu, scale, log_weights, parameterization=parameterization, clamp=clamp, min_std=min_std,
             min_var=min_var, reduction=reduction, batch_dims=batch_dims,
         )  # fmt: skip
-    raise NotImplementedError(
-        f"z: got device {z.device}, where log_normal_mixture has no kernel; takes `with "
-        "fastvae.use_backend('reference'):`"
-    )
+    log_prob, _ = LogNormalMixture.apply(rows(z, batch_dims), rows(mu), rows(scale), log_weights, form)
+    if reduction == "sample":
+        return log_prob.unflatten(0, z.shape[:batch_dims]) if batch_dims > 1 else log_prob
+    factor = reduction_scale(reduction, z.numel(), len(log_prob))
+    return (log_prob.sum(dtype=torch.float64) * factor).to(log_prob.dtype)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from fastvae import _mixture_checks
-from fastvae._options import scale_form
+from fastvae._autograd.minibatch_log_densities import MinibatchLogDensities
+from fastvae._layout import rows
+from fastvae._options import MinibatchOptions, scale_form
 from fastvae.functional._dispatch import use_reference
 
 
@@ -39,7 +41,7 @@ def minibatch_log_densities(
         ``(log_qz, log_qz_product)``, ``[batch]`` each. Gradients reach z, mu and scale.
     """
     _mixture_checks.minibatch(z, mu, scale, dataset_size, weighting)
-    scale_form(parameterization, clamp, min_std, min_var)
+    form = scale_form(parameterization, clamp, min_std, min_var)
     if use_reference("z", z):
         from fastvae import reference
 
@@ -47,7 +49,6 @@ def minibatch_log_densities(
             z, mu, scale, dataset_size=dataset_size, weighting=weighting, parameterization=parameterization,
             clamp=clamp, min_std=min_std, min_var=min_var,
         )  # fmt: skip
-    raise NotImplementedError(
-        f"z: got device {z.device}, where minibatch_log_densities has no kernel; takes `with "
-        "fastvae.use_backend('reference'):`"
-    )
+    options = MinibatchOptions(form, dataset_size, weighting)
+    log_qz, log_qz_product, _ = MinibatchLogDensities.apply(rows(z), rows(mu), rows(scale), options)
+    return log_qz, log_qz_product

@@ -14,8 +14,17 @@ from fastvae import _C, _ops, _triton
 from fastvae._autograd._function import Op
 from fastvae._autograd.importance_weighted_bound import ImportanceWeightedBound
 from fastvae._autograd.log_normal import LogNormal
+from fastvae._autograd.log_normal_mixture import LogNormalMixture
+from fastvae._autograd.minibatch_log_densities import MinibatchLogDensities
 from fastvae._autograd.reparameterize_kl import ReparameterizeKl, ReparameterizeKlPacked
-from fastvae._options import DensityOptions, Packing, PosteriorOptions, ReconstructionOptions, ScaleForm
+from fastvae._options import (
+    DensityOptions,
+    MinibatchOptions,
+    Packing,
+    PosteriorOptions,
+    ReconstructionOptions,
+    ScaleForm,
+)
 
 STUBS = {
     node.name: node
@@ -44,7 +53,9 @@ def test_an_op_takes_the_arguments_that_are_declared(name: str) -> None:
         getattr(_C, name)()
 
 
-@pytest.mark.parametrize("kind", [ScaleForm, PosteriorOptions, Packing, ReconstructionOptions, DensityOptions])
+@pytest.mark.parametrize(
+    "kind", [ScaleForm, PosteriorOptions, Packing, ReconstructionOptions, DensityOptions, MinibatchOptions]
+)
 def test_options_have_the_fields_of_their_struct(kind: type[tuple[Any, ...]]) -> None:
     assert _C.fields()[kind.__name__] == ", ".join(kind._fields)
 
@@ -54,7 +65,7 @@ def test_options_have_the_fields_of_their_struct(kind: type[tuple[Any, ...]]) ->
     [
         ("PriorAndNoise", [name for name in OPS if name.startswith("reparameterize_kl")]),
         ("Pair", [name for name in OPS if name.startswith("reconstruction")]),
-        ("Density", ["log_normal", "log_normal_backward"]),
+        ("Density", [name for name in OPS if "log_normal" in name or "log_densities" in name]),
     ],
 )
 def test_operands_have_the_order_of_their_struct(struct: str, ops: list[str]) -> None:
@@ -69,7 +80,17 @@ def test_the_kernels_of_a_gpu_take_the_same_arguments(name: str) -> None:
     assert taken == declared
 
 
-@pytest.mark.parametrize("op", [ReparameterizeKl, ReparameterizeKlPacked, LogNormal, ImportanceWeightedBound])
+@pytest.mark.parametrize(
+    "op",
+    [
+        ReparameterizeKl,
+        ReparameterizeKlPacked,
+        LogNormal,
+        LogNormalMixture,
+        MinibatchLogDensities,
+        ImportanceWeightedBound,
+    ],
+)
 def test_the_differentiable_op_takes_the_same_arguments(op: type[Op]) -> None:
     declared = inspect.signature(getattr(_ops, op.name)).parameters
     assert list(inspect.signature(op.forward).parameters) == list(declared)

@@ -162,6 +162,22 @@ def three_way(
     assert not refused, refused
 
 
+def nearly_as_exact_as_torch(call: Call, draws: Sequence[Tensors], wanted: tuple[str, ...], times: float = 2) -> None:
+    """Hold `call(operands)` to so many times torch's own error and four units: for sums of weights e^(v - log sum), of
+    which each has the rounding of a large v."""
+    fused, expected = [], []
+    for operands in draws:
+        with torch.no_grad():
+            upstreams = upstreams_like(outputs_of(call, operands))
+        fused.append(evaluate(call, operands, wanted, upstreams))
+        with fastvae.use_backend("reference"):
+            expected.append(standards(call, operands, wanted, upstreams, Reduced(torch.Size(()))))
+    for name, standard in expected[0].items():
+        error = _maximum(each[name].error_of(values[name]) for values, each in zip(fused, expected, strict=True))
+        own = _maximum(each[name].own_error for each in expected)
+        assert error <= times * own + 4 * standard.unit, (name, error, own, standard.unit)
+
+
 def _values_and_terms(
     call: Call, operands: Tensors, wanted: tuple[str, ...], upstreams: tuple[Tensor, ...], reduced: Reduced
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

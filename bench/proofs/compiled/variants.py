@@ -37,6 +37,7 @@ def all_variants() -> Iterator[Variant]:
     """Every one; names are unique."""
     yield from _latents()
     yield from _reconstructions()
+    yield from _mixtures()
     yield from _others()
 
 
@@ -144,6 +145,30 @@ def _reconstructions() -> Iterator[Variant]:
         for reduction in ("mean", "sample"):
             run = partial(gaussian_nll, shape, reduction)
             yield Variant(f"gaussian_nll {name} log_scale, {reduction}", run, True, 32)
+
+
+def _mixtures() -> Iterator[Variant]:
+    def minibatch(batch: int, dims: int, dtype: torch.dtype = torch.float32, **options: Any) -> None:
+        operands = [_leaf(batch, dims, dtype=dtype) for _ in range(3)]
+        _backward(*F.minibatch_log_densities(*operands, dataset_size=60_000, **options))
+
+    def mixture(components: int, dims: int, weighted: bool = True) -> None:
+        weights = _leaf(components) if weighted else None
+        _backward(F.log_normal_mixture(_leaf(_BATCH, dims), _leaf(components, dims), _leaf(components, dims), weights))
+
+    # Tiles are read with masks, an element at a time where that is all that the strides allow.
+    for dims in (1, 2, 10, 128):
+        yield Variant(f"minibatch_log_densities {dims}", partial(minibatch, _BATCH, dims), False, 32)
+    yield Variant("minibatch_log_densities stratified", partial(minibatch, _BATCH, 10, weighting="mss"), False, 32)
+    for form in ("std", "softplus", "variance"):
+        run = partial(minibatch, _BATCH, 10, parameterization=form)
+        yield Variant(f"minibatch_log_densities {form}", run, False, 32)
+    for dtype in (torch.bfloat16, torch.float64):
+        yield Variant(
+            f"minibatch_log_densities {_name(dtype)}", partial(minibatch, _BATCH, 10, dtype), False, _bits(dtype)
+        )
+    yield Variant("log_normal_mixture", partial(mixture, 500, 40), False, 32)
+    yield Variant("log_normal_mixture equal", partial(mixture, 500, 40, False), False, 32)
 
 
 def _others() -> Iterator[Variant]:

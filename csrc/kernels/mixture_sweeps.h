@@ -1,0 +1,112 @@
+// The inner loops over the components of a mixture of Gaussians, for one point and one dimension at a time. Components
+// come in whole registers: what fills the last one up has a density of 0.
+// Everything is in powers of two: t = (z - mu) / sigma times sqrt(log2(e) / 2), so that a density is 2^(c - t^2).
+#pragma once
+#include "kernels/elementary.h"
+
+namespace {
+
+constexpr int64_t kRegister = 16;  // components are padded to a multiple of it
+constexpr double kLog2E = 1.44269504088896340736;
+constexpr double kLn2 = 0.69314718055994530942;
+constexpr double kRootHalfLog2E = 0.84932180028801904272;
+
+// 2^x for x up to about 0; 0 below 2^-127.
+FASTVAE_INLINE float power_of_two_at_most_one(float x) {
+  const float bounded = at_least(x, kLeastBinary);
+  const float power = bounded + kRound, r = bounded - (power - kRound);
+  float p = 1.5453162943e-4f;
+  p = fma(p, r, 1.3390863365e-3f);
+  p = fma(p, r, 9.6180825573e-3f);
+  p = fma(p, r, 5.5503571142e-2f);
+  p = fma(p, r, 2.4022650761e-1f);
+  p = fma(p, r, 6.9314718803e-1f);
+  p = fma(p, r, 1.0f);
+  return p * from_bits(shifted_to_exponent(to_bits(power) + 127));
+}
+FASTVAE_INLINE double power_of_two_at_most_one(double x) { return __builtin_exp2(x); }
+
+// S[k] += the exponents of one dimension, without their constants.
+template <class T>
+void add_exponents(int64_t n, T z, const T* __restrict__ mu, const T* __restrict__ inverse, T* __restrict__ S) {
+#pragma omp simd
+  for (int64_t k = 0; k < n; ++k) {
+    const T t = (z - mu[k]) * inverse[k];
+    S[k] = fma(-t, t, S[k]);
+  }
+}
+
+// The same, and the sum of the densities of that dimension.
+template <class T>
+T sum_of_densities(int64_t n, T z, const T* __restrict__ mu, const T* __restrict__ inverse, const T* __restrict__ c,
+                   T* __restrict__ S) {
+  T sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t k = 0; k < n; ++k) {
+    const T t = (z - mu[k]) * inverse[k];
+    S[k] = fma(-t, t, S[k]);
+    sum += power_of_two_at_most_one(fma(-t, t, c[k]));
+  }
+  return sum;
+}
+
+template <class T>
+T largest_of(int64_t n, const T* S) {
+  T largest = -T(__builtin_inf());
+#pragma omp simd reduction(max : largest)
+  for (int64_t k = 0; k < n; ++k) largest = S[k] > largest ? S[k] : largest;
+  return largest;
+}
+
+template <class T>
+T sum_of_powers(int64_t n, T base, const T* S) {
+  T sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t k = 0; k < n; ++k) sum += power_of_two_at_most_one(S[k] - base);
+  return sum;
+}
+
+// S[k] = factor 2^(S[k] - base).
+template <class T>
+void to_weights(int64_t n, T base, T factor, T* S) {
+#pragma omp simd
+  for (int64_t k = 0; k < n; ++k) S[k] = factor * power_of_two_at_most_one(S[k] - base);
+}
+
+// Adds the gradient of one dimension: w[k] is the upstream gradient of the density of component k. Of the parameters it
+// adds sum w t and sum w (t^2 - log2(e) / 2); what it returns is that of z, but for a factor.
+template <class T>
+FASTVAE_INLINE T pulls(T w, T t, T inverse, T& to_mu, T& to_scale, T sum) {
+  const T pull = w * t;
+  to_mu += pull;
+  to_scale += fma(pull, t, T(-0.5 * kLog2E) * w);
+  return fma(pull, inverse, sum);
+}
+
+template <class T>
+T add_gradients(int64_t n, T z, const T* __restrict__ mu, const T* __restrict__ inverse, const T* __restrict__ weights,
+                T* __restrict__ to_mu, T* __restrict__ to_scale) {
+  T sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t k = 0; k < n; ++k) {
+    const T t = (z - mu[k]) * inverse[k];
+    sum = pulls(weights[k], t, inverse[k], to_mu[k], to_scale[k], sum);
+  }
+  return sum;
+}
+
+// The same where the density of this dimension alone has a gradient, too: `factor` 2^(c - t^2 - base).
+template <class T>
+T add_gradients(int64_t n, T z, const T* __restrict__ mu, const T* __restrict__ inverse, const T* __restrict__ weights,
+                const T* __restrict__ c, T base, T factor, T* __restrict__ to_mu, T* __restrict__ to_scale) {
+  T sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t k = 0; k < n; ++k) {
+    const T t = (z - mu[k]) * inverse[k];
+    const T w = fma(factor, power_of_two_at_most_one(fma(-t, t, c[k]) - base), weights[k]);
+    sum = pulls(w, t, inverse[k], to_mu[k], to_scale[k], sum);
+  }
+  return sum;
+}
+
+}  // namespace
