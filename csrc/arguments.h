@@ -88,6 +88,16 @@ struct ImportanceWeightedBoundBackward : Launch {
   int64_t num_samples = 1;
 };
 
+// Forward, and backward where `upstream` is there: then without a loss. `factor` is that of the gradients. by_feature:
+// each sum of a gradient belongs to one element of every sample.
+struct NegativeBinomialNll : Launch {
+  View mean, target, dispersion, logits, weight, upstream;
+  bool log_input = false, by_feature = false;
+  LossOutput loss;
+  double factor = 1;
+  Gradient grad_mean, grad_dispersion, grad_logits;
+};
+
 struct ScaleGradient : Launch {
   View grad, upstream;
 };
@@ -113,6 +123,7 @@ struct Kernels {
   void (*log_normal_backward)(const LogNormalBackward&);
   void (*importance_weighted_bound)(const ImportanceWeightedBound&);
   void (*importance_weighted_bound_backward)(const ImportanceWeightedBoundBackward&);
+  void (*negative_binomial_nll)(const NegativeBinomialNll&);
   void (*scale_gradient)(const ScaleGradient&);
   void (*normal)(const Normal&);
 };

@@ -13,6 +13,7 @@
 
 #include "call.h"
 #include "flat.h"
+#include "negative_binomial_nll.h"
 #include "options.h"
 #include "outputs.h"
 
@@ -257,6 +258,8 @@ PYBIND11_MODULE(_C, m) {
   m.def("log_normal_backward", fastvae::flat(fastvae::log_normal_backward));
   m.def("importance_weighted_bound", fastvae::flat(fastvae::importance_weighted_bound));
   m.def("importance_weighted_bound_backward", fastvae::flat(fastvae::importance_weighted_bound_backward));
+  m.def("negative_binomial_nll", fastvae::flat(fastvae::negative_binomial_nll));
+  m.def("negative_binomial_nll_backward", fastvae::flat(fastvae::negative_binomial_nll_backward));
   m.def("scale_gradient", fastvae::flat(fastvae::scale_gradient));
   m.def("normal", fastvae::normal);
   m.def("fields", fastvae::fields_by_struct);

@@ -12,7 +12,13 @@ from torch import Tensor
 from fastvae import _outputs, _vmap
 from fastvae._layout import unpack
 from fastvae._library import op
-from fastvae._options import DensityOptions, Packing, PosteriorOptions, ReconstructionOptions
+from fastvae._options import (
+    DensityOptions,
+    NegativeBinomialOptions,
+    Packing,
+    PosteriorOptions,
+    ReconstructionOptions,
+)
 from fastvae._schema import Gradients
 
 
@@ -153,6 +159,36 @@ def log_normal_backward(
 ) -> Gradients:
     """Of z, mu and scale."""
     return _outputs.gradients(wanted, z, mu, scale)
+
+
+@op(vmap=_vmap.negative_binomial_nll)
+def negative_binomial_nll(
+    mean: Tensor,
+    target: Tensor,
+    inverse_dispersion: Tensor,
+    zero_inflation_logits: Tensor | None,
+    weight: Tensor | None,
+    options: NegativeBinomialOptions,
+    per_sample: bool,
+    grad: tuple[bool, bool, bool],
+) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
+    """(loss, sums of each sample, gradients of mean, dispersion and logits for an upstream gradient of 1)."""
+    return _outputs.negative_binomial_nll(mean, inverse_dispersion, zero_inflation_logits, options, per_sample, grad)
+
+
+@op(vmap=_vmap.negative_binomial_nll_backward)
+def negative_binomial_nll_backward(
+    grad_loss: Tensor,
+    mean: Tensor,
+    target: Tensor,
+    inverse_dispersion: Tensor,
+    zero_inflation_logits: Tensor | None,
+    weight: Tensor | None,
+    options: NegativeBinomialOptions,
+    wanted: tuple[bool, bool, bool],
+) -> Gradients:
+    """Of mean, inverse_dispersion and zero_inflation_logits."""
+    return _outputs.gradients(wanted, mean, inverse_dispersion, zero_inflation_logits)
 
 
 @op(vmap=_vmap.importance_weighted_bound)

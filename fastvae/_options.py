@@ -64,6 +64,14 @@ class DensityOptions(NamedTuple):
     batch_dims: int
 
 
+class NegativeBinomialOptions(NamedTuple):
+    """Of `negative_binomial_nll`: whether the mean comes as its logarithm, and how the loss is reduced."""
+
+    log_input: bool
+    reduction: str
+    batch_dims: int
+
+
 def _real(*values: object) -> bool:
     return all(isinstance(value, (int, float)) for value in values)
 

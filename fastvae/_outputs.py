@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fastvae._layout import sample_shape
-from fastvae._options import PosteriorOptions, ReconstructionOptions
+from fastvae._options import NegativeBinomialOptions, PosteriorOptions, ReconstructionOptions
 
 
 def compute_dtype(like: Tensor) -> torch.dtype:
@@ -56,6 +56,21 @@ def reconstruction(
         loss(input, "sample", options.batch_dims) if beside else None,
         to_input,
         to_log_scale,
+    )
+
+
+def negative_binomial_nll(
+    mean: Tensor, inverse_dispersion: Tensor, zero_inflation_logits: Tensor | None,
+    options: NegativeBinomialOptions, per_sample: bool, grad: Sequence[bool],
+) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, Tensor | None]:  # fmt: skip
+    beside = per_sample and options.reduction != "sample"
+    to_mean, to_dispersion, to_logits = gradients(grad, mean, inverse_dispersion, zero_inflation_logits)
+    return (
+        loss(mean, options.reduction, options.batch_dims),
+        loss(mean, "sample", options.batch_dims) if beside else None,
+        to_mean,
+        to_dispersion,
+        to_logits,
     )
 
 

@@ -4,6 +4,7 @@
 #include "kernels/gradients.h"
 #include "kernels/importance_weighted_bound.h"
 #include "kernels/log_normal.h"
+#include "kernels/negative_binomial_nll.h"
 #include "kernels/reconstruction.h"
 #include "kernels/reparameterize_kl.h"
 
@@ -37,6 +38,7 @@ const Kernels FASTVAE_JOIN(kernels_, FASTVAE_UNIT) = {
     FASTVAE_KERNEL(log_normal_backward),
     FASTVAE_KERNEL(importance_weighted_bound),
     FASTVAE_KERNEL(importance_weighted_bound_backward),
+    FASTVAE_UNIT_NAMESPACE::negative_binomial_nll,
     FASTVAE_KERNEL(scale_gradient),
     normal,
 };

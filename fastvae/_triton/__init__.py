@@ -7,6 +7,7 @@ except ModuleNotFoundError as error:
 
 from fastvae._triton.importance_weighted_bound import importance_weighted_bound, importance_weighted_bound_backward
 from fastvae._triton.log_normal import log_normal, log_normal_backward
+from fastvae._triton.negative_binomial_nll import negative_binomial_nll, negative_binomial_nll_backward
 from fastvae._triton.reconstruction import (
     reconstruction,
     reconstruction_backward,
@@ -21,6 +22,8 @@ __all__ = [
     "importance_weighted_bound_backward",
     "log_normal",
     "log_normal_backward",
+    "negative_binomial_nll",
+    "negative_binomial_nll_backward",
     "reconstruction",
     "reconstruction_backward",
     "reconstruction_inplace",

@@ -14,8 +14,16 @@ from fastvae import _C, _ops, _triton
 from fastvae._autograd._function import Op
 from fastvae._autograd.importance_weighted_bound import ImportanceWeightedBound
 from fastvae._autograd.log_normal import LogNormal
+from fastvae._autograd.negative_binomial_nll import NegativeBinomialNll
 from fastvae._autograd.reparameterize_kl import ReparameterizeKl, ReparameterizeKlPacked
-from fastvae._options import DensityOptions, Packing, PosteriorOptions, ReconstructionOptions, ScaleForm
+from fastvae._options import (
+    DensityOptions,
+    NegativeBinomialOptions,
+    Packing,
+    PosteriorOptions,
+    ReconstructionOptions,
+    ScaleForm,
+)
 
 STUBS = {
     node.name: node
@@ -44,7 +52,10 @@ def test_an_op_takes_the_arguments_that_are_declared(name: str) -> None:
         getattr(_C, name)()
 
 
-@pytest.mark.parametrize("kind", [ScaleForm, PosteriorOptions, Packing, ReconstructionOptions, DensityOptions])
+@pytest.mark.parametrize(
+    "kind",
+    [ScaleForm, PosteriorOptions, Packing, ReconstructionOptions, DensityOptions, NegativeBinomialOptions],
+)
 def test_options_have_the_fields_of_their_struct(kind: type[tuple[Any, ...]]) -> None:
     assert _C.fields()[kind.__name__] == ", ".join(kind._fields)
 
@@ -55,6 +66,7 @@ def test_options_have_the_fields_of_their_struct(kind: type[tuple[Any, ...]]) ->
         ("PriorAndNoise", [name for name in OPS if name.startswith("reparameterize_kl")]),
         ("Pair", [name for name in OPS if name.startswith("reconstruction")]),
         ("Density", ["log_normal", "log_normal_backward"]),
+        ("CountPair", ["negative_binomial_nll", "negative_binomial_nll_backward"]),
     ],
 )
 def test_operands_have_the_order_of_their_struct(struct: str, ops: list[str]) -> None:
@@ -69,7 +81,9 @@ def test_the_kernels_of_a_gpu_take_the_same_arguments(name: str) -> None:
     assert taken == declared
 
 
-@pytest.mark.parametrize("op", [ReparameterizeKl, ReparameterizeKlPacked, LogNormal, ImportanceWeightedBound])
+@pytest.mark.parametrize(
+    "op", [ReparameterizeKl, ReparameterizeKlPacked, LogNormal, NegativeBinomialNll, ImportanceWeightedBound]
+)
 def test_the_differentiable_op_takes_the_same_arguments(op: type[Op]) -> None:
     declared = inspect.signature(getattr(_ops, op.name)).parameters
     assert list(inspect.signature(op.forward).parameters) == list(declared)
