@@ -125,6 +125,16 @@ struct MixtureBackward : Mixture {
   Matrix grad_z, grad_mu, grad_scale, grad_log_weights;
 };
 
+// Forward, and backward where `upstream` is there: then without a loss. `factor` is that of the gradients. by_feature:
+// each sum of a gradient belongs to one element of every sample.
+struct NegativeBinomialNll : Launch {
+  View mean, target, dispersion, logits, weight, upstream;
+  bool log_input = false, by_feature = false;
+  LossOutput loss;
+  double factor = 1;
+  Gradient grad_mean, grad_dispersion, grad_logits;
+};
+
 struct ScaleGradient : Launch {
   View grad, upstream;
 };
@@ -154,6 +164,7 @@ struct Kernels {
   void (*mixture_backward)(const MixtureBackward&);
   int64_t (*mixture_workspace)(const MixtureForward&);  // in bytes
   int64_t (*mixture_backward_workspace)(const MixtureBackward&);
+  void (*negative_binomial_nll)(const NegativeBinomialNll&);
   void (*scale_gradient)(const ScaleGradient&);
   void (*normal)(const Normal&);
 };

@@ -12,6 +12,7 @@
 #include "call.h"
 #include "flat.h"
 #include "mixture.h"
+#include "negative_binomial_nll.h"
 #include "options.h"
 #include "outputs.h"
 #include "variants.h"
@@ -245,6 +246,8 @@ PYBIND11_MODULE(_C, m) {
   m.def("log_normal_mixture_backward", fastvae::flat(fastvae::log_normal_mixture_backward));
   m.def("importance_weighted_bound", fastvae::flat(fastvae::importance_weighted_bound));
   m.def("importance_weighted_bound_backward", fastvae::flat(fastvae::importance_weighted_bound_backward));
+  m.def("negative_binomial_nll", fastvae::flat(fastvae::negative_binomial_nll));
+  m.def("negative_binomial_nll_backward", fastvae::flat(fastvae::negative_binomial_nll_backward));
   m.def("scale_gradient", fastvae::flat(fastvae::scale_gradient));
   m.def("normal", fastvae::normal);
   m.def("fields", fastvae::fields_by_struct);

@@ -86,6 +86,12 @@ class Call {
     return 1;
   }
 
+  // The most sums of broadcast gradients, over all parts: where threads share more than the parts.
+  Call& sums_at_most(int64_t most) {
+    most_sums_ = most;
+    return *this;
+  }
+
   void run(void (*kernel)(const Arguments&), bool reorder) {
     arguments.space = collapse(shape_, batch_dims_, operands_, size_, reorder);
     arguments.parts = arguments.space.blocks();
@@ -110,7 +116,8 @@ class Call {
   // Sums of broadcast gradients take a fixed number of parts, so that no addition depends on the number of threads, and
   // no more memory than the gradient would at full size.
   int64_t parts_for(const Gradient& gradient) const {
-    return std::clamp<int64_t>(count() / (2 * std::max<int64_t>(gradient.size, 1)), 1, 64);
+    const int64_t size = std::max<int64_t>(gradient.size, 1);
+    return std::clamp<int64_t>(std::min(count() / (2 * size), most_sums_ / size), 1, 64);
   }
 
   // One more than is used, so that there is an address even of nothing.
@@ -143,6 +150,7 @@ class Call {
   int batch_dims_;
   Operand operands_[kMaxOperands];
   int size_ = 0;
+  int64_t most_sums_ = std::numeric_limits<int64_t>::max();
   LossOutput* loss_ = nullptr;
   std::vector<Gradient*> summed_;
 };

@@ -21,6 +21,9 @@ std::optional<DType> dtype_of(const dlpack::Tensor& tensor) {
   if (is(dlpack::kFloat, 16)) return DType::f16;
   if (is(dlpack::kUnsigned, 8)) return DType::u8;
   if (is(dlpack::kSigned, 64)) return DType::i64;
+  if (is(dlpack::kUnsigned, 16)) return DType::u16;
+  if (is(dlpack::kSigned, 16)) return DType::i16;
+  if (is(dlpack::kSigned, 32)) return DType::i32;
   if (is(dlpack::kBool, 8)) return DType::boolean;
   return std::nullopt;
 }
@@ -50,7 +53,7 @@ bool read(py::handle object, dlpack::Tensor& tensor) {
 int64_t Tensor::count() const { return element_count(sizes, sizes + rank); }
 
 int Tensor::item_size() const {
-  static constexpr int kSizes[] = {4, 8, 2, 2, 1, 1, 8};
+  static constexpr int kSizes[] = {4, 8, 2, 2, 1, 1, 8, 2, 2, 4};
   return kSizes[static_cast<int>(dtype)];
 }
 

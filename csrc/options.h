@@ -57,6 +57,13 @@ struct MinibatchOptions {
   FASTVAE_OPTIONS(form, dataset_size, weighting)
 };
 
+struct NegativeBinomialOptions {
+  bool log_input;
+  Name reduction;
+  int batch_dims;
+  FASTVAE_OPTIONS(log_input, reduction, batch_dims)
+};
+
 // The operands that the ops of a family take, forward and backward.
 struct PriorAndNoise {
   Tensor prior_mu, prior_scale, eps, seed;
@@ -76,6 +83,11 @@ struct Density {
   FASTVAE_OPERANDS(z, mu, scale)
 };
 
+struct CountPair {
+  Tensor mean, target, inverse_dispersion, zero_inflation_logits, weight;
+  FASTVAE_OPERANDS(mean, target, inverse_dispersion, zero_inflation_logits, weight)
+};
+
 // The names of the fields of each struct.
 inline pybind11::dict fields_by_struct() {
   pybind11::dict names;
@@ -88,6 +100,8 @@ inline pybind11::dict fields_by_struct() {
   names["PriorAndNoise"] = PriorAndNoise::kNames;
   names["Pair"] = Pair::kNames;
   names["Density"] = Density::kNames;
+  names["NegativeBinomialOptions"] = NegativeBinomialOptions::kNames;
+  names["CountPair"] = CountPair::kNames;
   return names;
 }
 

@@ -17,8 +17,8 @@ inline int64_t element_count(const int64_t* first, const int64_t* last) {
 // Losses are summed in blocks of this many elements: fixed, so that sums do not depend on the number of threads.
 constexpr int64_t kBlock = 2048;
 
-// i64 is for seeds.
-enum class DType : int { f32, f64, bf16, f16, u8, boolean, i64 };
+// i64 is for seeds, the integers behind it for counts.
+enum class DType : int { f32, f64, bf16, f16, u8, boolean, i64, u16, i16, i32 };
 
 // The memory layout of a view over its space: row-major without gaps, one element broadcast to all, or any strides.
 enum class Layout : int { contiguous, broadcast, strided };

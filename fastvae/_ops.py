@@ -15,6 +15,7 @@ from fastvae._library import op
 from fastvae._options import (
     DensityOptions,
     MinibatchOptions,
+    NegativeBinomialOptions,
     Packing,
     PosteriorOptions,
     ReconstructionOptions,
@@ -206,6 +207,36 @@ def log_normal_mixture_backward(
 ) -> Gradients:
     """Of z, mu, scale and log_weights."""
     return _outputs.gradients(wanted, z, mu, scale, log_weights)
+
+
+@op(vmap=_vmap.negative_binomial_nll)
+def negative_binomial_nll(
+    mean: Tensor,
+    target: Tensor,
+    inverse_dispersion: Tensor,
+    zero_inflation_logits: Tensor | None,
+    weight: Tensor | None,
+    options: NegativeBinomialOptions,
+    per_sample: bool,
+    grad: tuple[bool, bool, bool],
+) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
+    """(loss, sums of each sample, gradients of mean, dispersion and logits for an upstream gradient of 1)."""
+    return _outputs.negative_binomial_nll(mean, inverse_dispersion, zero_inflation_logits, options, per_sample, grad)
+
+
+@op(vmap=_vmap.negative_binomial_nll_backward)
+def negative_binomial_nll_backward(
+    grad_loss: Tensor,
+    mean: Tensor,
+    target: Tensor,
+    inverse_dispersion: Tensor,
+    zero_inflation_logits: Tensor | None,
+    weight: Tensor | None,
+    options: NegativeBinomialOptions,
+    wanted: tuple[bool, bool, bool],
+) -> Gradients:
+    """Of mean, inverse_dispersion and zero_inflation_logits."""
+    return _outputs.gradients(wanted, mean, inverse_dispersion, zero_inflation_logits)
 
 
 @op(vmap=_vmap.importance_weighted_bound)

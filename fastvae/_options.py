@@ -89,6 +89,14 @@ class MinibatchOptions(NamedTuple):
         return -math.log(others), math.log(others / all_rows), math.log((all_rows - others) / all_rows)
 
 
+class NegativeBinomialOptions(NamedTuple):
+    """Of `negative_binomial_nll`: whether the mean comes as its logarithm, and how the loss is reduced."""
+
+    log_input: bool
+    reduction: str
+    batch_dims: int
+
+
 def _real(*values: object) -> bool:
     return all(isinstance(value, (int, float)) for value in values)
 

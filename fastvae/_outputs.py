@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fastvae._layout import sample_shape
-from fastvae._options import PosteriorOptions, ReconstructionOptions
+from fastvae._options import NegativeBinomialOptions, PosteriorOptions, ReconstructionOptions
 
 
 def compute_dtype(like: Tensor) -> torch.dtype:
@@ -69,6 +69,21 @@ def minibatch_log_densities(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def log_normal_mixture(z: Tensor) -> tuple[Tensor, Tensor]:
     dtype = compute_dtype(z)
     return z.new_empty(len(z), dtype=dtype), z.new_empty((len(z), 2), dtype=dtype)
+
+
+def negative_binomial_nll(
+    mean: Tensor, inverse_dispersion: Tensor, zero_inflation_logits: Tensor | None,
+    options: NegativeBinomialOptions, per_sample: bool, grad: Sequence[bool],
+) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, Tensor | None]:  # fmt: skip
+    beside = per_sample and options.reduction != "sample"
+    to_mean, to_dispersion, to_logits = gradients(grad, mean, inverse_dispersion, zero_inflation_logits)
+    return (
+        loss(mean, options.reduction, options.batch_dims),
+        loss(mean, "sample", options.batch_dims) if beside else None,
+        to_mean,
+        to_dispersion,
+        to_logits,
+    )
 
 
 def importance_weighted_bound(log_w: Tensor, dim: int) -> Tensor:

@@ -19,6 +19,7 @@ from torch import Tensor
 from fastvae._layout import unpacked_shape
 from fastvae._options import (
     DensityOptions,
+    NegativeBinomialOptions,
     Packing,
     PosteriorOptions,
     ReconstructionOptions,
@@ -258,6 +259,40 @@ def _of_arguments(dims: Dims, arguments: Sequence[object]) -> list[int | None]:
 
 def _at(argument: object, dim: int | None, row: int) -> object:
     return argument if dim is None or not isinstance(argument, Tensor) else argument.select(dim, row)
+
+
+def negative_binomial_nll(
+    op: Many, rows: int, dims: Dims, mean: Tensor, target: Tensor, inverse_dispersion: Tensor,
+    zero_inflation_logits: Tensor | None, weight: Tensor | None, options: NegativeBinomialOptions, per_sample: bool,
+    grad: Sequence[bool],
+) -> Results:  # fmt: skip
+    assert not any(grad)  # nobody writes a gradient early inside a transform
+    shape = _row_shape(mean, dims[0])
+    values = (mean, target, inverse_dispersion, zero_inflation_logits, weight)
+    operands = _operands(values, dims[:5], rows, len(shape))
+    reduction, batch_dims, factor = _folded(options.reduction, options.batch_dims, shape)
+    loss, samples, *absent = op(*operands, options._replace(reduction=reduction, batch_dims=batch_dims), False, grad)
+    beside = per_sample and options.reduction != "sample"
+    if beside:
+        of_sample = options._replace(reduction="sample", batch_dims=options.batch_dims + 1)
+        samples = op(*operands, of_sample, False, grad)[0]
+    return (_times(loss, factor), samples, *absent), (0, 0 if beside else None, None, None, None)
+
+
+def negative_binomial_nll_backward(
+    op: Many, rows: int, dims: Dims, grad_loss: Tensor, mean: Tensor, target: Tensor, inverse_dispersion: Tensor,
+    zero_inflation_logits: Tensor | None, weight: Tensor | None, options: NegativeBinomialOptions,
+    wanted: Sequence[bool],
+) -> Results:  # fmt: skip
+    of_loss, *of_operands = dims[:6]
+    shape = _row_shape(mean, of_operands[0])
+    values = (mean, target, inverse_dispersion, zero_inflation_logits, weight)
+    operands = _operands(values, of_operands, rows, len(shape))
+    reduction, batch_dims, factor = _folded(options.reduction, options.batch_dims, shape)
+    over_all = options._replace(reduction=reduction, batch_dims=batch_dims)
+    gradients = op(_upstream(grad_loss, of_loss, rows, factor), *operands, over_all, wanted)
+    differentiable = (mean, inverse_dispersion, zero_inflation_logits)
+    return _of_operands(gradients, wanted, differentiable, (of_operands[0], *of_operands[2:4]))
 
 
 def importance_weighted_bound(op: One, rows: int, dims: Dims, log_w: Tensor, dim: int) -> OneResult:

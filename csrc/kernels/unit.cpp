@@ -5,6 +5,7 @@
 #include "kernels/importance_weighted_bound.h"
 #include "kernels/log_normal.h"
 #include "kernels/mixture.h"
+#include "kernels/negative_binomial_nll.h"
 #include "kernels/reconstruction.h"
 #include "kernels/reparameterize_kl.h"
 
@@ -42,6 +43,7 @@ const Kernels FASTVAE_JOIN(kernels_, FASTVAE_UNIT) = {
     FASTVAE_UNIT_NAMESPACE::mixture_backward,
     FASTVAE_UNIT_NAMESPACE::mixture_workspace,
     FASTVAE_UNIT_NAMESPACE::mixture_backward_workspace,
+    FASTVAE_UNIT_NAMESPACE::negative_binomial_nll,
     FASTVAE_KERNEL(scale_gradient),
     normal,
 };

@@ -30,6 +30,18 @@ FASTVAE_INLINE T decode(double value) {
   return static_cast<T>(value);
 }
 template <class T>
+FASTVAE_INLINE T decode(uint16_t value) {
+  return static_cast<T>(static_cast<int32_t>(value));
+}
+template <class T>
+FASTVAE_INLINE T decode(int16_t value) {
+  return static_cast<T>(value);
+}
+template <class T>
+FASTVAE_INLINE T decode(int32_t value) {
+  return static_cast<T>(value);
+}
+template <class T>
 FASTVAE_INLINE T decode(BFloat16 value) {
   return from_bits(static_cast<int32_t>(static_cast<uint32_t>(value.bits) << 16));
 }
@@ -190,9 +202,24 @@ const T* load(const View& view, const Space& space, const Range& at, T* buffer, 
     case DType::f16: gather<Half>(view, space, at, outer, buffer); break;
     case DType::u8: gather<Byte>(view, space, at, outer, buffer); break;
     case DType::boolean: gather<Boolean>(view, space, at, outer, buffer); break;
-    case DType::i64: __builtin_unreachable();  // never an operand
+    case DType::i64:
+    case DType::u16:
+    case DType::i16:
+    case DType::i32: __builtin_unreachable();  // see load_counts
   }
   return buffer;
+}
+
+// The same of counts: any integers, read as they are, and all that is no integer.
+template <class T>
+const T* load_counts(const View& view, const Space& space, const Range& at, T* buffer) {
+  switch (view.dtype) {
+    case DType::u8: gather<Count>(view, space, at, 0, buffer); return buffer;
+    case DType::u16: gather<uint16_t>(view, space, at, 0, buffer); return buffer;
+    case DType::i16: gather<int16_t>(view, space, at, 0, buffer); return buffer;
+    case DType::i32: gather<int32_t>(view, space, at, 0, buffer); return buffer;
+    default: return load<T>(view, space, at, buffer);
+  }
 }
 
 // Where a range of an output is computed: in place, or staged in a buffer for `store` to move.
@@ -221,7 +248,10 @@ void scatter_as(const View& view, const Space& space, const Range& at, int64_t o
     case DType::f16: scatter<Half>(view, space, at, outer, values); break;
     case DType::u8:
     case DType::boolean:
-    case DType::i64: __builtin_unreachable();  // never an output
+    case DType::i64:
+    case DType::u16:
+    case DType::i16:
+    case DType::i32: __builtin_unreachable();  // never an output
   }
 }
 

@@ -9,6 +9,7 @@ from fastvae._triton.importance_weighted_bound import importance_weighted_bound,
 from fastvae._triton.log_normal import log_normal, log_normal_backward
 from fastvae._triton.log_normal_mixture import log_normal_mixture, log_normal_mixture_backward
 from fastvae._triton.minibatch_log_densities import minibatch_log_densities, minibatch_log_densities_backward
+from fastvae._triton.negative_binomial_nll import negative_binomial_nll, negative_binomial_nll_backward
 from fastvae._triton.reconstruction import (
     reconstruction,
     reconstruction_backward,
@@ -27,6 +28,8 @@ __all__ = [
     "log_normal_mixture_backward",
     "minibatch_log_densities",
     "minibatch_log_densities_backward",
+    "negative_binomial_nll",
+    "negative_binomial_nll_backward",
     "reconstruction",
     "reconstruction_backward",
     "reconstruction_inplace",

@@ -152,6 +152,8 @@ class Kernel:
         contract: may a product and a sum become one instruction? Not where noise is drawn.
         constant: from a further argument, as it is hashed, to what the function takes: most stay as they are.
         programs: how many share a plan.
+        per_thread: the most bytes of elements, in the dtype of the arithmetic, that a thread has registers for; None
+            where that is no question.
     """
 
     def __init__(
@@ -163,6 +165,7 @@ class Kernel:
         contract: bool = True,
         constant: Callable[[Any], Any] = lambda argument: argument,
         programs: Callable[[Plan], int] = lambda plan: plan.programs,
+        per_thread: int | None = None,
     ) -> None:
         self._function = function
         self._pointers = pointers
@@ -170,6 +173,7 @@ class Kernel:
         self._contract = contract
         self._constant = constant
         self._programs = programs
+        self._per_thread = per_thread
         self._launches: dict[tuple[Any, ...], tuple[Plan, Launch]] = {}
 
     def over(
@@ -214,6 +218,8 @@ class Kernel:
         assert like is not None
         check_device(like)
         block, threads = blocking(like)
+        if self._per_thread is not None and not INTERPRETED:
+            block = min(block, threads * self._per_thread // compute_dtype(like).itemsize)
         strides = [operand.stride() for operand in operands if operand is not None]
         if self._logical:
             strides.append(_layout.contiguous_strides(like.shape))

@@ -179,3 +179,14 @@ def _store_row_sums(partials, tiling, value, folded: tl.constexpr):
     if tiling.fold > 1:
         row = row * tiling.fold + folded
     tl.store(partials + row.to(tl.int64) * tiling.chunks + program % tiling.chunks, sums, mask=row < tiling.rows)
+
+
+@triton.jit
+def store_feature_sums(operand, tiling, at, value):
+    """One sum a column of the tile, over its rows, into `operand`: the first of `[blocks of rows, *columns]`."""
+    sums = tl.sum(tl.where(at[3], value, 0.0), axis=0, keep_dims=True)
+    columns = tiling.columns * 4 if tiling.grouped else tiling.columns
+    further = (tl.program_id(0) // tiling.chunks).to(tl.int64) * columns
+    first = tl.zeros((1, 1, 1), tl.int32)
+    pointers = operand.pointer + further + offsets(operand.steps, operand.start, tiling, (first, at[1], at[2]))
+    tl.store(pointers, sums, mask=at[1] < tiling.columns)

@@ -14,12 +14,18 @@ def binet_above_1(y, inverse):
     if y.dtype == tl.float64:
         value = constant_like(y, 0.0)
         descent = constant_like(y, 0.0)
-        for _ in tl.static_range(7):  # up to 8 or more, and Stirling's series there
-            below = y < 8.0
-            step = tl.log((y + 1.0) / y)
-            value += tl.where(below, (y + 0.5) * step - 1.0, 0.0)
-            descent += tl.where(below, (y + 0.5) / (y * (y + 1.0)) - step, 0.0)
-            y = tl.where(below, y + 1.0, y)
+        for _ in range(7):  # up to 8 or more, and Stirling's series there
+            w = 1.0 / (2.0 * y + 1.0)
+            s = w * w
+            # (y + 1/2) log(1 + 1/y) - 1 = w^2 / 3 + w^4 / 5 + ..., and its slope
+            p = constant_like(y, 0.0)
+            q = constant_like(y, 0.0)
+            for k in tl.static_range(17, 0, -1):
+                p = (p + 1.0 / (2 * k + 1)) * s
+                q = (q + 2.0 * k / (2 * k + 1)) * s
+            value += p
+            descent += 2.0 * w * q
+            y = y + 1.0
         i = 1.0 / y
         s = i * i
         p = ((1 / 156 * s - 691 / 360360) * s + 1 / 1188) * s - 1 / 1680
@@ -43,6 +49,18 @@ def binet_above_1(y, inverse):
         q = q * inverse + -1.5928459191679595e-6
         q = q * inverse + 8.333334371324888e-2
         return p * inverse, q * (inverse * inverse)
+
+
+@triton.jit
+def binet(y, inverse):
+    """The same for y > 0."""
+    below = y < 1.0
+    inverse_above = 1.0 / (y + 1.0)
+    value, descent = binet_above_1(tl.where(below, y + 1.0, y), tl.where(below, inverse_above, inverse))
+    step = log((y + 1.0) * inverse)
+    value += tl.where(below, (y + 0.5) * step - 1.0, 0.0)
+    descent += tl.where(below, ((y + 0.5) * inverse) * inverse_above - step, 0.0)
+    return value, descent
 
 
 @triton.jit

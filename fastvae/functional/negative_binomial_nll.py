@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from fastvae import _checks
+from fastvae._autograd import negative_binomial_nll as fused
+from fastvae._options import NegativeBinomialOptions
 from fastvae.functional._dispatch import use_reference
 
 
@@ -53,6 +55,5 @@ def negative_binomial_nll(
             mean, target, inverse_dispersion, zero_inflation_logits=zero_inflation_logits, log_input=log_input,
             weight=weight, reduction=reduction, batch_dims=batch_dims,
         )  # fmt: skip
-    raise NotImplementedError(
-        "negative_binomial_nll: has no fused kernel yet; takes `with fastvae.use_backend('reference'):`"
-    )
+    options = NegativeBinomialOptions(log_input, reduction, batch_dims)
+    return fused.negative_binomial_nll(mean, target, inverse_dispersion, zero_inflation_logits, weight, options)

@@ -16,10 +16,12 @@ from fastvae._autograd.importance_weighted_bound import ImportanceWeightedBound
 from fastvae._autograd.log_normal import LogNormal
 from fastvae._autograd.log_normal_mixture import LogNormalMixture
 from fastvae._autograd.minibatch_log_densities import MinibatchLogDensities
+from fastvae._autograd.negative_binomial_nll import NegativeBinomialNll
 from fastvae._autograd.reparameterize_kl import ReparameterizeKl, ReparameterizeKlPacked
 from fastvae._options import (
     DensityOptions,
     MinibatchOptions,
+    NegativeBinomialOptions,
     Packing,
     PosteriorOptions,
     ReconstructionOptions,
@@ -54,7 +56,16 @@ def test_an_op_takes_the_arguments_that_are_declared(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [ScaleForm, PosteriorOptions, Packing, ReconstructionOptions, DensityOptions, MinibatchOptions]
+    "kind",
+    [
+        ScaleForm,
+        PosteriorOptions,
+        Packing,
+        ReconstructionOptions,
+        DensityOptions,
+        MinibatchOptions,
+        NegativeBinomialOptions,
+    ],
 )
 def test_options_have_the_fields_of_their_struct(kind: type[tuple[Any, ...]]) -> None:
     assert _C.fields()[kind.__name__] == ", ".join(kind._fields)
@@ -66,6 +77,7 @@ def test_options_have_the_fields_of_their_struct(kind: type[tuple[Any, ...]]) ->
         ("PriorAndNoise", [name for name in OPS if name.startswith("reparameterize_kl")]),
         ("Pair", [name for name in OPS if name.startswith("reconstruction")]),
         ("Density", [name for name in OPS if "log_normal" in name or "log_densities" in name]),
+        ("CountPair", ["negative_binomial_nll", "negative_binomial_nll_backward"]),
     ],
 )
 def test_operands_have_the_order_of_their_struct(struct: str, ops: list[str]) -> None:
@@ -88,6 +100,7 @@ def test_the_kernels_of_a_gpu_take_the_same_arguments(name: str) -> None:
         LogNormal,
         LogNormalMixture,
         MinibatchLogDensities,
+        NegativeBinomialNll,
         ImportanceWeightedBound,
     ],
 )

@@ -58,6 +58,13 @@ def _bound(tensors: dict[str, Tensor], **options: object) -> Tensor:
     return F.importance_weighted_bound(tensors["log_w"], **options)
 
 
+def _counts(tensors: dict[str, Tensor], **options: object) -> Tensor:
+    mean, target, dispersion, logits, weight = tensors.values()
+    return F.negative_binomial_nll(
+        mean, target, dispersion, zero_inflation_logits=logits, weight=weight, **{"reduction": "mean", **options}
+    )
+
+
 def _posterior(shape: Shape, dtype: torch.dtype) -> dict[str, Tensor]:
     return posterior("logvar", shape, dtype, "same")
 
@@ -76,6 +83,16 @@ def _points(shape: Shape, dtype: torch.dtype) -> dict[str, Tensor]:
 
 def _log_w(shape: Shape, dtype: torch.dtype) -> dict[str, Tensor]:
     return {"log_w": _uniform(shape, dtype, 8, -4, 0)}
+
+
+def _negative_binomial(shape: Shape, dtype: torch.dtype) -> dict[str, Tensor]:
+    return {
+        "mean": _uniform(shape, dtype, 0, 0.1, 4),
+        "target": _uniform(shape, dtype, 1, -3, 5).round().clamp(min=0),
+        "inverse_dispersion": _uniform(shape, dtype, 2, 0.3, 3),
+        "zero_inflation_logits": _uniform(shape, dtype, 3, -2, 2),
+        "weight": _uniform(shape, dtype, 4, 0.5, 1.5),
+    }
 
 
 def _reconstruction(loss: str) -> Op:
@@ -110,6 +127,7 @@ OPS = {
     "reparameterize_kl_packed": Op(_packed, _moments, ("moments",)),
     "reparameterize_kl_interleaved": Op(_interleaved, _moments, ("moments",)),
     "log_normal": Op(_density, _points, ("z", "mu", "scale")),
+    "negative_binomial_nll": Op(_counts, _negative_binomial, ("mean", "inverse_dispersion", "zero_inflation_logits")),
     "importance_weighted_bound": Op(_bound, _log_w, ("log_w",), reduces=False),
     **{loss: _reconstruction(loss) for loss in LOSSES},
 }

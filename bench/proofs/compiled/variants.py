@@ -176,9 +176,36 @@ def _others() -> Iterator[Variant]:
         "log_normal", lambda: _backward(F.log_normal(_leaf(50, 128, 20), _leaf(128, 20), _leaf(128, 20))), True, 32
     )
     yield Variant("log_normal standard", lambda: _backward(F.log_normal(_leaf(128, 20))), True, 32)
+    yield from _counts()
     bound = F.importance_weighted_bound
     yield Variant("importance_weighted_bound", lambda: _backward(bound(_leaf(50, 128))), True, 32)
     yield Variant("importance_weighted_bound last", lambda: _backward(bound(_leaf(128, 5000), dim=1)), True, 32)
+
+
+def _counts() -> Iterator[Variant]:
+    def nll(
+        inflated: bool, dispersion: tuple[int, ...], dtype: torch.dtype, target: torch.dtype, **options: Any
+    ) -> None:
+        logits = _leaf(_BATCH, 2000, dtype=dtype) if inflated else None
+        counts = torch.zeros(_BATCH, 2000, dtype=target)
+        mean = _leaf(_BATCH, 2000, dtype=dtype)
+        _backward(
+            F.negative_binomial_nll(
+                mean, counts, _leaf(*dispersion, dtype=dtype), zero_inflation_logits=logits, **options
+            )
+        )
+
+    for inflated in (False, True):
+        for shape in ((2000,), (_BATCH, 2000)):
+            for dtype, target in ((torch.float32, torch.float32), (torch.bfloat16, torch.uint16)):
+                for reduction in ("batchmean", "sample"):
+                    run = partial(nll, inflated, shape, dtype, target, reduction=reduction)
+                    name = f"{'zero-inflated ' * inflated}{_name(dtype)} {len(shape)} {reduction}"
+                    yield Variant(f"negative_binomial_nll {name}", run, True, _bits(dtype, target))
+    run = partial(nll, True, (2000,), torch.float32, torch.int32, log_input=True)
+    yield Variant("negative_binomial_nll zero-inflated log int32", run, True, 32)
+    run = partial(nll, True, (2000,), torch.float64, torch.float64)
+    yield Variant("negative_binomial_nll zero-inflated float64", run, True, 64)
 
 
 def _with_wide_indices(run: Callable[[], None]) -> None:
