@@ -52,6 +52,8 @@ class Reconstruction(nn.Module):
             )
         if weight is not None:
             raise ValueError("weight: got a tensor with a callable likelihood; takes None (weigh inside the callable)")
+        if isinstance(self.likelihood, Density) and not per_sample and _knows_its_mean(self.likelihood):
+            return _batch_mean(self.likelihood, prediction, target, batch_dims)
         nll = _custom("likelihood", self.likelihood, prediction, target, batch_dims)
         return (nll if per_sample else nll.mean()), nll.detach()
 
@@ -126,13 +128,31 @@ def _custom(name: str, function: CustomLikelihood, prediction: Any, target: Tens
 
     That copies a target which is an expanded view.
     """
+    flat = _one_batch(prediction, target, batch_dims)
+    return _per_sample(name, function(*flat), target, batch_dims)
+
+
+def _knows_its_mean(density: Density) -> bool:
+    return type(density).batch_mean is not Density.batch_mean
+
+
+def _batch_mean(density: Density, prediction: Any, target: Tensor, batch_dims: int) -> tuple[Tensor, Tensor]:
+    """The mean of a density's loss and its values, detached."""
+    mean, values = density.batch_mean(*_one_batch(prediction, target, batch_dims))
+    return mean, _per_sample("likelihood", values, target, batch_dims)
+
+
+def _one_batch(prediction: Any, target: Tensor, batch_dims: int) -> tuple[Any, Tensor]:
+    if batch_dims == 1:
+        return prediction, target
+    return fold(prediction, target.shape[:batch_dims]), target.flatten(0, batch_dims - 1)
+
+
+def _per_sample(name: str, values: object, target: Tensor, batch_dims: int) -> Tensor:
+    """What a callable returned for one batch, in the shape of all batch dimensions."""
     batch_shape = target.shape[:batch_dims]
-    if batch_dims > 1:
-        target, prediction = target.flatten(0, batch_dims - 1), fold(prediction, batch_shape)
-    values = function(prediction, target)
-    if not isinstance(values, Tensor) or values.shape != target.shape[:1]:
+    expected = [batch_shape.numel()]
+    if not isinstance(values, Tensor) or list(values.shape) != expected:
         returned = f"shape {list(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
-        raise ValueError(
-            f"{name}: returned {returned}; takes a callable that returns one value a sample, {list(target.shape[:1])}"
-        )
+        raise ValueError(f"{name}: returned {returned}; takes a callable that returns one value a sample, {expected}")
     return values.reshape(batch_shape)
