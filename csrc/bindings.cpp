@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "call.h"
+#include "discretized_logistic_mixture.h"
 #include "flat.h"
 #include "options.h"
 #include "outputs.h"
@@ -255,6 +256,8 @@ PYBIND11_MODULE(_C, m) {
   m.def("reconstruction_backward", fastvae::flat(fastvae::reconstruction_backward));
   m.def("log_normal", fastvae::flat(fastvae::log_normal));
   m.def("log_normal_backward", fastvae::flat(fastvae::log_normal_backward));
+  m.def("discretized_logistic_mixture_nll", fastvae::flat(fastvae::discretized_logistic_mixture_nll));
+  m.def("discretized_logistic_mixture_nll_backward", fastvae::flat(fastvae::discretized_logistic_mixture_nll_backward));
   m.def("importance_weighted_bound", fastvae::flat(fastvae::importance_weighted_bound));
   m.def("importance_weighted_bound_backward", fastvae::flat(fastvae::importance_weighted_bound_backward));
   m.def("scale_gradient", fastvae::flat(fastvae::scale_gradient));

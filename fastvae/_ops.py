@@ -12,7 +12,7 @@ from torch import Tensor
 from fastvae import _outputs, _vmap
 from fastvae._layout import unpack
 from fastvae._library import op
-from fastvae._options import DensityOptions, Packing, PosteriorOptions, ReconstructionOptions
+from fastvae._options import DensityOptions, DiscretizedMixtureOptions, Packing, PosteriorOptions, ReconstructionOptions
 from fastvae._schema import Gradients
 
 
@@ -153,6 +153,22 @@ def log_normal_backward(
 ) -> Gradients:
     """Of z, mu and scale."""
     return _outputs.gradients(wanted, z, mu, scale)
+
+
+@op(vmap=_vmap.discretized_logistic_mixture_nll)
+def discretized_logistic_mixture_nll(
+    params: Tensor, target: Tensor, options: DiscretizedMixtureOptions, per_sample: bool, grad: bool
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """(loss, sums of each sample, gradient of params for an upstream gradient of 1)."""
+    return _outputs.discretized_logistic_mixture_nll(params, options, per_sample, grad)
+
+
+@op(vmap=_vmap.discretized_logistic_mixture_nll_backward)
+def discretized_logistic_mixture_nll_backward(
+    grad_loss: Tensor, params: Tensor, target: Tensor, options: DiscretizedMixtureOptions
+) -> Tensor:
+    """Of params."""
+    return torch.empty_like(params)
 
 
 @op(vmap=_vmap.importance_weighted_bound)

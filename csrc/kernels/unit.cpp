@@ -1,6 +1,7 @@
 // One instruction-set unit: the table of its kernels. CMake compiles this file once a unit, with FASTVAE_UNIT naming
 // it.
 #include "kernels/unit.h"
+#include "kernels/discretized_logistic_mixture.h"
 #include "kernels/gradients.h"
 #include "kernels/importance_weighted_bound.h"
 #include "kernels/log_normal.h"
@@ -37,6 +38,7 @@ const Kernels FASTVAE_JOIN(kernels_, FASTVAE_UNIT) = {
     FASTVAE_KERNEL(log_normal_backward),
     FASTVAE_KERNEL(importance_weighted_bound),
     FASTVAE_KERNEL(importance_weighted_bound_backward),
+    FASTVAE_UNIT_NAMESPACE::discretized_logistic_mixture,
     FASTVAE_KERNEL(scale_gradient),
     normal,
 };

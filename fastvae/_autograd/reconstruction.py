@@ -81,7 +81,7 @@ class Reconstruction(Op, name="reconstruction"):
         if grad_loss is None:
             return (None,) * 6
         if to_input is not None or to_log_scale is not None:
-            if _batched(grad_loss):  # a product for each upstream gradient
+            if batched(grad_loss):  # a product for each upstream gradient
                 to_input, to_log_scale = (None if g is None else g * grad_loss for g in (to_input, to_log_scale))
                 return (to_input, None, None, to_log_scale, None, None)
             if to_input is not None:
@@ -103,7 +103,7 @@ class Reconstruction(Op, name="reconstruction"):
         return (grad_input, grad_target, None, grad_log_scale, None, None)
 
 
-def _batched(upstream: Tensor) -> bool:
+def batched(upstream: Tensor) -> bool:
     """Is it a batch of upstream gradients: vmap's, or that of torch.autograd.grad(is_grads_batched=True)?"""
     return torch._C._are_functorch_transforms_active() or torch._C._functorch.is_legacy_batchedtensor(upstream)
 
@@ -135,13 +135,13 @@ def reconstruction_with_samples(
     """The loss and, at no cost, its per-sample sums without gradient; None where the loss is those sums."""
     _checks.fused_device("input", input)
     of_input, of_log_scale = input.requires_grad, log_scale is not None and log_scale.requires_grad
-    transformed = _transformed()
+    in_transform = transformed()
     scalar = options.reduction not in ("none", "sample")
     if inplace:
         _checks.overwritable("input", input, options.reduction, scalar, not (target.requires_grad or of_log_scale))
-        if not transformed:
+        if not in_transform:
             _checks.written_in_place("input", input, target=target, weight=weight)
-    early = scalar and torch.is_grad_enabled() and not target.requires_grad and not transformed
+    early = scalar and torch.is_grad_enabled() and not target.requires_grad and not in_transform
     overwrite = inplace and early and of_input
     # A float16 gradient written before a loss scale reaches it has lost its small values.
     if input.dtype == torch.float16 or (log_scale is not None and log_scale.dtype == torch.float16):
@@ -151,6 +151,6 @@ def reconstruction_with_samples(
     return loss, samples
 
 
-def _transformed() -> bool:
+def transformed() -> bool:
     """Under torch.compile and functorch a gradient kept between the passes would be one more saved activation."""
     return is_dynamo_compiling() or torch._C._are_functorch_transforms_active()

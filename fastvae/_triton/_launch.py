@@ -152,6 +152,7 @@ class Kernel:
         contract: may a product and a sum become one instruction? Not where noise is drawn.
         constant: from a further argument, as it is hashed, to what the function takes: most stay as they are.
         programs: how many share a plan.
+        covering: the elements of a program, by the first operand.
     """
 
     def __init__(
@@ -163,6 +164,7 @@ class Kernel:
         contract: bool = True,
         constant: Callable[[Any], Any] = lambda argument: argument,
         programs: Callable[[Plan], int] = lambda plan: plan.programs,
+        covering: Callable[[Tensor], Blocking] = blocking,
     ) -> None:
         self._function = function
         self._pointers = pointers
@@ -170,6 +172,7 @@ class Kernel:
         self._contract = contract
         self._constant = constant
         self._programs = programs
+        self._covering = covering
         self._launches: dict[tuple[Any, ...], tuple[Plan, Launch]] = {}
 
     def over(
@@ -213,7 +216,7 @@ class Kernel:
         like = operands[0]
         assert like is not None
         check_device(like)
-        block, threads = blocking(like)
+        block, threads = self._covering(like)
         strides = [operand.stride() for operand in operands if operand is not None]
         if self._logical:
             strides.append(_layout.contiguous_strides(like.shape))

@@ -15,7 +15,14 @@ from fastvae._autograd._function import Op
 from fastvae._autograd.importance_weighted_bound import ImportanceWeightedBound
 from fastvae._autograd.log_normal import LogNormal
 from fastvae._autograd.reparameterize_kl import ReparameterizeKl, ReparameterizeKlPacked
-from fastvae._options import DensityOptions, Packing, PosteriorOptions, ReconstructionOptions, ScaleForm
+from fastvae._options import (
+    DensityOptions,
+    DiscretizedMixtureOptions,
+    Packing,
+    PosteriorOptions,
+    ReconstructionOptions,
+    ScaleForm,
+)
 
 STUBS = {
     node.name: node
@@ -44,7 +51,9 @@ def test_an_op_takes_the_arguments_that_are_declared(name: str) -> None:
         getattr(_C, name)()
 
 
-@pytest.mark.parametrize("kind", [ScaleForm, PosteriorOptions, Packing, ReconstructionOptions, DensityOptions])
+@pytest.mark.parametrize(
+    "kind", [ScaleForm, PosteriorOptions, Packing, ReconstructionOptions, DensityOptions, DiscretizedMixtureOptions]
+)
 def test_options_have_the_fields_of_their_struct(kind: type[tuple[Any, ...]]) -> None:
     assert _C.fields()[kind.__name__] == ", ".join(kind._fields)
 

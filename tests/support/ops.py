@@ -58,6 +58,12 @@ def _bound(tensors: dict[str, Tensor], **options: object) -> Tensor:
     return F.importance_weighted_bound(tensors["log_w"], **options)
 
 
+def _mixture(tensors: dict[str, Tensor], **options: object) -> Tensor:
+    return F.discretized_logistic_mixture_nll(
+        tensors["params"], tensors["target"], num_mixtures=2, dim=-1, bits=4, **options
+    )
+
+
 def _posterior(shape: Shape, dtype: torch.dtype) -> dict[str, Tensor]:
     return posterior("logvar", shape, dtype, "same")
 
@@ -76,6 +82,11 @@ def _points(shape: Shape, dtype: torch.dtype) -> dict[str, Tensor]:
 
 def _log_w(shape: Shape, dtype: torch.dtype) -> dict[str, Tensor]:
     return {"log_w": _uniform(shape, dtype, 8, -4, 0)}
+
+
+def _pixels(shape: Shape, dtype: torch.dtype) -> dict[str, Tensor]:
+    """One loss an element of `shape`: pixels of one channel, in two components."""
+    return {"params": _uniform((*shape, 6), dtype, 9, -1, 1), "target": _uniform((*shape, 1), dtype, 10, -1, 1)}
 
 
 def _reconstruction(loss: str) -> Op:
@@ -108,5 +119,6 @@ OPS = {
     "reparameterize_kl_interleaved": Op(_interleaved, _moments, ("moments",)),
     "log_normal": Op(_density, _points, ("z", "mu", "scale")),
     "importance_weighted_bound": Op(_bound, _log_w, ("log_w",), reduces=False),
+    "discretized_logistic_mixture_nll": Op(_mixture, _pixels, ("params",)),
     **{loss: _reconstruction(loss) for loss in LOSSES},
 }

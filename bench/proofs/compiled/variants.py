@@ -38,6 +38,7 @@ def all_variants() -> Iterator[Variant]:
     yield from _latents()
     yield from _reconstructions()
     yield from _others()
+    yield from _mixtures()
 
 
 def _leaf(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -154,6 +155,33 @@ def _others() -> Iterator[Variant]:
     bound = F.importance_weighted_bound
     yield Variant("importance_weighted_bound", lambda: _backward(bound(_leaf(50, 128))), True, 32)
     yield Variant("importance_weighted_bound last", lambda: _backward(bound(_leaf(128, 5000), dim=1)), True, 32)
+
+
+def _mixtures() -> Iterator[Variant]:
+    def run(
+        channels: int, dtype: torch.dtype, target: torch.dtype, layout: torch.memory_format, reduction: str
+    ) -> None:
+        params = _leaf(16, 100 if channels == 3 else 30, 32, 32, dtype=dtype).contiguous(memory_format=layout)
+        pixels = torch.zeros(16, channels, 32, 32, dtype=target)
+        _backward(F.discretized_logistic_mixture_nll(params, pixels, reduction=reduction))
+
+    planes, last = torch.contiguous_format, torch.channels_last
+    for channels, dtype, target, layout, reduction in (
+        (3, torch.float32, torch.float32, planes, "batchmean"),
+        (3, torch.float32, torch.uint8, planes, "sample"),
+        (3, torch.bfloat16, torch.uint8, planes, "batchmean"),
+        (3, torch.float32, torch.uint8, last, "batchmean"),
+        (3, torch.float32, torch.float32, planes, "none"),
+        (1, torch.float64, torch.float64, planes, "batchmean"),
+        (1, torch.float32, torch.uint8, planes, "batchmean"),
+    ):
+        name = f"{channels} channels {_name(dtype)} {_name(target)} {reduction}{' channels last' * (layout is last)}"
+        yield Variant(
+            f"discretized_logistic_mixture_nll {name}",
+            partial(run, channels, dtype, target, layout, reduction),
+            False,  # a lane has one pixel
+            _bits(dtype, target),
+        )
 
 
 def _with_wide_indices(run: Callable[[], None]) -> None:
