@@ -135,6 +135,26 @@ struct NegativeBinomialNll : Launch {
   Gradient grad_mean, grad_dispersion, grad_logits;
 };
 
+// Over pixels: the channels of `params`, `target` and `grad` are `outer_stride` apart. Backward has a `grad_loss` and
+// no loss. A thread computes in `scratch_size()` bytes of its own.
+struct DiscretizedLogisticMixture : Launch {
+  static constexpr int64_t kPixels = 128;  // of a chunk
+
+  View params, target, grad_loss;
+  int64_t num_mixtures = 1, channels = 1;
+  double levels = 1;  // one less than there are
+  LossOutput loss;
+  double factor = 1;
+  View grad;
+  char* scratch = nullptr;
+
+  // Of a component and channel: mean, log scale and, between channels, a coefficient.
+  int64_t kinds() const { return channels == 1 ? 2 : 3; }
+  int64_t scratch_size() const {
+    return (num_mixtures * (channels * kinds() + 2) + 24) * kPixels * static_cast<int64_t>(f64 ? 8 : 4);
+  }
+};
+
 struct ScaleGradient : Launch {
   View grad, upstream;
 };
@@ -165,6 +185,7 @@ struct Kernels {
   int64_t (*mixture_workspace)(const MixtureForward&);  // in bytes
   int64_t (*mixture_backward_workspace)(const MixtureBackward&);
   void (*negative_binomial_nll)(const NegativeBinomialNll&);
+  void (*discretized_logistic_mixture)(const DiscretizedLogisticMixture&);
   void (*scale_gradient)(const ScaleGradient&);
   void (*normal)(const Normal&);
 };

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "call.h"
+#include "discretized_logistic_mixture.h"
 #include "flat.h"
 #include "mixture.h"
 #include "negative_binomial_nll.h"
@@ -244,6 +245,8 @@ PYBIND11_MODULE(_C, m) {
   m.def("minibatch_log_densities_backward", fastvae::flat(fastvae::minibatch_log_densities_backward));
   m.def("log_normal_mixture", fastvae::flat(fastvae::log_normal_mixture));
   m.def("log_normal_mixture_backward", fastvae::flat(fastvae::log_normal_mixture_backward));
+  m.def("discretized_logistic_mixture_nll", fastvae::flat(fastvae::discretized_logistic_mixture_nll));
+  m.def("discretized_logistic_mixture_nll_backward", fastvae::flat(fastvae::discretized_logistic_mixture_nll_backward));
   m.def("importance_weighted_bound", fastvae::flat(fastvae::importance_weighted_bound));
   m.def("importance_weighted_bound_backward", fastvae::flat(fastvae::importance_weighted_bound_backward));
   m.def("negative_binomial_nll", fastvae::flat(fastvae::negative_binomial_nll));

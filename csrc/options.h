@@ -64,6 +64,13 @@ struct NegativeBinomialOptions {
   FASTVAE_OPTIONS(log_input, reduction, batch_dims)
 };
 
+struct DiscretizedMixtureOptions {
+  int64_t num_mixtures;
+  int dim, bits;
+  Name reduction;
+  FASTVAE_OPTIONS(num_mixtures, dim, bits, reduction)
+};
+
 // The operands that the ops of a family take, forward and backward.
 struct PriorAndNoise {
   Tensor prior_mu, prior_scale, eps, seed;
@@ -97,6 +104,7 @@ inline pybind11::dict fields_by_struct() {
   names["ReconstructionOptions"] = ReconstructionOptions::kNames;
   names["DensityOptions"] = DensityOptions::kNames;
   names["MinibatchOptions"] = MinibatchOptions::kNames;
+  names["DiscretizedMixtureOptions"] = DiscretizedMixtureOptions::kNames;
   names["PriorAndNoise"] = PriorAndNoise::kNames;
   names["Pair"] = Pair::kNames;
   names["Density"] = Density::kNames;

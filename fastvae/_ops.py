@@ -14,6 +14,7 @@ from fastvae._layout import unpack
 from fastvae._library import op
 from fastvae._options import (
     DensityOptions,
+    DiscretizedMixtureOptions,
     MinibatchOptions,
     NegativeBinomialOptions,
     Packing,
@@ -237,6 +238,22 @@ def negative_binomial_nll_backward(
 ) -> Gradients:
     """Of mean, inverse_dispersion and zero_inflation_logits."""
     return _outputs.gradients(wanted, mean, inverse_dispersion, zero_inflation_logits)
+
+
+@op(vmap=_vmap.discretized_logistic_mixture_nll)
+def discretized_logistic_mixture_nll(
+    params: Tensor, target: Tensor, options: DiscretizedMixtureOptions, per_sample: bool, grad: bool
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """(loss, sums of each sample, gradient of params for an upstream gradient of 1)."""
+    return _outputs.discretized_logistic_mixture_nll(params, options, per_sample, grad)
+
+
+@op(vmap=_vmap.discretized_logistic_mixture_nll_backward)
+def discretized_logistic_mixture_nll_backward(
+    grad_loss: Tensor, params: Tensor, target: Tensor, options: DiscretizedMixtureOptions
+) -> Tensor:
+    """Of params."""
+    return torch.empty_like(params)
 
 
 @op(vmap=_vmap.importance_weighted_bound)

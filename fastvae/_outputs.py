@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fastvae._layout import sample_shape
-from fastvae._options import NegativeBinomialOptions, PosteriorOptions, ReconstructionOptions
+from fastvae._options import DiscretizedMixtureOptions, NegativeBinomialOptions, PosteriorOptions, ReconstructionOptions
 
 
 def compute_dtype(like: Tensor) -> torch.dtype:
@@ -83,6 +83,19 @@ def negative_binomial_nll(
         to_mean,
         to_dispersion,
         to_logits,
+    )
+
+
+def discretized_logistic_mixture_nll(
+    params: Tensor, options: DiscretizedMixtureOptions, per_sample: bool, grad: bool
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    dim, reduction = options.dim, options.reduction
+    pixels = (*params.shape[:dim], *params.shape[dim + 1 :])
+    of_pixels = params.new_empty(pixels, dtype=compute_dtype(params)) if reduction == "none" else None
+    return (
+        loss(params, reduction, 1) if of_pixels is None else of_pixels,
+        loss(params, "sample", 1) if per_sample and reduction != "sample" else None,
+        torch.empty_like(params) if grad else None,
     )
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from fastvae._layout import unpacked_shape
 from fastvae._options import (
     DensityOptions,
+    DiscretizedMixtureOptions,
     NegativeBinomialOptions,
     Packing,
     PosteriorOptions,
@@ -293,6 +294,45 @@ def negative_binomial_nll_backward(
     gradients = op(_upstream(grad_loss, of_loss, rows, factor), *operands, over_all, wanted)
     differentiable = (mean, inverse_dispersion, zero_inflation_logits)
     return _of_operands(gradients, wanted, differentiable, (of_operands[0], *of_operands[2:4]))
+
+
+def _one_batch(values: Sequence[Tensor], dims: Dims, rows: int) -> list[Tensor]:
+    """All rows of each tensor as one batch."""
+    return [_rows_at(0, value, dim, rows).flatten(0, 1) for value, dim in zip(values, dims, strict=True)]
+
+
+def discretized_logistic_mixture_nll(
+    op: Many, rows: int, dims: Dims, params: Tensor, target: Tensor, options: DiscretizedMixtureOptions,
+    per_sample: bool, grad: bool,
+) -> Results:  # fmt: skip
+    assert not grad  # nobody writes a gradient early inside a transform
+    shape = _row_shape(params, dims[0])
+    operands = _one_batch((params, target), dims[:2], rows)
+    reduction = options.reduction
+    kept = reduction if reduction == "none" else "sample"
+    loss, _, absent = op(*operands, options._replace(reduction=kept), False, False)
+    loss = loss.unflatten(0, (rows, shape[0]))
+    beside = per_sample and reduction != "sample"
+    samples = loss.flatten(2).sum(2) if beside and reduction == "none" else loss
+    if reduction not in ("none", "sample"):
+        factor = reduction_scale(reduction, shape.numel() // shape[options.dim], shape[0])
+        loss = _times(loss.sum(1, dtype=torch.float64), factor).to(loss.dtype)
+    return (loss, samples if beside else absent, absent), (0, 0 if beside else None, None)
+
+
+def discretized_logistic_mixture_nll_backward(
+    op: One, rows: int, dims: Dims, grad_loss: Tensor, params: Tensor, target: Tensor,
+    options: DiscretizedMixtureOptions,
+) -> OneResult:  # fmt: skip
+    shape = _row_shape(params, dims[1])
+    operands = _one_batch((params, target), dims[1:3], rows)
+    upstream = _rows_at(0, grad_loss, dims[0], rows)
+    kept = options.reduction if options.reduction == "none" else "sample"
+    if options.reduction not in ("none", "sample"):
+        factor = reduction_scale(options.reduction, shape.numel() // shape[options.dim], shape[0])
+        upstream = _times(upstream, factor)[:, None].expand(rows, shape[0])
+    gradient = op(upstream.flatten(0, 1), *operands, options._replace(reduction=kept))
+    return gradient.unflatten(0, (rows, shape[0])), 0
 
 
 def importance_weighted_bound(op: One, rows: int, dims: Dims, log_w: Tensor, dim: int) -> OneResult:

@@ -1,6 +1,7 @@
 // One instruction-set unit: the table of its kernels. CMake compiles this file once a unit, with FASTVAE_UNIT naming
 // it.
 #include "kernels/unit.h"
+#include "kernels/discretized_logistic_mixture.h"
 #include "kernels/gradients.h"
 #include "kernels/importance_weighted_bound.h"
 #include "kernels/log_normal.h"
@@ -44,6 +45,7 @@ const Kernels FASTVAE_JOIN(kernels_, FASTVAE_UNIT) = {
     FASTVAE_UNIT_NAMESPACE::mixture_workspace,
     FASTVAE_UNIT_NAMESPACE::mixture_backward_workspace,
     FASTVAE_UNIT_NAMESPACE::negative_binomial_nll,
+    FASTVAE_UNIT_NAMESPACE::discretized_logistic_mixture,
     FASTVAE_KERNEL(scale_gradient),
     normal,
 };

@@ -5,6 +5,10 @@ try:
 except ModuleNotFoundError as error:
     raise ImportError("backend: got 'triton' without the package triton; takes `pip install triton`") from error
 
+from fastvae._triton.discretized_logistic_mixture import (
+    discretized_logistic_mixture_nll,
+    discretized_logistic_mixture_nll_backward,
+)
 from fastvae._triton.importance_weighted_bound import importance_weighted_bound, importance_weighted_bound_backward
 from fastvae._triton.log_normal import log_normal, log_normal_backward
 from fastvae._triton.log_normal_mixture import log_normal_mixture, log_normal_mixture_backward
@@ -20,6 +24,8 @@ from fastvae._triton.reparameterize_kl import reparameterize_kl, reparameterize_
 from fastvae._triton.reparameterize_kl_packed import reparameterize_kl_packed, reparameterize_kl_packed_backward
 
 __all__ = [
+    "discretized_logistic_mixture_nll",
+    "discretized_logistic_mixture_nll_backward",
     "importance_weighted_bound",
     "importance_weighted_bound_backward",
     "log_normal",

@@ -152,6 +152,7 @@ class Kernel:
         contract: may a product and a sum become one instruction? Not where noise is drawn.
         constant: from a further argument, as it is hashed, to what the function takes: most stay as they are.
         programs: how many share a plan.
+        covering: the elements of a program, by the first operand.
         per_thread: the most bytes of elements, in the dtype of the arithmetic, that a thread has registers for; None
             where that is no question.
     """
@@ -165,6 +166,7 @@ class Kernel:
         contract: bool = True,
         constant: Callable[[Any], Any] = lambda argument: argument,
         programs: Callable[[Plan], int] = lambda plan: plan.programs,
+        covering: Callable[[Tensor], Blocking] = blocking,
         per_thread: int | None = None,
     ) -> None:
         self._function = function
@@ -173,6 +175,7 @@ class Kernel:
         self._contract = contract
         self._constant = constant
         self._programs = programs
+        self._covering = covering
         self._per_thread = per_thread
         self._launches: dict[tuple[Any, ...], tuple[Plan, Launch]] = {}
 
@@ -217,7 +220,7 @@ class Kernel:
         like = operands[0]
         assert like is not None
         check_device(like)
-        block, threads = blocking(like)
+        block, threads = self._covering(like)
         if self._per_thread is not None and not INTERPRETED:
             block = min(block, threads * self._per_thread // compute_dtype(like).itemsize)
         strides = [operand.stride() for operand in operands if operand is not None]

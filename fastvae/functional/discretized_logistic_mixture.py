@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from fastvae import _checks
+from fastvae._autograd import discretized_logistic_mixture as fused
+from fastvae._options import DiscretizedMixtureOptions
 from fastvae.functional._dispatch import use_reference
 
 
@@ -45,13 +47,28 @@ def discretized_logistic_mixture_nll(
         ValueError: a number of channels that does not fit `num_mixtures`, or a target that requires grad.
     """
     dim = _checks.discretized_mixture(params, target, num_mixtures, dim, bits, reduction)
+    options = DiscretizedMixtureOptions(num_mixtures, dim, bits, reduction)
     if use_reference("params", params):
-        from fastvae import reference
+        return _in_reference(params, target, options)
+    loss, _ = fused.discretized_logistic_mixture_nll(params, target, options)
+    return loss
 
-        return reference.discretized_logistic_mixture_nll(
-            params, target, num_mixtures=num_mixtures, dim=dim, bits=bits, reduction=reduction
-        )
-    raise NotImplementedError(
-        f"params: got device {params.device}, for which discretized_logistic_mixture_nll has no kernel; takes `with "
-        "fastvae.use_backend('reference'):`"
-    )
+
+def batchmean_with_samples(
+    params: Tensor, target: Tensor, *, num_mixtures: int, dim: int, bits: int
+) -> tuple[Tensor, Tensor]:
+    """The mean over the batch, whose gradient the forward pass writes, and the per-sample values without gradient."""
+    dim = _checks.discretized_mixture(params, target, num_mixtures, dim, bits, "batchmean")
+    options = DiscretizedMixtureOptions(num_mixtures, dim, bits, "batchmean")
+    if use_reference("params", params):
+        samples = _in_reference(params, target, options._replace(reduction="sample"))
+        return samples.mean(), samples.detach()
+    loss, of_samples = fused.discretized_logistic_mixture_nll(params, target, options, per_sample=True)
+    assert of_samples is not None
+    return loss, of_samples
+
+
+def _in_reference(params: Tensor, target: Tensor, options: DiscretizedMixtureOptions) -> Tensor:
+    from fastvae import reference
+
+    return reference.discretized_logistic_mixture_nll(params, target, **options._asdict())

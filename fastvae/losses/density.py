@@ -28,7 +28,10 @@ class Density(nn.Module, ABC):
         """What training minimizes, one value a sample: ``[batch]``. Unless overridden, ``-log_prob``."""
         return -self.log_prob(prediction, target)
 
-    def batchmean(self, prediction: Any, target: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean of `forward` over the batch, and its values, detached. Override it where one kernel gives both."""
+    def batch_mean(self, prediction: Any, target: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean of `forward` over the batch, and its values without gradient.
+
+        Override it where one pass that knows the reduction is faster, as one that writes the gradient is.
+        """
         values = self(prediction, target)
         return values.mean(), values.detach()

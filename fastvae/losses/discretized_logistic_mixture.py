@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fastvae._describe import named
 from fastvae._outputs import compute_dtype
-from fastvae.functional import discretized_logistic_mixture_nll
+from fastvae.functional.discretized_logistic_mixture import batchmean_with_samples, discretized_logistic_mixture_nll
 from fastvae.losses.density import Density
 
 _LEAST_LOG_SCALE: Final = -7.0
@@ -53,11 +53,17 @@ class DiscretizedLogisticMixture(Density):
 
     def forward(self, prediction: Any, target: Tensor) -> Tensor:
         """-log p(target | z) in nats: ``[batch]``."""
-        return self._nll(prediction, target, "sample")
+        return self._nll(prediction, target)
+
+    def batch_mean(self, prediction: Any, target: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean of `forward` over the batch, in one pass with its gradient, and its values without."""
+        return batchmean_with_samples(
+            self._tensor(prediction), target, num_mixtures=self.num_mixtures, dim=self.dim, bits=self.bits
+        )
 
     def log_prob(self, prediction: Any, target: Tensor) -> Tensor:
         """log p(target | z) in nats: ``[batch]``."""
-        return -self._nll(prediction, target, "sample")
+        return -self._nll(prediction, target)
 
     def mean(self, prediction: Any) -> Tensor:
         """The expected pixels in [-1, 1], ``[batch, channels, H, W]``.
@@ -112,10 +118,10 @@ class DiscretizedLogisticMixture(Density):
         defaults = {"dim": 1, "bits": 8}
         return named({name: value for name, value in options.items() if value != defaults.get(name)})
 
-    def _nll(self, prediction: Any, target: Tensor, reduction: str) -> Tensor:
+    def _nll(self, prediction: Any, target: Tensor) -> Tensor:
         return discretized_logistic_mixture_nll(
             self._tensor(prediction), target, num_mixtures=self.num_mixtures, dim=self.dim, bits=self.bits,
-            reduction=reduction,
+            reduction="sample",
         )  # fmt: skip
 
     def _components(self, prediction: Any) -> _Components:

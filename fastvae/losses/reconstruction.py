@@ -52,10 +52,8 @@ class Reconstruction(nn.Module):
             )
         if weight is not None:
             raise ValueError("weight: got a tensor with a callable likelihood; takes None (weigh inside the callable)")
-        if isinstance(self.likelihood, Density) and not per_sample:
-            batch = target.shape[:batch_dims]
-            loss, samples = self.likelihood.batchmean(*_one_batch(prediction, target, batch_dims))
-            return loss, _checked("likelihood", samples, batch).reshape(batch)
+        if isinstance(self.likelihood, Density) and not per_sample and _knows_its_mean(self.likelihood):
+            return _batch_mean(self.likelihood, prediction, target, batch_dims)
         nll = _custom("likelihood", self.likelihood, prediction, target, batch_dims)
         return (nll if per_sample else nll.mean()), nll.detach()
 
@@ -130,8 +128,18 @@ def _custom(name: str, function: CustomLikelihood, prediction: Any, target: Tens
 
     That copies a target which is an expanded view.
     """
-    batch = target.shape[:batch_dims]
-    return _checked(name, function(*_one_batch(prediction, target, batch_dims)), batch).reshape(batch)
+    flat = _one_batch(prediction, target, batch_dims)
+    return _per_sample(name, function(*flat), target, batch_dims)
+
+
+def _knows_its_mean(density: Density) -> bool:
+    return type(density).batch_mean is not Density.batch_mean
+
+
+def _batch_mean(density: Density, prediction: Any, target: Tensor, batch_dims: int) -> tuple[Tensor, Tensor]:
+    """The mean of a density's loss and its values, detached."""
+    mean, values = density.batch_mean(*_one_batch(prediction, target, batch_dims))
+    return mean, _per_sample("likelihood", values, target, batch_dims)
 
 
 def _one_batch(prediction: Any, target: Tensor, batch_dims: int) -> tuple[Any, Tensor]:
@@ -140,10 +148,11 @@ def _one_batch(prediction: Any, target: Tensor, batch_dims: int) -> tuple[Any, T
     return fold(prediction, target.shape[:batch_dims]), target.flatten(0, batch_dims - 1)
 
 
-def _checked(name: str, values: Any, batch: torch.Size) -> Tensor:
-    if not isinstance(values, Tensor) or values.shape != (batch.numel(),):
+def _per_sample(name: str, values: object, target: Tensor, batch_dims: int) -> Tensor:
+    """What a callable returned for one batch, in the shape of all batch dimensions."""
+    batch_shape = target.shape[:batch_dims]
+    expected = [batch_shape.numel()]
+    if not isinstance(values, Tensor) or list(values.shape) != expected:
         returned = f"shape {list(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
-        raise ValueError(
-            f"{name}: returned {returned}; takes a callable that returns one value a sample, [{batch.numel()}]"
-        )
-    return values
+        raise ValueError(f"{name}: returned {returned}; takes a callable that returns one value a sample, {expected}")
+    return values.reshape(batch_shape)

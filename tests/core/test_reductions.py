@@ -11,6 +11,8 @@ from tests.support.ops import COUNT_LOSSES, LOSSES, OPS
 from tests.support.oracle import evaluate
 
 REDUCING = [name for name, op in OPS.items() if op.reduces]
+# A batch has one dimension where a pixel has channels behind it.
+BATCH_DIMS = [name for name in REDUCING if name != "discretized_logistic_mixture_nll"]
 SHAPES = [(7,), (6, 37), (3, 5, 701), (2, 3, 4, 5), (4, 2048), (300, 7)]
 
 
@@ -47,7 +49,7 @@ def test_they_agree(backend, case):
 
 
 @pytest.mark.parametrize("batch_dims", [1, 2, 3, 4])
-@pytest.mark.parametrize("name", REDUCING)
+@pytest.mark.parametrize("name", BATCH_DIMS)
 @pytest.mark.usefixtures("backend")
 def test_batch_dims(name, batch_dims):
     operands = OPS[name].operands((2, 3, 4, 5), torch.float64)

@@ -20,6 +20,7 @@ from fastvae._autograd.negative_binomial_nll import NegativeBinomialNll
 from fastvae._autograd.reparameterize_kl import ReparameterizeKl, ReparameterizeKlPacked
 from fastvae._options import (
     DensityOptions,
+    DiscretizedMixtureOptions,
     MinibatchOptions,
     NegativeBinomialOptions,
     Packing,
@@ -63,6 +64,7 @@ def test_an_op_takes_the_arguments_that_are_declared(name: str) -> None:
         Packing,
         ReconstructionOptions,
         DensityOptions,
+        DiscretizedMixtureOptions,
         MinibatchOptions,
         NegativeBinomialOptions,
     ],

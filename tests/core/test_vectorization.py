@@ -71,6 +71,7 @@ HOT = [
     Hot("log_normal<float>", "<LogForm<1, false> >", loops=1, floor=21),
     Hot("log_normal<float>", "<LinearForm<VarianceBase, false> >", loops=1, floor=20),
     Hot("(?:log_normal_backward<float>|density_gradients<float)", "LogForm<1, false> >", loops=1, floor=17),
+    Hot("add_level<., float>", "", loops=3, floor=66),  # of a channel of a mixture
     Hot("importance_weighted_bound<float>", "", loops=2, floor=12),  # exponentials, logarithms
     Hot("importance_weighted_bound_backward<float>", "", loops=2, floor=12),  # exponentials, twice
 ]

@@ -65,6 +65,12 @@ def _counts(tensors: dict[str, Tensor], **options: object) -> Tensor:
     )
 
 
+def _mixture(tensors: dict[str, Tensor], **options: object) -> Tensor:
+    return F.discretized_logistic_mixture_nll(
+        tensors["params"], tensors["target"], num_mixtures=2, dim=-1, bits=4, **options
+    )
+
+
 def _posterior(shape: Shape, dtype: torch.dtype) -> dict[str, Tensor]:
     return posterior("logvar", shape, dtype, "same")
 
@@ -93,6 +99,11 @@ def _negative_binomial(shape: Shape, dtype: torch.dtype) -> dict[str, Tensor]:
         "zero_inflation_logits": _uniform(shape, dtype, 3, -2, 2),
         "weight": _uniform(shape, dtype, 4, 0.5, 1.5),
     }
+
+
+def _pixels(shape: Shape, dtype: torch.dtype) -> dict[str, Tensor]:
+    """One loss an element of `shape`: pixels of one channel, in two components."""
+    return {"params": _uniform((*shape, 6), dtype, 9, -1, 1), "target": _uniform((*shape, 1), dtype, 10, -1, 1)}
 
 
 def _reconstruction(loss: str) -> Op:
@@ -129,5 +140,6 @@ OPS = {
     "log_normal": Op(_density, _points, ("z", "mu", "scale")),
     "negative_binomial_nll": Op(_counts, _negative_binomial, ("mean", "inverse_dispersion", "zero_inflation_logits")),
     "importance_weighted_bound": Op(_bound, _log_w, ("log_w",), reduces=False),
+    "discretized_logistic_mixture_nll": Op(_mixture, _pixels, ("params",)),
     **{loss: _reconstruction(loss) for loss in LOSSES},
 }

@@ -39,6 +39,7 @@ def all_variants() -> Iterator[Variant]:
     yield from _reconstructions()
     yield from _mixtures()
     yield from _others()
+    yield from _logistic_mixtures()
 
 
 def _leaf(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -206,6 +207,33 @@ def _counts() -> Iterator[Variant]:
     yield Variant("negative_binomial_nll zero-inflated log int32", run, True, 32)
     run = partial(nll, True, (2000,), torch.float64, torch.float64)
     yield Variant("negative_binomial_nll zero-inflated float64", run, True, 64)
+
+
+def _logistic_mixtures() -> Iterator[Variant]:
+    def run(
+        channels: int, dtype: torch.dtype, target: torch.dtype, layout: torch.memory_format, reduction: str
+    ) -> None:
+        params = _leaf(16, 100 if channels == 3 else 30, 32, 32, dtype=dtype).contiguous(memory_format=layout)
+        pixels = torch.zeros(16, channels, 32, 32, dtype=target)
+        _backward(F.discretized_logistic_mixture_nll(params, pixels, reduction=reduction))
+
+    planes, last = torch.contiguous_format, torch.channels_last
+    for channels, dtype, target, layout, reduction in (
+        (3, torch.float32, torch.float32, planes, "batchmean"),
+        (3, torch.float32, torch.uint8, planes, "sample"),
+        (3, torch.bfloat16, torch.uint8, planes, "batchmean"),
+        (3, torch.float32, torch.uint8, last, "batchmean"),
+        (3, torch.float32, torch.float32, planes, "none"),
+        (1, torch.float64, torch.float64, planes, "batchmean"),
+        (1, torch.float32, torch.uint8, planes, "batchmean"),
+    ):
+        name = f"{channels} channels {_name(dtype)} {_name(target)} {reduction}{' channels last' * (layout is last)}"
+        yield Variant(
+            f"discretized_logistic_mixture_nll {name}",
+            partial(run, channels, dtype, target, layout, reduction),
+            False,  # a lane has one pixel
+            _bits(dtype, target),
+        )
 
 
 def _with_wide_indices(run: Callable[[], None]) -> None:
