@@ -66,26 +66,36 @@ FASTVAE_INLINE T over_sigma(double factor, T sigma) {
   return static_cast<T>(quotient > most ? most : quotient);
 }
 
+// Components first .. last, a register of them at a time, so that the arrays are written in whole lines.
 template <class T, class Form>
-void fill_rows(Form, const Mixture& a, const ScaleLimits<T> limits, const Planes<T>& p, int64_t first, int64_t last) {
-  constexpr int64_t kColumns = 128;
-  T mu_buffer[kColumns], raw_buffer[kColumns], inverse[kColumns], constant[kColumns];
-  for (int64_t k = first; k < last; ++k)
+void fill_components(Form, const Mixture& a, const ScaleLimits<T> limits, const Planes<T>& p, int64_t first,
+                     int64_t last) {
+  constexpr int64_t kColumns = 32;
+  T means[kRegister][kColumns], inverses[kRegister][kColumns], constants[kRegister][kColumns];
+  for (int64_t k = first; k < last; k += kRegister)
     for (int64_t d = 0; d < p.dims; d += kColumns) {
-      const int64_t n = smaller(kColumns, p.dims - d), at = k * p.dims + d;
-      const T* mu = load<T>(a.mu, a.mu.space, Range(a.mu.space, at, n), mu_buffer);
-      const T* raw = load<T>(a.scale, a.scale.space, Range(a.scale.space, at, n), raw_buffer);
+      const int64_t n = smaller(kColumns, p.dims - d), count = smaller(kRegister, last - k);
+      for (int64_t j = 0; j < count; ++j) {
+        T buffer[kColumns];
+        const int64_t at = (k + j) * p.dims + d;
+        const T* mu = load<T>(a.mu, a.mu.space, Range(a.mu.space, at, n), means[j]);
+        if (mu != means[j]) __builtin_memcpy(means[j], mu, static_cast<size_t>(n) * sizeof(T));
+        const T* raw = load<T>(a.scale, a.scale.space, Range(a.scale.space, at, n), buffer);
+        T *inverse = inverses[j], *constant = constants[j];
 #pragma omp simd
-      for (int64_t i = 0; i < n; ++i) {
-        const Scale<T> q = Form::at(clamped(raw[i], limits), limits);
-        inverse[i] = over_sigma(kRootHalfLog2E, q.sigma);
-        constant[i] = (-Form::log_sigma(q) - T(kHalfLogTwoPi)) * T(kLog2E);
+        for (int64_t i = 0; i < n; ++i) {
+          const Scale<T> q = Form::at(clamped(raw[i], limits), limits);
+          inverse[i] = over_sigma(kRootHalfLog2E, q.sigma);
+          constant[i] = (-Form::log_sigma(q) - T(kHalfLogTwoPi)) * T(kLog2E);
+        }
       }
       for (int64_t i = 0; i < n; ++i) {
         const int64_t to = (d + i) * p.stride + k;
-        p.mu[to] = mu[i];
-        p.inverse[to] = inverse[i];
-        p.constant[to] = constant[i];
+        for (int64_t j = 0; j < count; ++j) {
+          p.mu[to + j] = means[j][i];
+          p.inverse[to + j] = inverses[j][i];
+          p.constant[to + j] = constants[j][i];
+        }
       }
     }
 }
@@ -117,8 +127,9 @@ template <class T>
 void fill(const Mixture& a, Planes<T>& p) {
   const ScaleLimits<T> limits = scale_limits<T>(a.options);
   with_form(a.options, [&](auto form) {
-    parallel_for(p.components, a.threads, 1 + 8192 / (1 + p.dims),
-                 [&](int64_t first, int64_t last) { fill_rows(form, a, limits, p, first, last); });
+    parallel_for(p.stride / kRegister, a.threads, 1 + 512 / (1 + p.dims), [&](int64_t first, int64_t last) {
+      fill_components(form, a, limits, p, first * kRegister, smaller(last * kRegister, p.components));
+    });
   });
   fill_log_weights<T>(a, p.exact);
   for (int64_t k = p.components; k < p.stride; ++k) p.exact[k] = -__builtin_inf();

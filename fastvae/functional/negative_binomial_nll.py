@@ -57,3 +57,29 @@ def negative_binomial_nll(
         )  # fmt: skip
     options = NegativeBinomialOptions(log_input, reduction, batch_dims)
     return fused.negative_binomial_nll(mean, target, inverse_dispersion, zero_inflation_logits, weight, options)
+
+
+def batchmean_with_samples(
+    mean: Tensor,
+    target: Tensor,
+    inverse_dispersion: Tensor,
+    *,
+    zero_inflation_logits: Tensor | None = None,
+    log_input: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """The mean over the batch, whose gradient the forward pass writes, and the per-sample values without gradient."""
+    _checks.negative_binomial_nll(mean, target, inverse_dispersion, zero_inflation_logits, None, "batchmean", 1)
+    if use_reference("mean", mean):
+        from fastvae import reference
+
+        samples = reference.negative_binomial_nll(
+            mean, target, inverse_dispersion, zero_inflation_logits=zero_inflation_logits, log_input=log_input,
+            reduction="sample",
+        )  # fmt: skip
+        return samples.mean(), samples.detach()
+    options = NegativeBinomialOptions(log_input, "batchmean", 1)
+    loss, of_samples = fused.negative_binomial_nll_with_samples(
+        mean, target, inverse_dispersion, zero_inflation_logits, None, options
+    )
+    assert of_samples is not None
+    return loss, of_samples

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from fastvae import functional as F
 from fastvae._describe import named
 from fastvae._outputs import compute_dtype
+from fastvae.functional.negative_binomial_nll import batchmean_with_samples
 from fastvae.losses.density import Density
 
 Parts = tuple[Tensor, Tensor, Tensor | None]
@@ -50,6 +51,11 @@ class NegativeBinomial(Density):
     def forward(self, prediction: Any, target: Tensor) -> Tensor:
         """-log p(target | z) in nats: ``[batch]``."""
         return self._nll(prediction, target, "sample")
+
+    def batch_mean(self, prediction: Any, target: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean of `forward` over the batch, in one pass with its gradient, and its values without."""
+        log_mean, log_theta, logits = self._parts(prediction)
+        return batchmean_with_samples(log_mean, target, log_theta.exp(), zero_inflation_logits=logits, log_input=True)
 
     def log_prob(self, prediction: Any, target: Tensor) -> Tensor:
         """log p(target | z) in nats: ``[batch]``."""

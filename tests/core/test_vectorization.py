@@ -72,6 +72,9 @@ HOT = [
     Hot("log_normal<float>", "<LinearForm<VarianceBase, false> >", loops=1, floor=20),
     Hot("(?:log_normal_backward<float>|density_gradients<float)", "LogForm<1, false> >", loops=1, floor=17),
     Hot("add_level<., float>", "", loops=3, floor=66),  # of a channel of a mixture
+    Hot("mixture_of<float>", "", loops=1, floor=15),  # densities of a dimension, their sum and exponents
+    Hot("add_tile<float>", "", loops=1, floor=17),  # their gradients
+    Hot("add_tile<float>", "", loops=2, floor=10),  # the weights of all dimensions together
     Hot("importance_weighted_bound<float>", "", loops=2, floor=12),  # exponentials, logarithms
     Hot("importance_weighted_bound_backward<float>", "", loops=2, floor=12),  # exponentials, twice
 ]

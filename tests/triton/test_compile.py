@@ -45,8 +45,10 @@ def rows(request: pytest.FixtureRequest) -> list[Row]:
 def test_every_op_is_compiled(compiled: list[Row]) -> None:
     kernels = {row.kernel for row in compiled}
     ops = {"reparameterize_kl", "reparameterize", "gaussian_kl", "log_normal", "importance_weighted_bound", *LOSSES}
+    ops |= {"minibatch_log_densities", "log_normal_mixture"}
     assert {name.split()[0].rstrip(":") for name in kernels} == ops
-    assert {name.rpartition(": ")[2] for name in kernels} == {"forward", "backward", "scale", "add_segments"}
+    stages = {"forward", "backward", "scale", "add_segments", "to_points", "to_components"}
+    assert {name.rpartition(": ")[2] for name in kernels} == stages
 
 
 @pytest.mark.slow
