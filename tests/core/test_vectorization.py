@@ -71,6 +71,10 @@ HOT = [
     Hot("log_normal<float>", "<LogForm<1, false> >", loops=1, floor=21),
     Hot("log_normal<float>", "<LinearForm<VarianceBase, false> >", loops=1, floor=20),
     Hot("(?:log_normal_backward<float>|density_gradients<float)", "LogForm<1, false> >", loops=1, floor=17),
+    # Of counts and of zeros, with gradients; with zero inflation and without; of means and of their logarithms.
+    Hot("evaluate_counts<", ", false, true, float>", loops=2, floor=118),
+    Hot("(?:evaluate_zeros<.*float>|evaluate<.*(?:Chunk<float>|NegativeBinomialNll))", "", loops=2, floor=76),
+    Hot("(?:evaluate_zeros<.*float>|evaluate<.*(?:Chunk<float>|NegativeBinomialNll))", "", loops=5, floor=20),
     Hot("importance_weighted_bound<float>", "", loops=2, floor=12),  # exponentials, logarithms
     Hot("importance_weighted_bound_backward<float>", "", loops=2, floor=12),  # exponentials, twice
 ]
