@@ -81,7 +81,9 @@ AXES = {
 @pytest.mark.parametrize(("backend", "case"), on_each(covering(2, AXES), covering(2, AXES)[::3]), indirect=["backend"])
 def test_three_ways(backend, case):
     shapes = {"dispersion": case["dispersion"], "logits": case["logits"]}
-    draws = [operands(SHAPE, case["dtype"], seed, **shapes) for seed in range(3 if backend == "cpp" else 1)]
+    # Where nothing is more exact, several draws: the unit in which float64 is judged is torch's luck in float32.
+    count = 6 if case["dtype"] == torch.float64 and backend == "cpp" else 1
+    draws = [operands(SHAPE, case["dtype"], seed, **shapes) for seed in range(count)]
     if case["log_input"]:
         draws = [{**draw, "mean": draw["mean"].double().log().to(case["dtype"])} for draw in draws]
 
