@@ -8,7 +8,7 @@
 namespace {
 
 // e - log(1 + e) and log(1 + e), for e of any size whose 1 + e, which is given, is neither denormal nor infinite. Each
-// has its relative accuracy at 0.
+// has its relative accuracy at 0. Only the first is sure to be NaN where e is.
 template <class T>
 struct Logarithm {
   T deficit, value;
@@ -29,8 +29,7 @@ FASTVAE_INLINE Logarithm<float> logarithm(float e, float one_plus_e) {
   p = fma(p, f, 3.3333331174e-1f);
   const float square = f * f * fma(-f, p, 0.5f), n = static_cast<float>(exponent);
   const float linear = fma(n, kLn2High, fma(n, kLn2Low, f));  // f itself where n is 0
-  const float deficit = (e - linear) + square;
-  return {deficit, e - deficit};  // NaN where e is
+  return {(e - linear) + square, linear - square};
 }
 FASTVAE_INLINE Logarithm<double> logarithm(double e, double one_plus_e) {
   const double log_r = __builtin_log(one_plus_e);
@@ -47,9 +46,12 @@ struct CountTerms {
 // At x = 0, of the mean m e^excess: excess is 0, or m so large that t is nothing beside it.
 template <bool Log, class T>
 FASTVAE_INLINE CountTerms<T> terms_of_zero(T m, T t, T excess) {
-  const T inverse = T(1) / (t + m), p = m * inverse;
-  const T deficit = logarithm(-p, t * inverse).deficit + excess;
-  return {t * (deficit + p), Log ? t * p : t * inverse, deficit, T(0)};
+  const T r = m / t, sum = T(1) + r, inverse = T(1) / sum, p = r * inverse;
+  const T lost = r < T(1) ? r - (sum - T(1)) : T(1) - (sum - r);
+  const Logarithm<T> log = logarithm(r, sum);
+  const bool near = r < T(0.3);
+  const T value = (near ? log.value : log.value + lost * inverse) + excess;  // log(1 + m / t)
+  return {t * value, Log ? t * p : inverse, near ? r * p - log.deficit : value - p, T(0)};
 }
 
 FASTVAE_INLINE float one_minus_exp(float loss) {  // 1 - e^-loss, of a loss of at least 0
@@ -84,7 +86,7 @@ FASTVAE_INLINE CountTerms<T> inflated(bool zero, const CountTerms<T>& plain, T q
   const T above = -q < plain.loss ? -q : plain.loss;  // where p(0) is small, from the larger of its two terms
   const T far = (e_q - e_a) * over_a;
   const T e = zero ? (near ? -outside : far) : e_q;
-  const T log = logarithm(e, T(1) + e).value;
+  const T log = e - logarithm(e, T(1) + e).deficit;
   const T at_zero = near ? -log : above + log;
   const T positive = q > T(0) ? q : T(0);
   return {zero ? at_zero : positive + log, drawn.of * plain.by_mean, drawn.of * plain.by_dispersion,

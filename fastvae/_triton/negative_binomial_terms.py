@@ -44,18 +44,21 @@ def logarithm(e, one_plus_e):
         square = (f * f) * (0.5 - f * p)
         n = exponent.to(tl.float32)
         linear = n * 0.693359375 + (n * -2.12194440e-4 + f)  # f itself where n is 0
-        deficit = (e - linear) + square
-        return deficit, e - deficit  # NaN where e is
+        return (e - linear) + square, linear - square  # only the first is sure to be NaN where e is
 
 
 @triton.jit
 def of_zero(m, t, excess, log_input: tl.constexpr):
     """At x = 0, of the mean m e^excess: excess is 0, or m so large that t is nothing beside it."""
-    inverse = 1.0 / (t + m)
-    p = m * inverse
-    deficit, _ = logarithm(-p, t * inverse)
-    deficit += excess
-    return t * (deficit + p), t * p if log_input else t * inverse, deficit
+    r = m / t
+    total = 1.0 + r
+    inverse = 1.0 / total
+    p = r * inverse
+    lost = tl.where(r < 1.0, r - (total - 1.0), 1.0 - (total - r))
+    deficit, value = logarithm(r, total)
+    near = r < 0.3
+    value = tl.where(near, value, value + lost * inverse) + excess  # log(1 + m / t)
+    return t * value, t * p if log_input else inverse, tl.where(near, r * p - deficit, value - p)
 
 
 @triton.jit
@@ -106,7 +109,8 @@ def inflated(zero, loss, by_mean, by_dispersion, q):
     near = outside <= 0.5
     far = (e - e_drawn) / (1.0 + e_drawn)
     z = tl.where(zero, tl.where(near, -outside, far), e)
-    _, value = logarithm(z, 1.0 + z)
+    deficit, _ = logarithm(z, 1.0 + z)
+    value = z - deficit
     at_zero = tl.where(near, -value, tl.where(-q < loss, -q, loss) + value)
     at_count = tl.where(q > 0.0, q, 0.0) + value
     by_logit = tl.where(zero, -outside * given, inflation)

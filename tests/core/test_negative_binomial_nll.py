@@ -39,7 +39,7 @@ def natural_size(name, value, case, logit, log_input):
         return abs(value) + 0.1 * count / (mean + 1e-8)
     if logit is not None and not count:  # an exponential of as much
         mean = math.exp(mean) if log_input else mean
-        return abs(value) * max(1, (t * math.log1p(mean / t) + abs(logit)) / 8)
+        return abs(value) * max(1, (t * math.log1p(mean / t) + abs(logit)) / 4)
     return abs(value)
 
 
@@ -81,15 +81,17 @@ AXES = {
 @pytest.mark.parametrize(("backend", "case"), on_each(covering(2, AXES), covering(2, AXES)[::3]), indirect=["backend"])
 def test_three_ways(backend, case):
     shapes = {"dispersion": case["dispersion"], "logits": case["logits"]}
-    tensors = operands(SHAPE, case["dtype"], **shapes)
+    # Where nothing is more exact, several draws: the unit in which float64 is judged is torch's luck in float32.
+    count = 6 if case["dtype"] == torch.float64 and backend == "cpp" else 1
+    draws = [operands(SHAPE, case["dtype"], seed, **shapes) for seed in range(count)]
     if case["log_input"]:
-        tensors["mean"] = tensors["mean"].double().log().to(case["dtype"])
+        draws = [{**draw, "mean": draw["mean"].double().log().to(case["dtype"])} for draw in draws]
 
     def call(tensors, reduction):
         return nll(*tensors.values(), log_input=case["log_input"], reduction=reduction)
 
-    wanted = tuple(name for name in tensors if name != "target")
-    three_way(call, [tensors], wanted, Reduced(SHAPE, case["reduction"]))
+    wanted = tuple(name for name in draws[0] if name != "target")
+    three_way(call, draws, wanted, Reduced(SHAPE, case["reduction"]))
 
 
 @pytest.mark.parametrize("logits", [None, (), (37, 1)])

@@ -75,6 +75,10 @@ HOT = [
     Hot("mixture_of<float>", "", loops=1, floor=15),  # densities of a dimension, their sum and exponents
     Hot("add_tile<float>", "", loops=1, floor=17),  # their gradients
     Hot("add_tile<float>", "", loops=2, floor=10),  # the weights of all dimensions together
+    # Of counts and of zeros, with gradients; with zero inflation and without; of means and of their logarithms.
+    Hot("evaluate_counts<", ", false, true, float>", loops=2, floor=118),
+    Hot("(?:evaluate_zeros<.*float>|evaluate<.*(?:Chunk<float>|NegativeBinomialNll))", "", loops=2, floor=76),
+    Hot("(?:evaluate_zeros<.*float>|evaluate<.*(?:Chunk<float>|NegativeBinomialNll))", "", loops=5, floor=20),
     Hot("importance_weighted_bound<float>", "", loops=2, floor=12),  # exponentials, logarithms
     Hot("importance_weighted_bound_backward<float>", "", loops=2, floor=12),  # exponentials, twice
 ]

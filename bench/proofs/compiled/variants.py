@@ -205,8 +205,6 @@ def _counts() -> Iterator[Variant]:
                     yield Variant(f"negative_binomial_nll {name}", run, True, _bits(dtype, target))
     run = partial(nll, True, (2000,), torch.float32, torch.int32, log_input=True)
     yield Variant("negative_binomial_nll zero-inflated log int32", run, True, 32)
-    run = partial(nll, True, (2000,), torch.float64, torch.float64)
-    yield Variant("negative_binomial_nll zero-inflated float64", run, True, 64)
 
 
 def _logistic_mixtures() -> Iterator[Variant]:
