@@ -4,42 +4,37 @@ from __future__ import annotations
 
 import json
 import os
-from functools import partial
+from functools import cache
 
 import pytest
 from click.testing import CliRunner
 
 from bench import compile_report
 from bench.compile_report import TARGETS, Row
-from tests.support.background import KEPT, Background
+from tests.support.kept import KEPT
 from tests.support.ops import LOSSES
 
 EXACT = {"add.rn.f32", "sub.rn.f32", "mul.rn.f32", "sqrt.rn.f32"}
 
 
+@cache
 def _compiled(*targets: str) -> list[Row]:
     return compile_report.measure(targets, environment={**os.environ, "TRITON_CACHE_DIR": str(KEPT / "triton")})
 
 
 HERE, ELSEWHERE = TARGETS[1], (TARGETS[0], *TARGETS[2:])
-COMPILED, COMPILED_ELSEWHERE = (
-    Background(partial(_compiled, HERE)),
-    Background(partial(_compiled, *ELSEWHERE), slow=True),
-)
-BACKGROUND = (COMPILED, COMPILED_ELSEWHERE)
 
 
 @pytest.fixture
 def compiled() -> list[Row]:
     """The kernels as one GPU has them."""
-    return COMPILED.result()
+    return _compiled(HERE)
 
 
-@pytest.fixture(params=[COMPILED, pytest.param(COMPILED_ELSEWHERE, marks=pytest.mark.slow)], ids=["here", "elsewhere"])
+@pytest.fixture(params=[(HERE,), pytest.param(ELSEWHERE, marks=pytest.mark.slow)], ids=["here", "elsewhere"])
 def rows(request: pytest.FixtureRequest) -> list[Row]:
     """As one has them, or the others."""
-    rows: list[Row] = request.param.result()
-    return rows
+    return _compiled(*request.param)
 
 
 def test_every_op_is_compiled(compiled: list[Row]) -> None:
@@ -53,7 +48,7 @@ def test_every_op_is_compiled(compiled: list[Row]) -> None:
 def test_every_target_compiles_the_same_kernels(compiled: list[Row]) -> None:
     names = [row.kernel for row in compiled]
     for target in ELSEWHERE:
-        assert [row.kernel for row in COMPILED_ELSEWHERE.result() if row.target == target] == names
+        assert [row.kernel for row in _compiled(*ELSEWHERE) if row.target == target] == names
 
 
 def test_no_kernel_spills_or_loads_aligned_rows_narrowly(rows: list[Row]) -> None:
