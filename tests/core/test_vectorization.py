@@ -14,19 +14,17 @@ from typing import NamedTuple
 import pytest
 
 from tests.core.assembly import REGISTER, Function, functions_of
-from tests.core.units import supported
 
 TOOLS = [tool for tool in ("cmake", "c++filt") if not shutil.which(tool)] + (
     [] if shutil.which("make") or shutil.which("ninja") else ["make or ninja"]
 )
 pytestmark = [
     pytest.mark.skipif(platform.machine() != "x86_64", reason="reads x86-64 assembly"),
+    pytest.mark.slow,
     pytest.mark.skipif(bool(TOOLS), reason=f"needs {', '.join(TOOLS)}"),
 ]
 
 ASSEMBLY = cache(functions_of)
-# The one that this processor runs; the others take a compiler as long.
-UNITS = [pytest.param(unit, marks=[pytest.mark.slow] if unit != supported()[-1] else []) for unit in REGISTER]
 
 
 class Hot(NamedTuple):
@@ -79,7 +77,7 @@ def matching(functions: list[Function], pattern: str) -> list[Function]:
     return found
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", REGISTER)
 @pytest.mark.parametrize("hot", HOT, ids=lambda hot: f"{hot.kernel}{hot.variant}-{hot.floor}")
 def test_a_hot_loop_fills_the_registers(hot: Hot, unit: str) -> None:
     pattern = f"{hot.kernel}.*{hot.variant}"
@@ -87,7 +85,7 @@ def test_a_hot_loop_fills_the_registers(hot: Hot, unit: str) -> None:
     assert sum(size >= hot.floor for size in loops) >= hot.loops, loops
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", REGISTER)
 def test_the_noise_fills_the_registers(unit: str) -> None:
     """Box-Muller is a loop; of Philox, which is written in intrinsics or unrolled, the products count."""
     (noise,) = matching(ASSEMBLY(unit), r"fill_normal<float>\(")
@@ -96,7 +94,7 @@ def test_the_noise_fills_the_registers(unit: str) -> None:
     assert noise.scalar == 0
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", REGISTER)
 def test_nothing_else_is_scalar(unit: str) -> None:
     """Scalar is what is left over after whole registers, once or, unrolled, up to nine times; float64 is not asked."""
     single = [function for function in ASSEMBLY(unit) if "double" not in function.name]
