@@ -10,9 +10,8 @@ import pytest
 # Triton reads it once, when it is first imported: kernels run on CPU tensors in its interpreter.
 os.environ.setdefault("TRITON_INTERPRET", "1")
 
-from tests.support.background import pytest_collection_finish as pytest_collection_finish
-from tests.support.background import pytest_sessionfinish as pytest_sessionfinish
 from tests.support.skipped import pytest_terminal_summary as pytest_terminal_summary
+from tests.support.workers import pytest_cmdline_main as pytest_cmdline_main
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-from functools import partial
 
 import pytest
 
@@ -12,7 +11,6 @@ from bench import ROOT, results
 from bench.gpu import benchmarks, training_steps
 from bench.gpu.launches import counted
 from tests.bench.gpu_benches import DRY
-from tests.support.background import Background
 
 SCRIPT = ROOT / "bench" / "gpu.sh"
 STAGES = ("correctness", "micro", "graphs", "compile", "training", "sanitize", "large", "picture", "table")
@@ -48,13 +46,9 @@ def _alone(work: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-ALONE = {name: Background(partial(_alone, work)) for name, work in WORK.items()}
-BACKGROUND = ALONE.values()
-
-
 @pytest.mark.parametrize("work", WORK)
 def test_what_runs_on_a_gpu_needs_little(work):
-    result = ALONE[work].result()
+    result = _alone(WORK[work])
     assert result.returncode == 0, result.stdout + result.stderr
 
 

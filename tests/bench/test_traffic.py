@@ -18,7 +18,6 @@ from bench import ops, traffic_report
 from bench.proofs.traffic import eager, fused, one_provider
 from bench.proofs.traffic.counts import Row, Tally, row_of
 from bench.proofs.traffic.workloads import MNIST, WORKLOADS, Workload
-from tests.support.background import Background
 
 N = 1000
 
@@ -159,12 +158,8 @@ def _inductor() -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=one_provider.ROOT, env=environment, capture_output=True, text=True)
 
 
-INDUCTOR = Background(_inductor)
-BACKGROUND = (INDUCTOR,)
-
-
 def test_inductor_against_counts_by_hand() -> None:
-    script = INDUCTOR.result()
+    script = _inductor()
     assert script.returncode == 0, script.stderr[-3000:]
     counted = iter(json.loads(script.stdout))
     n = 1024 * 64

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.support.background import KEPT
+from tests.support.kept import KEPT
 
 ROOT = Path(__file__).parents[2]
 # Configuring needs no pybind11 and no Python headers: only the units are compiled here.

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 
 from tests.core.units import UNITS, run, supported
-from tests.support.background import Background
 
 REPORT = """
 import hashlib, torch, fastvae.functional as F
@@ -21,13 +18,9 @@ print(F.gaussian_kl(mu, logvar).item(), F.binary_cross_entropy_with_logits(logit
 """
 
 
-RUNS = {cap: Background(partial(run, REPORT, cap)) for cap in (*UNITS, None, "sse9")}
-BACKGROUND = RUNS.values()
-
-
-@pytest.fixture
+@pytest.fixture(scope="module")
 def reports() -> dict[str, list[str]]:
-    return {unit: RUNS[unit].result().stdout.splitlines() for unit in UNITS}
+    return {unit: run(REPORT, unit).stdout.splitlines() for unit in UNITS}
 
 
 @pytest.mark.parametrize("cap", UNITS)
@@ -37,7 +30,7 @@ def test_the_cap_bounds_the_unit(cap: str, reports: dict[str, list[str]]) -> Non
 
 
 def test_without_a_cap_the_best_unit_runs() -> None:
-    assert RUNS[None].result().stdout.splitlines()[0] == supported()[-1]
+    assert run(REPORT, None).stdout.splitlines()[0] == supported()[-1]
 
 
 def test_every_unit_makes_the_same_noise(reports: dict[str, list[str]]) -> None:
@@ -51,6 +44,6 @@ def test_losses_agree_to_the_rounding_of_a_sum(reports: dict[str, list[str]]) ->
 
 
 def test_an_unknown_cap_is_an_error_that_names_it() -> None:
-    result = RUNS["sse9"].result()
+    result = run(REPORT, "sse9")
     assert result.returncode != 0
     assert "FASTVAE_CPU_CAPABILITY: got 'sse9'; takes default, avx2 or avx512" in result.stderr

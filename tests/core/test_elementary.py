@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from functools import partial
 from typing import Any
 
 import pytest
 
 from tests.core.elementary import FUNCTIONS, SPECIAL
 from tests.core.units import UNITS, run, supported
-from tests.support.background import Background
 
 
 def _measured(stride: int, unit: str) -> dict[str, Any]:
@@ -22,19 +20,12 @@ def _measured(stride: int, unit: str) -> dict[str, Any]:
 
 
 # Odd, so that no exponent sees the same few mantissas: 700,000 points a function, or 3 million.
-MEASURED = {
-    stride: {unit: Background(partial(_measured, stride, unit), slow=stride < 6000) for unit in supported()}
-    for stride in (6121, 1531)
-}
-BACKGROUND = [work for units in MEASURED.values() for work in units.values()]
-
-
 @pytest.fixture(
     scope="module", params=[6121, pytest.param(1531, marks=pytest.mark.slow)], ids=lambda stride: f"every {stride}th"
 )
 def reports(request: pytest.FixtureRequest) -> dict[str, dict[str, Any]]:
     """What every unit of this processor measured, each in a process of its own."""
-    return {unit: work.result() for unit, work in MEASURED[request.param].items()}
+    return {unit: _measured(request.param, unit) for unit in supported()}
 
 
 def report(reports: dict[str, dict[str, Any]], unit: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import cache, partial
+from functools import cache
 
 import pytest
 import torch
@@ -17,7 +17,6 @@ from fastvae import reference
 from fastvae._options import PARAMETERIZATIONS
 from tests.core.units import UNITS, supported
 from tests.support.backends import BACKENDS, on
-from tests.support.background import Background
 
 # What the reference itself may be off, in units of the last place: no result here has more than sixteen roundings.
 OWN = 8
@@ -30,16 +29,12 @@ def own() -> scales.Errors:
         return scales.measure(POINTS)
 
 
-MEASURED = {unit: Background(partial(accuracy.measured, unit, POINTS)) for unit in supported()}
-BACKGROUND = MEASURED.values()
-
-
 @cache
 def errors(implementation: str) -> scales.Errors:
     if implementation == "interpreter":
         with on("triton"):
             return scales.measure(POINTS)
-    return MEASURED[implementation].result()
+    return accuracy.measured(implementation, POINTS)
 
 
 @pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)

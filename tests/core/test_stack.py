@@ -1,11 +1,8 @@
 """Every op, forward and backward, on a thread whose stack is as small as they come: 64 KiB."""
 
-from functools import partial
-
 import pytest
 
 from tests.core.units import run
-from tests.support.background import Background
 
 CODE = """
 import faulthandler, sys, threading
@@ -46,15 +43,9 @@ print("all", len(cases))
 """
 
 
-RUNS = {
-    threads: Background(partial(run, CODE.format(threads=threads), None, OMP_STACKSIZE="64K")) for threads in (1, 2)
-}
-BACKGROUND = RUNS.values()
-
-
-@pytest.mark.parametrize("threads", RUNS)
+@pytest.mark.parametrize("threads", [1, 2])
 def test_a_small_stack_is_enough(threads: int) -> None:
     """On one thread, and on OpenMP's, which are as small."""
-    result = RUNS[threads].result()
+    result = run(CODE.format(threads=threads), None, OMP_STACKSIZE="64K")
     assert result.returncode == 0, result.stdout[-200:] + result.stderr[-2000:]
     assert result.stdout.splitlines()[-1].startswith("all")

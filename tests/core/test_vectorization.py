@@ -8,28 +8,23 @@ from __future__ import annotations
 import platform
 import re
 import shutil
-from functools import partial
+from functools import cache
 from typing import NamedTuple
 
 import pytest
 
 from tests.core.assembly import REGISTER, Function, functions_of
-from tests.core.units import supported
-from tests.support.background import Background
 
 TOOLS = [tool for tool in ("cmake", "c++filt") if not shutil.which(tool)] + (
     [] if shutil.which("make") or shutil.which("ninja") else ["make or ninja"]
 )
 pytestmark = [
     pytest.mark.skipif(platform.machine() != "x86_64", reason="reads x86-64 assembly"),
+    pytest.mark.slow,
     pytest.mark.skipif(bool(TOOLS), reason=f"needs {', '.join(TOOLS)}"),
 ]
 
-
-ASSEMBLY = {unit: Background(partial(functions_of, unit), slow=unit != supported()[-1]) for unit in REGISTER}
-BACKGROUND = ASSEMBLY.values()
-# The one that this processor runs; the others take a compiler as long.
-UNITS = [pytest.param(unit, marks=[pytest.mark.slow] if work.slow else []) for unit, work in ASSEMBLY.items()]
+ASSEMBLY = cache(functions_of)
 
 
 class Hot(NamedTuple):
@@ -90,26 +85,26 @@ def matching(functions: list[Function], pattern: str) -> list[Function]:
     return found
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", REGISTER)
 @pytest.mark.parametrize("hot", HOT, ids=lambda hot: f"{hot.kernel}{hot.variant}-{hot.floor}")
 def test_a_hot_loop_fills_the_registers(hot: Hot, unit: str) -> None:
     pattern = f"{hot.kernel}.*{hot.variant}"
-    loops = [size for function in matching(ASSEMBLY[unit].result(), pattern) for size in function.loops]
+    loops = [size for function in matching(ASSEMBLY(unit), pattern) for size in function.loops]
     assert sum(size >= hot.floor for size in loops) >= hot.loops, loops
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", REGISTER)
 def test_the_noise_fills_the_registers(unit: str) -> None:
     """Box-Muller is a loop; of Philox, which is written in intrinsics or unrolled, the products count."""
-    (noise,) = matching(ASSEMBLY[unit].result(), r"fill_normal<float>\(")
+    (noise,) = matching(ASSEMBLY(unit), r"fill_normal<float>\(")
     assert any(size >= 40 for size in noise.loops)
     assert noise.products >= 30
     assert noise.scalar == 0
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", REGISTER)
 def test_nothing_else_is_scalar(unit: str) -> None:
     """Scalar is what is left over after whole registers, once or, unrolled, up to nine times; float64 is not asked."""
-    single = [function for function in ASSEMBLY[unit].result() if "double" not in function.name]
+    single = [function for function in ASSEMBLY(unit) if "double" not in function.name]
     scalar = {function.name for function in single if function.scalar > max(30, 10 * function.packed)}
     assert not scalar

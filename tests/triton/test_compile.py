@@ -4,44 +4,31 @@ from __future__ import annotations
 
 import json
 import os
-from functools import partial
 
 import pytest
 from click.testing import CliRunner
 
 from bench import compile_report
 from bench.compile_report import TARGETS, Row
-from tests.support.background import KEPT, Background
+from tests.support.kept import KEPT
 from tests.support.ops import LOSSES
 
 EXACT = {"add.rn.f32", "sub.rn.f32", "mul.rn.f32", "sqrt.rn.f32"}
 
 
-def _compiled(*targets: str) -> list[Row]:
-    return compile_report.measure(targets, environment={**os.environ, "TRITON_CACHE_DIR": str(KEPT / "triton")})
-
-
-HERE, ELSEWHERE = TARGETS[1], (TARGETS[0], *TARGETS[2:])
-COMPILED, COMPILED_ELSEWHERE = (
-    Background(partial(_compiled, HERE)),
-    Background(partial(_compiled, *ELSEWHERE), slow=True),
-)
-BACKGROUND = (COMPILED, COMPILED_ELSEWHERE)
+@pytest.fixture(scope="module")
+def rows() -> list[Row]:
+    """The kernels for all targets."""
+    return compile_report.measure(TARGETS, environment={**os.environ, "TRITON_CACHE_DIR": str(KEPT / "triton")})
 
 
 @pytest.fixture
-def compiled() -> list[Row]:
-    """The kernels as one GPU has them."""
-    return COMPILED.result()
+def compiled(rows: list[Row]) -> list[Row]:
+    """The kernels for one GPU."""
+    return [row for row in rows if row.target == "sm_90"]
 
 
-@pytest.fixture(params=[COMPILED, pytest.param(COMPILED_ELSEWHERE, marks=pytest.mark.slow)], ids=["here", "elsewhere"])
-def rows(request: pytest.FixtureRequest) -> list[Row]:
-    """As one has them, or the others."""
-    rows: list[Row] = request.param.result()
-    return rows
-
-
+@pytest.mark.slow
 def test_every_op_is_compiled(compiled: list[Row]) -> None:
     kernels = {row.kernel for row in compiled}
     ops = {"reparameterize_kl", "reparameterize", "gaussian_kl", "log_normal", "importance_weighted_bound", *LOSSES}
@@ -52,16 +39,18 @@ def test_every_op_is_compiled(compiled: list[Row]) -> None:
 
 
 @pytest.mark.slow
-def test_every_target_compiles_the_same_kernels(compiled: list[Row]) -> None:
+def test_every_target_compiles_the_same_kernels(rows: list[Row], compiled: list[Row]) -> None:
     names = [row.kernel for row in compiled]
-    for target in ELSEWHERE:
-        assert [row.kernel for row in COMPILED_ELSEWHERE.result() if row.target == target] == names
+    for target in TARGETS:
+        assert [row.kernel for row in rows if row.target == target] == names
 
 
+@pytest.mark.slow
 def test_no_kernel_spills_or_loads_aligned_rows_narrowly(rows: list[Row]) -> None:
     assert {(row.kernel, row.target): row.faults for row in rows if row.faults} == {}
 
 
+@pytest.mark.slow
 def test_aligned_rows_are_loaded_four_elements_at_a_time(compiled: list[Row]) -> None:
     loads = {row.kernel: row.load_bits for row in compiled}
     assert loads["reparameterize_kl packed 20: forward"] == 128
@@ -75,6 +64,7 @@ def _noisy(row: Row) -> bool:
     return row.kernel.startswith("reparameterize_kl") and not row.kernel.endswith("add_segments")
 
 
+@pytest.mark.slow
 def test_noise_compiles_to_correctly_rounded_arithmetic_only(rows: list[Row]) -> None:
     """With a standard prior and a logarithmic scale, a kernel holds nothing but the noise and what needs no more."""
     others = ("large", "prior", " std", "softplus", "variance", "min_")
@@ -85,6 +75,7 @@ def test_noise_compiles_to_correctly_rounded_arithmetic_only(rows: list[Row]) ->
         assert ("sqrt.rn.f32" in row.arithmetic) == (" eps" not in row.kernel), row
 
 
+@pytest.mark.slow
 def test_other_arithmetic_is_never_contracted_into_the_noise(rows: list[Row]) -> None:
     noisy = [row for row in rows if _noisy(row)]
     assert noisy

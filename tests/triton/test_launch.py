@@ -7,21 +7,21 @@ import os
 import subprocess
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.background import Background
-
 ROOT = Path(__file__).parents[2]
 
 
+@cache
 def _launches() -> dict[str, Any]:
     environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")])
-    with tempfile.TemporaryDirectory() as cache:
-        environment["TRITON_CACHE_DIR"] = cache
+    with tempfile.TemporaryDirectory() as folder:
+        environment["TRITON_CACHE_DIR"] = folder
         script = subprocess.run(
             [sys.executable, "-m", "tests.triton.launches"], env=environment, capture_output=True, text=True
         )
@@ -30,13 +30,9 @@ def _launches() -> dict[str, Any]:
     return result
 
 
-LAUNCHES = Background(_launches)
-BACKGROUND = (LAUNCHES,)
-
-
 @pytest.fixture
 def report() -> dict[str, Any]:
-    return LAUNCHES.result()
+    return _launches()
 
 
 @pytest.mark.parametrize(

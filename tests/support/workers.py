@@ -1,0 +1,29 @@
+"""A whole run shares its files between the cores, where pytest-xdist is installed; it need not be.
+
+A file of tests, named on the command line, runs in pytest's own process as ever; `-n 0` makes a whole run do so.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+
+def in_worker() -> bool:
+    """Whether this process runs some of the files for another."""
+    return "PYTEST_XDIST_WORKER" in os.environ
+
+
+if in_worker():
+    # Threads of several processes on the same cores wait for each other. Read when torch is imported, and by children.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    option = config.option
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    if whole and config.pluginmanager.hasplugin("xdist") and not in_worker() and option.numprocesses is None:
+        # By file: its fixtures, and what it compiles or measures, are made once.
+        option.numprocesses, option.dist = 0 if option.usepdb else len(os.sched_getaffinity(0)), "loadfile"
