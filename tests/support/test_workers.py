@@ -1,0 +1,33 @@
+"""A whole run of the tests is shared between the cores, and needs no plugin to be one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import workers
+
+TEST = """
+import os
+def test_where():
+    assert (os.environ.get('PYTEST_XDIST_WORKER', 'none'), os.environ.get('OMP_NUM_THREADS')) {compared}
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "compared"),
+    [((), "== ('gw0', '1')"), (("-p", "no:xdist"), "== ('none', None)"), (("tests/test_one.py",), "== ('none', None)")],
+    ids=["whole", "whole, without the plugin", "a file"],
+)
+def test_a_whole_run_has_workers_of_one_thread(arguments: tuple[str, ...], compared: str, tmp_path: Path) -> None:
+    pytest.importorskip("xdist")
+    (tmp_path / "pytest.ini").write_text("[pytest]\ntestpaths = tests\n")
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "conftest.py").write_text(Path(workers.__file__).read_text(encoding="utf-8"))
+    (tmp_path / "tests" / "test_one.py").write_text(TEST.format(compared=compared))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "OMP_"))}
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
