@@ -20,10 +20,11 @@ from fastvae._triton._mixture_kernels import Shape, forward, to_components, to_p
 
 _MAX_LAUNCHES: Final = 1024
 _THREADS: Final = 256
-_POINTS: Final = 64 if INTERPRETED else 16
 _DIMS: Final = 16
-# The elements of a tile, by the size of one; its dimensions are as many as there are, up to _DIMS.
-_TILE: Final = dict.fromkeys((4, 8), 2**17) if INTERPRETED else {4: 2048, 8: 1024}
+# By the size of an element: the points of a tile, and its elements, which are to stay in registers. Its dimensions are
+# as many as there are, up to _DIMS.
+_POINTS: Final = dict.fromkeys((4, 8), 64) if INTERPRETED else {4: 16, 8: 8}
+_TILE: Final = dict.fromkeys((4, 8), 2**17) if INTERPRETED else {4: 1024, 8: 512}
 
 
 class Mixture(NamedTuple):
@@ -51,8 +52,9 @@ def _run(
     if launch is None:
         dtype = compute_dtype(like)
         block_dims = min(_DIMS, triton.next_power_of_2(max(shape.dims, 1)))
-        rest = max(_TILE[dtype.itemsize] // (_POINTS * block_dims), 4)
-        blocks = (_POINTS, min(rest, max(triton.next_power_of_2(shape.components), 4)), block_dims)
+        block_points = _POINTS[dtype.itemsize]
+        rest = max(_TILE[dtype.itemsize] // (block_points * block_dims), 4)
+        blocks = (block_points, min(rest, max(triton.next_power_of_2(shape.components), 4)), block_dims)
         in_chunks = mixture.by_dimension or function is not forward
         chunks = max(triton.cdiv(shape.dims, block_dims), 1) if in_chunks else 1
         launch = Launch(

@@ -114,7 +114,7 @@ def _raised(value, greatest, total):
 
 
 @triton.jit(do_not_specialize=["factor", "levels"])
-def _mixture(
+def _loss_and_gradients(
     parameters, target, upstream, loss, grad, partials, tiling, factor, levels, count, stride, target_stride,
     grad_stride, channels: tl.constexpr, bytes: tl.constexpr, dtype: tl.constexpr,
 ):  # fmt: skip
@@ -170,7 +170,7 @@ def _mixture(
             m += 1
 
 
-_MIXTURE: Final = Kernel(_mixture, pointers=1, covering=lambda like: _LANES)
+_MIXTURE: Final = Kernel(_loss_and_gradients, pointers=1, covering=lambda like: _LANES)
 
 
 def _run(

@@ -33,7 +33,7 @@ def _put(gradient, sums, tiling, at, value, by_feature: tl.constexpr):
 
 
 @triton.jit(do_not_specialize=["factor"])
-def _run(
+def _loss_and_gradients(
     mean, target, dispersion, logits, weight, upstream, loss, grad_mean, grad_dispersion, grad_logits,
     loss_sums, dispersion_sums, logit_sums, tiling, factor, log_input: tl.constexpr,
     dispersion_by_feature: tl.constexpr, logits_by_feature: tl.constexpr, dtype: tl.constexpr,
@@ -63,7 +63,7 @@ def _run(
     _put(grad_logits, logit_sums, tiling, at, by_logit * scale, logits_by_feature)
 
 
-_RUN: Final = Kernel(_run, pointers=3, per_thread=16)
+_RUN: Final = Kernel(_loss_and_gradients, pointers=3, per_thread=16)
 
 
 class _Summed:

@@ -32,9 +32,10 @@ def compiled(rows: list[Row]) -> list[Row]:
 def test_every_op_is_compiled(compiled: list[Row]) -> None:
     kernels = {row.kernel for row in compiled}
     ops = {"reparameterize_kl", "reparameterize", "gaussian_kl", "log_normal", "importance_weighted_bound", *LOSSES}
-    ops |= {"minibatch_log_densities", "log_normal_mixture"}
+    ops |= {"minibatch_log_densities", "log_normal_mixture", "negative_binomial_nll"}
+    ops |= {"discretized_logistic_mixture_nll"}
     assert {name.split()[0].rstrip(":") for name in kernels} == ops
-    stages = {"forward", "backward", "scale", "add_segments", "to_points", "to_components"}
+    stages = {"forward", "backward", "scale", "add_segments", "to_points", "to_components", "loss_and_gradients"}
     assert {name.rpartition(": ")[2] for name in kernels} == stages
 
 
