@@ -76,13 +76,14 @@ def _nvidia_bits(opcode: str) -> int:
 
 def _amd(kernel: CompiledKernel) -> Facts:
     code = kernel.asm["amdgcn"]
-    registers, spilled, scalars_spilled, stack = (
+    registers, spilled, stack = (
         int(_found(rf"\.{field}:\s+(\d+)", code)[0])
-        for field in ("vgpr_count", "vgpr_spill_count", "sgpr_spill_count", "private_segment_fixed_size")
+        for field in ("vgpr_count", "vgpr_spill_count", "private_segment_fixed_size")
     )
+    # Scalar registers that are too many are kept in lanes of vector registers; in memory, they would be in the stack.
     loads = [_AMD_BITS[width] for width in re.findall(r"\b(?:global|buffer|flat)_load_([a-z]+(?:x\d)?)\b", code)]
     instructions = re.findall(r"^\t(?!\.|;)[a-z]\w+", code, re.MULTILINE)
-    return Facts(registers, stack, spilled + scalars_spilled, _of_elements(loads, kernel), len(instructions), [])
+    return Facts(registers, stack, spilled, _of_elements(loads, kernel), len(instructions), [])
 
 
 def _found(pattern: str, text: str) -> Sequence[str]:

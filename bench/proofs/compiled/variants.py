@@ -203,6 +203,9 @@ def _counts() -> Iterator[Variant]:
                     run = partial(nll, inflated, shape, dtype, target, reduction=reduction)
                     name = f"{'zero-inflated ' * inflated}{_name(dtype)} {len(shape)} {reduction}"
                     yield Variant(f"negative_binomial_nll {name}", run, True, _bits(dtype, target))
+    for inflated in (False, True):
+        run = partial(nll, inflated, (2000,), torch.float64, torch.float64)
+        yield Variant(f"negative_binomial_nll {'zero-inflated ' * inflated}float64", run, True, 64)
     run = partial(nll, True, (2000,), torch.float32, torch.int32, log_input=True)
     yield Variant("negative_binomial_nll zero-inflated log int32", run, True, 32)
 
@@ -222,6 +225,7 @@ def _logistic_mixtures() -> Iterator[Variant]:
         (3, torch.bfloat16, torch.uint8, planes, "batchmean"),
         (3, torch.float32, torch.uint8, last, "batchmean"),
         (3, torch.float32, torch.float32, planes, "none"),
+        (3, torch.float64, torch.float64, planes, "batchmean"),
         (1, torch.float64, torch.float64, planes, "batchmean"),
         (1, torch.float32, torch.uint8, planes, "batchmean"),
     ):
