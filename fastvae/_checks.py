@@ -16,14 +16,13 @@ from fastvae._options import REDUCTIONS
 FLOATS: Final = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 TARGETS: Final = (*FLOATS, torch.uint8, torch.bool)
 WEIGHTS: Final = (*FLOATS, torch.bool)
-COUNTS: Final = (*FLOATS, torch.uint8, torch.uint16, torch.int16, torch.int32)
 
 
 def _names(dtypes: Sequence[torch.dtype]) -> str:
     return ", ".join(str(dtype).removeprefix("torch.") for dtype in dtypes)
 
 
-def _whole(value: object) -> bool:
+def whole(value: object) -> bool:
     """Is it an int? A bool does not count."""
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -77,7 +76,7 @@ def reduction(value: str) -> None:
 
 
 def batch_dims(value: int, like: Tensor) -> None:
-    if not _whole(value) or not 1 <= value <= like.dim():
+    if not whole(value) or not 1 <= value <= like.dim():
         raise ValueError(f"batch_dims: got {value!r}; takes 1 to the rank of the input, {like.dim()}")
 
 
@@ -119,7 +118,7 @@ def packed(moments: Tensor, dim: int) -> int:
         raise ValueError(
             f"moments: got shape {list(moments.shape)}; takes rank 2 or more, mu and scale packed along dim"
         )
-    if not _whole(dim) or not -moments.dim() <= dim < moments.dim() or dim % moments.dim() == 0:
+    if not whole(dim) or not -moments.dim() <= dim < moments.dim() or dim % moments.dim() == 0:
         raise ValueError(f"dim: got {dim!r}; takes a dimension of moments, {list(moments.shape)}, other than the batch")
     if moments.shape[dim] % 2:
         raise ValueError(
@@ -129,7 +128,7 @@ def packed(moments: Tensor, dim: int) -> int:
 
 
 def num_samples(value: int | None) -> None:
-    if value is not None and (not _whole(value) or value < 1):
+    if value is not None and (not whole(value) or value < 1):
         raise ValueError(f"num_samples: got {value!r}; takes None or an int of at least 1")
 
 
@@ -143,7 +142,7 @@ def fused_device(name: str, value: Tensor) -> None:
 
 
 def dim(name: str, value: int, other: str, like: Tensor) -> None:
-    if not _whole(value) or not -like.dim() <= value < like.dim():
+    if not whole(value) or not -like.dim() <= value < like.dim():
         raise ValueError(f"{name}: got {value!r}; takes a dimension of {other}, {list(like.shape)}")
     if like.shape[value] == 0:
         raise ValueError(f"{other}: got size 0 along {name} {value}; takes at least one sample")
@@ -156,18 +155,18 @@ def reconstruction(input: Tensor, target: Tensor, weight: Tensor | None, reducti
         same_shape("target", target, "input", input)
         same_device("target", target, "input", input)
     if weight is not None:
-        _weight(weight, "input", input)
+        pointwise_weight(weight, "input", input)
     reduction(reduction_name)
     batch_dims(sample_dims, input)
 
 
-def _weight(value: object, other: str, like: Tensor) -> None:
-    _parameter("weight", value, other, like, WEIGHTS, "None or a torch.Tensor")
+def pointwise_weight(value: object, other: str, like: Tensor) -> None:
+    parameter("weight", value, other, like, WEIGHTS, "None or a torch.Tensor")
     assert isinstance(value, Tensor)
     constant("weight", value)
 
 
-def _parameter(
+def parameter(
     name: str,
     value: object,
     other: str,
@@ -182,29 +181,6 @@ def _parameter(
         raise TypeError(f"{name}: got dtype {_names([value.dtype])}; takes {_names(dtypes)}")
     broadcastable(name, value, other, like.shape)
     same_device(name, value, other, like)
-
-
-def negative_binomial_nll(
-    mean: Tensor,
-    target: Tensor,
-    inverse_dispersion: Tensor,
-    zero_inflation_logits: Tensor | None,
-    weight: Tensor | None,
-    reduction_name: str,
-    sample_dims: int,
-) -> None:
-    tensor("mean", mean)
-    tensor("target", target, COUNTS)
-    same_shape("target", target, "mean", mean)
-    same_device("target", target, "mean", mean)
-    constant("target", target)  # a count has no derivative
-    _parameter("inverse_dispersion", inverse_dispersion, "mean", mean)
-    if zero_inflation_logits is not None:
-        _parameter("zero_inflation_logits", zero_inflation_logits, "mean", mean, kinds="None or a torch.Tensor")
-    if weight is not None:
-        _weight(weight, "mean", mean)
-    reduction(reduction_name)
-    batch_dims(sample_dims, mean)
 
 
 def log_scale(value: object, input: Tensor) -> None:
@@ -233,43 +209,6 @@ def density(z: Tensor, mu: Tensor | None, scale: Tensor | None, reduction_name: 
         same_device(name, value, "z", z)
     reduction(reduction_name)
     batch_dims(sample_dims, z)
-
-
-def discretized_mixture(
-    params: Tensor, target: Tensor, num_mixtures: int, channel_dim: int, bits: int, reduction_name: str
-) -> int:
-    """The dimension of the channels, counted from the front."""
-    tensor("params", params)
-    tensor("target", target, (*FLOATS, torch.uint8))
-    if not _whole(num_mixtures) or num_mixtures < 1:
-        raise ValueError(f"num_mixtures: got {num_mixtures!r}; takes an int of at least 1")
-    if not _whole(bits) or not 1 <= bits <= 16:
-        raise ValueError(f"bits: got {bits!r}; takes an int from 1 to 16")
-    if target.dtype == torch.uint8 and bits > 8:
-        raise ValueError(f"target: got dtype uint8 with bits={bits}; takes floating point in [-1, 1] above 8 bits")
-    if not _whole(channel_dim) or not -params.dim() <= channel_dim < params.dim() or channel_dim % params.dim() == 0:
-        raise ValueError(
-            f"dim: got {channel_dim!r}; takes a dimension of params, {list(params.shape)}, other than the batch"
-        )
-    channel_dim %= params.dim()
-    pixels = [*params.shape[:channel_dim], *params.shape[channel_dim + 1 :]]
-    channels = target.shape[channel_dim] if target.dim() == params.dim() else None
-    if channels not in (1, 3) or [*target.shape[:channel_dim], *target.shape[channel_dim + 1 :]] != pixels:
-        expected = [*params.shape[:channel_dim], "1 or 3", *params.shape[channel_dim + 1 :]]
-        raise ValueError(
-            f"target: got shape {list(target.shape)}; takes the shape of params with 1 or 3 channels along dim "
-            f"{channel_dim}, [{', '.join(map(str, expected))}]"
-        )
-    needed = num_mixtures * (10 if channels == 3 else 3)
-    if params.shape[channel_dim] != needed:
-        raise ValueError(
-            f"params: got size {params.shape[channel_dim]} along dim {channel_dim}; takes {needed}, "
-            f"{needed // num_mixtures} for each of num_mixtures={num_mixtures} with a target of {channels} channels"
-        )
-    same_device("target", target, "params", params)
-    constant("target", target)
-    reduction(reduction_name)
-    return channel_dim
 
 
 def overwritable(name: str, value: Tensor, reduction_name: str, scalar: bool, alone: bool) -> None:

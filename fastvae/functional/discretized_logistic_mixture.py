@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from fastvae import _checks
+from fastvae import _likelihood_checks
 from fastvae._autograd import discretized_logistic_mixture as fused
 from fastvae._options import DiscretizedMixtureOptions
 from fastvae.functional._dispatch import use_reference
@@ -46,7 +46,7 @@ def discretized_logistic_mixture_nll(
     Raises:
         ValueError: a number of channels that does not fit `num_mixtures`, or a target that requires grad.
     """
-    dim = _checks.discretized_mixture(params, target, num_mixtures, dim, bits, reduction)
+    dim = _likelihood_checks.discretized_logistic_mixture_nll(params, target, num_mixtures, dim, bits, reduction)
     options = DiscretizedMixtureOptions(num_mixtures, dim, bits, reduction)
     if use_reference("params", params):
         return _in_reference(params, target, options)
@@ -58,7 +58,7 @@ def batchmean_with_samples(
     params: Tensor, target: Tensor, *, num_mixtures: int, dim: int, bits: int
 ) -> tuple[Tensor, Tensor]:
     """The mean over the batch, whose gradient the forward pass writes, and the per-sample values without gradient."""
-    dim = _checks.discretized_mixture(params, target, num_mixtures, dim, bits, "batchmean")
+    dim = _likelihood_checks.discretized_logistic_mixture_nll(params, target, num_mixtures, dim, bits, "batchmean")
     options = DiscretizedMixtureOptions(num_mixtures, dim, bits, "batchmean")
     if use_reference("params", params):
         samples = _in_reference(params, target, options._replace(reduction="sample"))

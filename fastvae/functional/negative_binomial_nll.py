@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from fastvae import _checks
+from fastvae import _likelihood_checks
 from fastvae._autograd import negative_binomial_nll as fused
 from fastvae._options import NegativeBinomialOptions
 from fastvae.functional._dispatch import use_reference
@@ -45,7 +45,7 @@ def negative_binomial_nll(
         `inverse_dispersion` and `zero_inflation_logits`. What a mean or an inverse dispersion below 0 gives has no
         meaning; nothing looks for one, because a GPU could only report it by stopping.
     """
-    _checks.negative_binomial_nll(
+    _likelihood_checks.negative_binomial_nll(
         mean, target, inverse_dispersion, zero_inflation_logits, weight, reduction, batch_dims
     )
     if use_reference("mean", mean):
@@ -68,7 +68,9 @@ def batchmean_with_samples(
     log_input: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """The mean over the batch, whose gradient the forward pass writes, and the per-sample values without gradient."""
-    _checks.negative_binomial_nll(mean, target, inverse_dispersion, zero_inflation_logits, None, "batchmean", 1)
+    _likelihood_checks.negative_binomial_nll(
+        mean, target, inverse_dispersion, zero_inflation_logits, None, "batchmean", 1
+    )
     if use_reference("mean", mean):
         from fastvae import reference
 
