@@ -14,7 +14,7 @@ import pytest
 from tests.support.command_line import mnist
 
 FOLDER = Path(__file__).parents[2] / "examples"
-SLOW = ("s2_quadrants", "s2_segmentation", "s3_monte_carlo_elbo", "s4_std_encoder", "s5_mlp")
+SLOW = ("s2_segmentation",)
 
 
 @cache

@@ -151,7 +151,7 @@ SIZES = [
 
 
 # Rows of several programs, of one and of a part of one, and sums of many programs.
-PROGRAMS = [(1,), (1, 1), (2, 4099), (4097, 1), (20, 250)]
+PROGRAMS = [(1,), (1, 1), (2, 9001), (3, 4099), (4097, 1), (20, 500)]
 
 
 @pytest.mark.parametrize(
