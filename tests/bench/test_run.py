@@ -8,11 +8,13 @@ import pytest
 import torch
 
 from bench import ROOT, machine, results, run, timing
-from bench.cpu import guard, measure, regimes, requirements, training_steps
+from bench.cpu import guard, heavy_steps, measure, regimes, requirements, training_steps
 from bench.cpu.benchmarks import MODES
 from bench.cpu.requirements import Setting, required
 from bench.timing import Call, Trial
-from tests.bench.benches import BENCHMARKS, SMALL, benchmark, job, row
+from tests.bench.benches import BENCHMARKS, HEAVY, SMALL, benchmark, job, row
+
+STEPS = (*training_steps.TRAINING_STEPS, *heavy_steps.HEAVY_STEPS)
 
 
 class TestRequirements:
@@ -27,9 +29,10 @@ class TestRequirements:
                 assert set(group.sizes) <= set(sizes)
             known = [
                 {f"{provider}{suffix}" for suffix in row.peers for provider in ("eager", "compile")}
-                for row, _ in SMALL.values()
+                for row, _ in (SMALL | HEAVY).values()
                 if (row.name, row.target) == (op, group.target)
-            ] or [training_steps._PROVIDERS]
+            ] or [step.providers for step in STEPS if step.name == op]
+            assert known
             assert all(set(group.peers) <= set(providers) for providers in known)
 
     @pytest.mark.parametrize(("op", "size"), requirements._BANDWIDTHS)
@@ -202,7 +205,7 @@ class TestRun:
         assert whole == [False]
         chosen = [some for some in BENCHMARKS if some.name in measured[0].benchmarks]
         assert max(some.elements for some in chosen if some.modes == MODES) < 110_000
-        assert {some.op for some in chosen if some.modes != MODES} == {"mlp_step", "conv_step"}
+        assert {some.op for some in chosen if some.modes != MODES} == {step.name for step in STEPS}
 
     def test_a_file_of_other_columns_is_refused_before_anything_is_measured(self, measured, tmp_path):
         (tmp_path / "out.csv").write_text("date\n")

@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 import fastvae
 import fastvae.functional as F
 from tests.support.backends import on_each
-from tests.support.ops import COUNT_LOSSES, LOSSES, OPS
+from tests.support.ops import ALL_OPS, COUNT_LOSSES, LOSSES, OPS
 from tests.support.oracle import evaluate, leaves, outputs_of
 from tests.support.posteriors import PRIORS, posterior, prior_of
 
@@ -25,17 +25,17 @@ SUBSETS = [
 
 
 def options_of(name, reduction="batchmean"):
-    return {"reduction": reduction} if OPS[name].reduces else {}
+    return {"reduction": reduction} if ALL_OPS[name].reduces else {}
 
 
 def loss_of(name, tensors, **options):
     """One scalar that depends on every output."""
-    outputs = outputs_of(OPS[name].call, tensors, **(options or options_of(name)))
+    outputs = outputs_of(ALL_OPS[name].call, tensors, **(options or options_of(name)))
     return sum((1 + index) * output.float().sum() for index, output in enumerate(outputs))
 
 
 def gradients(name, wanted=None, backend="auto"):
-    op = OPS[name]
+    op = ALL_OPS[name]
     tensors = leaves(op.operands(SHAPE, torch.float32), op.wanted if wanted is None else wanted)
     with fastvae.use_backend(backend):
         loss_of(name, tensors).backward()

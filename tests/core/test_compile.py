@@ -8,7 +8,7 @@ from torch.library import opcheck
 
 import fastvae
 import fastvae.functional as F
-from tests.support.ops import LOSSES, OPS
+from tests.support.ops import ALL_OPS, LOSSES, PAIRED
 from tests.support.oracle import evaluate, leaves, outputs_of
 from tests.support.posteriors import posterior
 
@@ -21,11 +21,11 @@ pytestmark = [
 
 
 def options_of(name):
-    return {"reduction": "batchmean"} if OPS[name].reduces else {}
+    return {"reduction": "batchmean"} if ALL_OPS[name].reduces else {}
 
 
 def evaluated(call, name):
-    op = OPS[name]
+    op = ALL_OPS[name]
     return evaluate(call, op.operands(SHAPE, torch.float32), op.wanted, **options_of(name))
 
 
@@ -38,9 +38,9 @@ def compiled(function, backend="aot_eager", **options):
     return torch.compile(function, fullgraph=True, backend=backend, **options)
 
 
-@pytest.mark.parametrize("name", OPS)
+@pytest.mark.parametrize("name", ALL_OPS)
 def test_compiled_equals_eager(name):
-    results, expected = evaluated(compiled(OPS[name].call), name), evaluated(OPS[name].call, name)
+    results, expected = evaluated(compiled(ALL_OPS[name].call), name), evaluated(ALL_OPS[name].call, name)
     for key, value in expected.items():
         # A gradient written in the forward pass rounds its factor elsewhere than one of backward.
         torch.testing.assert_close(results[key], value, rtol=3e-7, atol=1e-9)
@@ -48,7 +48,7 @@ def test_compiled_equals_eager(name):
 
 @pytest.mark.parametrize("name", ["reparameterize_kl", "binary_cross_entropy_with_logits"])
 def test_inductor_equals_eager(name):
-    results, expected = evaluated(compiled(OPS[name].call, "inductor"), name), evaluated(OPS[name].call, name)
+    results, expected = evaluated(compiled(ALL_OPS[name].call, "inductor"), name), evaluated(ALL_OPS[name].call, name)
     for key, value in expected.items():
         torch.testing.assert_close(results[key], value, rtol=3e-7, atol=1e-9)
 
@@ -94,11 +94,11 @@ def test_one_graph_for_every_batch_size():
 
 @pytest.mark.parametrize("reduction", ["none", "sample"])
 def test_dynamic_shapes_differentiate(reduction):
-    function = compiled(OPS["gaussian_kl"].call, dynamic=True)
+    function = compiled(ALL_OPS["gaussian_kl"].call, dynamic=True)
     for shape in ((5, 7), (8, 11)):
-        operands = OPS["gaussian_kl"].operands(shape, torch.float32)
+        operands = ALL_OPS["gaussian_kl"].operands(shape, torch.float32)
         results = evaluate(function, operands, ("mu", "prior_scale"), reduction=reduction)
-        expected = evaluate(OPS["gaussian_kl"].call, operands, ("mu", "prior_scale"), reduction=reduction)
+        expected = evaluate(ALL_OPS["gaussian_kl"].call, operands, ("mu", "prior_scale"), reduction=reduction)
         torch.testing.assert_close(results, expected)
 
 
@@ -150,7 +150,7 @@ def op_samples():
     p = posterior("logvar", (3, 5), prior="row")
     mu, scale, prior_mu, prior_scale = p.values()
     moments = torch.cat((mu, scale), 1)
-    losses = OPS["gaussian_nll"].operands((3, 5), torch.float32)
+    losses = ALL_OPS["gaussian_nll"].operands((3, 5), torch.float32)
     x, t, w, s = (losses[key] for key in ("input", "target", "weight", "log_scale"))
     prior, one = (prior_mu, prior_scale), torch.ones(())
     noisy, drawn = (*prior, None, SEED), (2, *FORM, "sample", 1)
@@ -181,6 +181,34 @@ def op_samples():
     yield ops.importance_weighted_bound, (x, 0)
     yield ops.importance_weighted_bound_backward, (torch.ones(5), x, bound, 0)
     yield ops.seed, (x,)
+    yield from heavy_op_samples()
+
+
+def heavy_op_samples():
+    """Arguments for the ops of mixtures and of counts."""
+    ops = torch.ops.fastvae
+    z, mu, scale = PAIRED["minibatch_log_densities"].operands((3, 5), torch.float32).values()
+    of_batch = (*FORM, 100, "mss")
+    *_, sums = ops.minibatch_log_densities(z, mu, scale, *of_batch)
+    grad = torch.ones(3)
+    yield ops.minibatch_log_densities, (z, mu, scale, *of_batch)
+    yield ops.minibatch_log_densities_backward, (grad, grad, z, mu, scale, sums, *of_batch, [True, True, True])
+    yield ops.minibatch_log_densities_backward, (None, grad, z, mu, scale, sums, *of_batch, [True, False, True])
+    weights = torch.log_softmax(torch.arange(3.0), 0)
+    _, sums = ops.log_normal_mixture(z, mu, scale, weights, *FORM)
+    yield ops.log_normal_mixture, (z, mu, scale, weights, *FORM)
+    yield ops.log_normal_mixture, (z, mu, scale, None, *FORM)
+    yield ops.log_normal_mixture_backward, (grad, z, mu, scale, weights, sums, *FORM, [True, True, True, True])
+    mean, theta, counts = torch.rand(3, 5) + 0.1, torch.rand(5) + 0.1, torch.arange(15, dtype=torch.int32).view(3, 5)
+    cells = (mean, counts, theta, torch.zeros(3, 5), None, False)
+    yield ops.negative_binomial_nll, (*cells, "batchmean", 1, True, [True, True, True])
+    yield ops.negative_binomial_nll, (mean, counts, theta, None, None, True, "none", 1, False, [False, False, False])
+    yield ops.negative_binomial_nll_backward, (grad, *cells, "sample", 1, [True, True, True])
+    pixels = torch.arange(12, dtype=torch.uint8).view(3, 1, 2, 2)
+    images = (torch.linspace(-1, 1, 72).view(3, 6, 2, 2), pixels, 2, 1, 8)
+    yield ops.discretized_logistic_mixture_nll, (*images, "batchmean", True, True)
+    yield ops.discretized_logistic_mixture_nll, (*images, "none", False, False)
+    yield ops.discretized_logistic_mixture_nll_backward, (grad, *images, "sample")
 
 
 SAMPLES = list(op_samples())
@@ -202,9 +230,9 @@ def test_every_op_was_checked():
     assert registered == {f"fastvae::{op.__name__}" for op, _ in SAMPLES}
 
 
-@pytest.mark.parametrize("name", OPS)
+@pytest.mark.parametrize("name", ALL_OPS)
 def test_func_grad(name):
-    op = OPS[name]
+    op = ALL_OPS[name]
     operands = op.operands(SHAPE, torch.float32)
     expected = evaluate(op.call, operands, op.wanted, **options_of(name))
 
@@ -219,7 +247,7 @@ def test_func_grad(name):
 @pytest.mark.parametrize("name", ["gaussian_kl", "log_normal", *LOSSES])
 def test_per_sample_gradients(name):
     """vmap(grad): the gradient of each sample's own loss."""
-    op = OPS[name]
+    op = ALL_OPS[name]
     operands = op.operands((4, 1, 7), torch.float32)
     wanted = op.wanted[0]
 
@@ -247,7 +275,7 @@ def test_a_network_under_autocast():
 
 def test_a_compiled_op_keeps_its_leaves_apart():
     """Two losses of one input inside one graph."""
-    op = OPS["mse_loss"]
+    op = ALL_OPS["mse_loss"]
     operands = op.operands(SHAPE, torch.float32)
 
     def twice(tensors):

@@ -12,7 +12,7 @@ from torch.autograd import forward_ad
 from torch.func import grad, hessian, jacfwd, jvp
 
 import fastvae
-from tests.support.ops import OPS
+from tests.support.ops import ALL_OPS
 from tests.support.oracle import outputs_of
 
 # torch's own, the first time that a tangent is made.
@@ -24,7 +24,7 @@ Function = Callable[[Tensor], Tensor]
 
 def scalar_of(name: str, key: str) -> tuple[Function, Tensor]:
     """The op as a scalar function of one operand, and that operand."""
-    op = OPS[name]
+    op = ALL_OPS[name]
     operands = op.operands(SHAPE, torch.float64)
     options = {"reduction": "mean"} if op.reduces else {}
 
@@ -46,7 +46,7 @@ def dual(function: Function, x: Tensor) -> Tensor | None:
         return forward_ad.unpack_dual(function(forward_ad.make_dual(x, torch.ones_like(x)))).tangent
 
 
-CASES = [(name, key) for name, op in OPS.items() for key in op.wanted]
+CASES = [(name, key) for name, op in ALL_OPS.items() for key in op.wanted]
 FORWARD: dict[str, Callable[[Function, Tensor], object]] = {
     "jvp": lambda function, x: jvp(function, (x,), (torch.ones_like(x),)),
     "jacfwd": lambda function, x: jacfwd(function)(x),
@@ -74,11 +74,11 @@ REVERSE: dict[str, Callable[[Function, Tensor], object]] = {
 }
 
 
-@pytest.mark.parametrize("name", OPS)
+@pytest.mark.parametrize("name", ALL_OPS)
 @pytest.mark.parametrize("way", REVERSE)
 def test_a_second_derivative_names_the_reference(way: str, name: str) -> None:
     with refused("second"):
-        REVERSE[way](*scalar_of(name, OPS[name].wanted[0]))
+        REVERSE[way](*scalar_of(name, ALL_OPS[name].wanted[0]))
 
 
 def along_the_upstream(function: Function, x: Tensor, reduce: Function) -> Tensor | None:
@@ -91,10 +91,10 @@ def along_the_upstream(function: Function, x: Tensor, reduce: Function) -> Tenso
         return forward_ad.unpack_dual(gradient).tangent
 
 
-@pytest.mark.parametrize("name", OPS)
+@pytest.mark.parametrize("name", ALL_OPS)
 def test_a_tangent_of_the_upstream_gradient_is_not_lost(name: str) -> None:
     """It enters the backward pass alone: nothing in the forward pass has one."""
-    function, x = scalar_of(name, OPS[name].wanted[0])
+    function, x = scalar_of(name, ALL_OPS[name].wanted[0])
     with refused("second"):
         along_the_upstream(function, x, lambda value: value)
     with refused("second"):
@@ -104,7 +104,7 @@ def test_a_tangent_of_the_upstream_gradient_is_not_lost(name: str) -> None:
 
 @pytest.mark.parametrize("loss", ["mse_loss", "l1_loss"])
 def test_nor_where_the_gradient_was_written_early(loss: str) -> None:
-    op = OPS[loss]
+    op = ALL_OPS[loss]
     operands = op.operands(SHAPE, torch.float64)
     with refused("second"):
         along_the_upstream(lambda x: op.call({**operands, "input": x}), operands["input"], lambda value: value)

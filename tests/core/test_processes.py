@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import fastvae.functional as F
 from tests.core.units import run
-from tests.support.ops import OPS
+from tests.support.ops import ALL_OPS
 from tests.support.oracle import evaluate
 
 SHAPE = (64, 2100)  # enough blocks that both threads get some
@@ -37,24 +37,24 @@ pytestmark = [
 
 def fingerprint(name: str) -> str:
     """A digest of every bit that an op and its gradients give."""
-    op = OPS[name]
+    op = ALL_OPS[name]
     options = {"reduction": "sample"} if op.reduces else {}
     results = evaluate(op.call, op.operands(SHAPE, torch.float32), op.wanted, **options)
     return hashlib.sha256(b"".join(results[key].numpy().tobytes() for key in sorted(results))).hexdigest()
 
 
 def fingerprints() -> dict[str, str]:
-    return {name: fingerprint(name) for name in OPS}
+    return {name: fingerprint(name) for name in ALL_OPS}
 
 
 class Fingerprints(Dataset[tuple[int, str]]):
     """One op an item, run by the worker that loads it."""
 
     def __len__(self) -> int:
-        return len(OPS)
+        return len(ALL_OPS)
 
     def __getitem__(self, index: int) -> tuple[int, str]:
-        return torch.get_num_threads(), fingerprint(list(OPS)[index])
+        return torch.get_num_threads(), fingerprint(list(ALL_OPS)[index])
 
 
 def report(connection: Connection, threads: int | None) -> None:
@@ -125,8 +125,8 @@ def test_the_workers_of_a_data_loader_get_the_same_bits(method: str, expected: d
         Fingerprints(), batch_size=None, num_workers=workers, timeout=SECONDS, multiprocessing_context=method
     )
     results = list(loader)
-    assert [threads for threads, _ in results] == [1] * len(OPS)
-    assert dict(zip(OPS, (digest for _, digest in results), strict=True)) == expected
+    assert [threads for threads, _ in results] == [1] * len(ALL_OPS)
+    assert dict(zip(ALL_OPS, (digest for _, digest in results), strict=True)) == expected
 
 
 def test_a_process_can_be_forked_between_two_calls(expected: dict[str, str]) -> None:

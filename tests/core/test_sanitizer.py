@@ -22,7 +22,7 @@ spec.loader.exec_module(module)
 
 import torch
 import fastvae.functional as F
-from tests.support.ops import OPS
+from tests.support.ops import ALL_OPS
 from tests.support.oracle import evaluate, outputs_of, upstreams_like
 
 SPECIAL = (0.0, -0.0, 1.0, -1.0, 90.0, -90.0, 200.0, -200.0, 1e30, -1e30, 1e-40, math.inf, -math.inf, math.nan)
@@ -32,7 +32,7 @@ def both(op, operands, **options):
         upstreams = upstreams_like(outputs_of(op.call, operands, **options))
     evaluate(op.call, operands, op.wanted, upstreams, **options)
 
-for op, dtype in itertools.product(OPS.values(), (torch.float32, torch.float64, torch.bfloat16, torch.float16)):
+for op, dtype in itertools.product(ALL_OPS.values(), (torch.float32, torch.float64, torch.bfloat16, torch.float16)):
     for shape in ((0,), (0, 3), (3, 0), (1,), (2, 3, 5), (3, 2500)):
         for reduction in ("none", "sample", "sum") if op.reduces else (None,):
             try:

@@ -7,7 +7,7 @@ from tests.core.units import run
 CODE = """
 import faulthandler, sys, threading
 import torch
-from tests.support.ops import OPS
+from tests.support.ops import ALL_OPS
 from tests.support.oracle import evaluate, outputs_of, upstreams_like
 
 faulthandler.enable()
@@ -22,7 +22,7 @@ failed = []
 threading.excepthook = lambda args: failed.append(args.exc_value)
 cases = [
     (name, op, dtype, reduction)
-    for name, op in OPS.items()
+    for name, op in ALL_OPS.items()
     for dtype in (torch.float32, torch.float64, torch.bfloat16)
     for reduction in (("none", "sample", "sum") if op.reduces else (None,))
 ]

@@ -6,16 +6,16 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 import fastvae.functional as F
-from tests.support.ops import OPS
+from tests.support.ops import ALL_OPS
 from tests.support.oracle import evaluate
 
 SHAPE = (6, 10)
 
 
-@pytest.mark.parametrize("name", OPS)
+@pytest.mark.parametrize("name", ALL_OPS)
 def test_a_pending_sign_is_seen(name):
     """The imaginary part of a conjugate is a float view whose memory holds the opposite sign."""
-    op = OPS[name]
+    op = ALL_OPS[name]
     operands = op.operands(SHAPE, torch.float32)
     signed = {key: torch.complex(value, -value).conj().imag for key, value in operands.items()}
     assert all(value.is_neg() for value in signed.values())

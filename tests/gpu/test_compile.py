@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import fastvae.functional as F
-from tests.support.ops import OPS
+from tests.support.ops import ALL_OPS
 from tests.support.oracle import evaluate
 
 from .conftest import DRY_RUN
@@ -29,9 +29,9 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return torch.compile(function, fullgraph=True, backend=BACKEND)
 
 
-@pytest.mark.parametrize("name", OPS)
+@pytest.mark.parametrize("name", ALL_OPS)
 def test_compiled_equals_eager(device: str, name: str) -> None:
-    op = OPS[name]
+    op = ALL_OPS[name]
     operands = {key: value.to(device) for key, value in op.operands((6, 37), torch.float32).items()}
     options = {"reduction": "batchmean"} if op.reduces else {}
     found = evaluate(compiled(op.call), operands, op.wanted, **options)

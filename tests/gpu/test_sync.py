@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import fastvae.functional as F
-from tests.support.ops import OPS
+from tests.support.ops import ALL_OPS
 from tests.support.oracle import leaves, outputs_of
 
 from .models import batch, step_of, vae
@@ -35,9 +35,9 @@ def test_the_mode_sees_a_read(gpu: str) -> None:
 
 
 @pytest.mark.parametrize("reduction", ["none", "sample", "batchmean"])
-@pytest.mark.parametrize("name", OPS)
+@pytest.mark.parametrize("name", ALL_OPS)
 def test_neither_pass_waits(gpu: str, name: str, reduction: str) -> None:
-    op = OPS[name]
+    op = ALL_OPS[name]
     if not op.reduces and reduction != "none":
         pytest.skip("reduces nothing")
     operands = {key: value.to(gpu) for key, value in op.operands((37, 61), torch.float32).items()}

@@ -71,6 +71,14 @@ def _mixture(tensors: dict[str, Tensor], **options: object) -> Tensor:
     )
 
 
+def _minibatch(tensors: dict[str, Tensor], **options: object) -> tuple[Tensor, Tensor]:
+    return F.minibatch_log_densities(tensors["z"], tensors["mu"], tensors["scale"], dataset_size=100_000, **options)
+
+
+def _gaussians(tensors: dict[str, Tensor], **options: object) -> Tensor:
+    return F.log_normal_mixture(*tensors.values(), **options)
+
+
 def _posterior(shape: Shape, dtype: torch.dtype) -> dict[str, Tensor]:
     return posterior("logvar", shape, dtype, "same")
 
@@ -85,6 +93,11 @@ def _moments(shape: Shape, dtype: torch.dtype) -> dict[str, Tensor]:
 
 def _points(shape: Shape, dtype: torch.dtype) -> dict[str, Tensor]:
     return {"z": _uniform(shape, dtype, 6, -2, 2), **posterior("logvar", shape, dtype)}
+
+
+def _components(shape: Shape, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Points and as many components, whose weights differ."""
+    return {**_points(shape, dtype), "log_weights": _uniform(shape[:1], dtype, 7, -2, 2)}
 
 
 def _log_w(shape: Shape, dtype: torch.dtype) -> dict[str, Tensor]:
@@ -143,3 +156,9 @@ OPS = {
     "discretized_logistic_mixture_nll": Op(_mixture, _pixels, ("params",)),
     **{loss: _reconstruction(loss) for loss in LOSSES},
 }
+# Sums over pairs of points and components, which no element is alone in, for the tests that ask no more than a call.
+PAIRED = {
+    "minibatch_log_densities": Op(_minibatch, _points, ("z", "mu", "scale"), reduces=False),
+    "log_normal_mixture": Op(_gaussians, _components, ("z", "mu", "scale", "log_weights"), reduces=False),
+}
+ALL_OPS = OPS | PAIRED
