@@ -63,6 +63,21 @@ def check_device(like: Tensor) -> None:
         )
 
 
+def compile_options(threads: int, *, all_registers: bool) -> dict[str, Any]:
+    """Triton's, for programs of so many threads.
+
+    ptxas would rather spill a register or two than have one program less at a time. With `all_registers` it is told how
+    many there are for these threads, and does not.
+    """
+    if INTERPRETED:
+        return {"num_warps": 1}
+    target = driver.active.get_current_target()
+    options = {"num_warps": threads // target.warp_size}
+    if all_registers and target.backend == "cuda":
+        options["maxnreg"] = min(255, 2**16 // threads)
+    return options
+
+
 class _Place(NamedTuple):
     """The layout of an operand: its steps, and the aligned address they start from, so many groups and bytes before its
     first element."""
@@ -154,7 +169,7 @@ class Kernel:
         programs: how many share a plan.
         covering: the elements of a program, by the first operand.
         per_thread: the most bytes of elements, in the dtype of the arithmetic, that a thread has registers for; None
-            where that is no question.
+            where that is no question. With float64, which takes two for each value, it always is.
     """
 
     def __init__(
@@ -249,7 +264,7 @@ class Kernel:
             self._programs(plan),
             [*places, *(None,) * self._pointers],
             rest,
-            num_warps=1 if INTERPRETED else threads // driver.active.get_current_target().warp_size,
             enable_fp_fusion=self._contract,
+            **compile_options(threads, all_registers=self._per_thread is not None or rest[-1] == tl.float64),
         )
         return plan, launch

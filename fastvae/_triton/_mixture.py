@@ -9,7 +9,6 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
-from triton.runtime.driver import driver
 
 from fastvae._extension import _C
 from fastvae._options import ScaleForm
@@ -70,7 +69,7 @@ def _run(
                 *blocks,
                 tl.float64 if dtype == torch.float64 else tl.float32,
             ),
-            num_warps=1 if INTERPRETED else _THREADS // driver.active.get_current_target().warp_size,
+            **_launch.compile_options(_THREADS, all_registers=True),
         )
         if len(_launches) == _MAX_LAUNCHES:
             _launches.clear()

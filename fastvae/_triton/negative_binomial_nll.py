@@ -13,11 +13,11 @@ from torch import Tensor
 from fastvae import _outputs
 from fastvae._options import NegativeBinomialOptions
 from fastvae._triton import _operands, _tile, reduce
-from fastvae._triton._launch import Kernel
+from fastvae._triton._launch import INTERPRETED, Kernel
 from fastvae._triton._layout import Plan
 from fastvae._triton.negative_binomial_terms import negative_binomial
 
-_FEATURES: Final = 64
+_FEATURES: Final = 1024 if INTERPRETED else 64
 """Columns of a program that sums a gradient over its rows: whole lines of memory, and a row sum a few elements long."""
 
 

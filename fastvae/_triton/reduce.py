@@ -14,13 +14,14 @@ from torch import Tensor
 from fastvae._options import reduction_scale
 from fastvae._outputs import compute_dtype
 from fastvae._triton import _operands, _tile
-from fastvae._triton._launch import Launch
+from fastvae._triton._launch import Launch, compile_options
 from fastvae._triton._layout import Plan
 
 ONE: Final = _operands.float_bits(1.0)
 
 _SEGMENT: Final = 8192
 _WIDTH: Final = 1024
+_THREADS: Final = 128
 
 
 @triton.jit(do_not_specialize=["factor"])
@@ -49,7 +50,8 @@ def _addition(
 ) -> Launch:
     """The launch for sums of `segments`, each of `length`, of `count` terms; dtypes and device are what it is for."""
     width = min(_WIDTH, triton.next_power_of_2(length))
-    return Launch(_add_segments, segments, (None, None), (count, length, factor, width))
+    options = compile_options(_THREADS, all_registers=True)
+    return Launch(_add_segments, segments, (None, None), (count, length, factor, width), **options)
 
 
 def partial_sums(plan: Plan, out: Tensor, reduction: str) -> Tensor:
