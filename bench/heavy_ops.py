@@ -11,9 +11,12 @@ from torch import Tensor
 
 import fastvae.functional as F
 from bench.ops import Inputs, Op, Outputs, Shape, random
+from fastvae import losses
 
 _MIXTURES: Final = 10
 _ZEROS: Final = 0.9  # the share of them in single-cell counts
+_MMD: Final = losses.MMD()
+_DIP: Final = losses.DIP()
 _SCRATCH: Final = 2**20  # bytes a thread
 
 
@@ -143,6 +146,43 @@ def _fused_discretized(params: Tensor, x: Tensor) -> Outputs:
     return (F.discretized_logistic_mixture_nll(params, x, num_mixtures=_MIXTURES),)
 
 
+def _latents_and_draws(shape: Shape) -> Inputs:
+    generator = random()
+    z = torch.randn(shape, generator=generator)
+    return Inputs((z.requires_grad_(),), (torch.randn(shape, generator=generator),), (None,))
+
+
+def _mmd(z: Tensor, draws: Tensor) -> Outputs:
+    return (_MMD(z, prior=draws),)
+
+
+def _pairwise_mmd(z: Tensor, draws: Tensor) -> Outputs:
+    """As it is widely copied, from differences of all pairs."""
+    scale = 2 * z.shape[1]
+
+    def similarity(a: Tensor, b: Tensor) -> Tensor:
+        return scale / (scale + (a[:, None] - b[None]).square().sum(-1))
+
+    def within(a: Tensor) -> Tensor:
+        return (similarity(a, a).sum() - len(a)) / (len(a) * (len(a) - 1))
+
+    return (within(z) + within(draws) - 2 * similarity(z, draws).mean(),)
+
+
+def _means(shape: Shape) -> Inputs:
+    return Inputs((torch.randn(shape, generator=random()).requires_grad_(),), (), (None,))
+
+
+def _dip(mu: Tensor) -> Outputs:
+    return (_DIP(mu),)
+
+
+# Plain PyTorch in the library, too: beside itself, as it is and compiled.
+MMD: Final = Op(
+    "mmd", "-", _latents_and_draws, _mmd, {"": _mmd, "_pairwise": _pairwise_mmd},
+    {"tests/losses/test_regularizers.py": "mmd"}, None, None,
+)  # fmt: skip
+DIP: Final = Op("dip", "-", _means, _dip, {"": _dip}, {"tests/losses/test_regularizers.py": "dip"}, None, None)
 TOTAL_CORRELATION: Final = Op(
     "total_correlation", "-", _posterior, _fused_total_correlation, {"": total_correlation},
     {"tests/core/test_minibatch_log_densities.py": "not triton"}, None, (12,), scratch=_SCRATCH,

@@ -98,6 +98,8 @@ _HEAVY: Final[tuple[tuple[Op, tuple[tuple[Shape, ...], ...]], ...]] = (
     (heavy_ops.LOG_NORMAL_MIXTURE, (((128, 40), (500, 40)), ((1024, 32), (500, 32)))),
     (heavy_ops.NEGATIVE_BINOMIAL, tuple((shape,) for shape in _CELLS)),
     (heavy_ops.ZERO_INFLATED, tuple((shape,) for shape in _CELLS)),
+    (heavy_ops.MMD, (((1024, 10),),)),
+    (heavy_ops.DIP, (((1024, 10),),)),
     (heavy_ops.DISCRETIZED, tuple((shape,) for shape in ((16, 3, 32, 32), (64, 3, 32, 32), (8, 3, 64, 64)))),
 )
 

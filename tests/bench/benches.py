@@ -25,6 +25,8 @@ HEAVY = {
     "mixture": (heavy_ops.LOG_NORMAL_MIXTURE, ((9, 4), (5, 4))),
     "negative binomial": (heavy_ops.NEGATIVE_BINOMIAL, ((6, 50),)),
     "zero-inflated": (heavy_ops.ZERO_INFLATED, ((6, 50),)),
+    "mmd": (heavy_ops.MMD, ((6, 4),)),
+    "dip": (heavy_ops.DIP, ((6, 4),)),
     "discretized": (heavy_ops.DISCRETIZED, ((2, 3, 5, 5),)),
 }
 PEERS = [(name, suffix) for name, (op, _) in SMALL.items() for suffix in op.peers]
