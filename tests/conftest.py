@@ -12,6 +12,7 @@ os.environ.setdefault("TRITON_INTERPRET", "1")
 
 from tests.support.skipped import pytest_terminal_summary as pytest_terminal_summary
 from tests.support.workers import pytest_cmdline_main as pytest_cmdline_main
+from tests.support.workers import pytest_collection_finish as pytest_collection_finish
 
 
 @pytest.fixture
@@ -27,6 +28,9 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs without their pictures, which take longer to draw than a small model to train."""
-    monkeypatch.setattr("fastvae.train.pictures.run.draw", lambda *run: [])
+def undrawn() -> Iterator[None]:
+    """Runs without their pictures."""
+    from tests.support.command_line import without_pictures
+
+    with without_pictures():
+        yield

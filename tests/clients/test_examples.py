@@ -14,7 +14,7 @@ import pytest
 from tests.support.command_line import mnist
 
 FOLDER = Path(__file__).parents[2] / "examples"
-SLOW = ("s2_segmentation",)
+SLOW = ("kl_schedules", "s2_segmentation")
 
 
 @cache

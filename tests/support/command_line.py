@@ -2,9 +2,11 @@
 
 import gzip
 import io
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 
@@ -26,6 +28,13 @@ def fastvae(*arguments: object) -> Result:
     with redirect_stdout(out), redirect_stderr(err):
         code = cli.run([str(argument) for argument in arguments])
     return Result(code, out.getvalue(), err.getvalue())
+
+
+@contextmanager
+def without_pictures() -> Iterator[None]:
+    """Runs draw none, which takes longer than to train a small model."""
+    with patch("fastvae.train.pictures.run.draw", lambda *run: []):
+        yield
 
 
 def fails(*arguments: object) -> str:

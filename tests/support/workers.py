@@ -5,6 +5,7 @@ A file of tests, named on the command line, runs in pytest's own process as ever
 
 from __future__ import annotations
 
+import gc
 import os
 
 import pytest
@@ -18,6 +19,11 @@ def in_worker() -> bool:
 if in_worker():
     # Threads of several processes on the same cores wait for each other. Read when torch is imported, and by children.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_finish() -> None:
+    """The tests themselves, thousands of objects, are no garbage to look for during each of them."""
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -19,7 +19,7 @@ from fastvae.train.runs.metrics import Epoch, best
 from fastvae.train.settings.config import Config
 from fastvae.train.settings.resolve import resolve
 from fastvae.train.studies import compare
-from tests.support.command_line import TINY, fails, fastvae, mnist
+from tests.support.command_line import TINY, fails, fastvae, mnist, without_pictures
 
 MAGIC = {".png": b"\x89PNG\r\n\x1a\n", ".pdf": b"%PDF", ".svg": b"<?xml"}
 
@@ -36,8 +36,9 @@ def runs(tmp_path_factory) -> dict[str, Path]:
         "two": ("--beta", 2, "--epochs", 2),
         "other": ("--beta", 2, "--epochs", 1, "--latent-dim", 3, "--likelihood", "bernoulli"),
     }
-    for name, given in options.items():
-        assert fastvae("train", *TINY, *given, "--out", folder / name).code == 0
+    with without_pictures():
+        for name, given in options.items():
+            assert fastvae("train", *TINY, *given, "--out", folder / name).code == 0
     return {name: folder / name for name in options}
 
 
@@ -108,7 +109,8 @@ def strangers(tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("strangers")
     few, many = (mnist(folder / f"data-{count}", test=count) for count in (10, 20))
     run = folder / "many"
-    assert fastvae("train", *TINY, "--data", "mnist", "--data-dir", many, "--epochs", 1, "--out", run).code == 0
+    with without_pictures():
+        assert fastvae("train", *TINY, "--data", "mnist", "--data-dir", many, "--epochs", 1, "--out", run).code == 0
     return {
         "many": run,
         "few": changed(run, folder / "few", data_dir=str(few)),

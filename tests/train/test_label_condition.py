@@ -12,7 +12,7 @@ from fastvae.train.runs import weights
 from fastvae.train.runs.folder import RunFolder
 from fastvae.train.settings.presets import PUBLISHED
 from fastvae.train.settings.resolve import resolve
-from tests.support.command_line import fastvae
+from tests.support.command_line import fastvae, without_pictures
 from tests.train.small_runs import config
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -45,7 +45,8 @@ def right(classifier: nn.Module, images: Tensor, labels: Tensor) -> float:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
-    result = fastvae("train", *OPTIONS, "--out", folder)
+    with without_pictures():
+        result = fastvae("train", *OPTIONS, "--out", folder)
     assert result.code == 0, result
     return folder
 
