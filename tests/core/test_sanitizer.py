@@ -42,7 +42,11 @@ for op, dtype in itertools.product(ALL_OPS.values(), (torch.float32, torch.float
                 both(op, apart, **({{}} if reduction is None else {{"reduction": reduction}}))
             except (ValueError, RuntimeError) as error:
                 assert shape[0] == 0 or len(shape) == 1, (shape, error)
-    special = {{name: torch.tensor(SPECIAL, dtype=dtype).repeat(3, 2) for name in op.operands((3, 5), dtype)}}
+    of_all = itertools.cycle(SPECIAL)
+    special = {{
+        name: torch.tensor([next(of_all) for _ in range(t.numel())], dtype=dtype).view(t.shape)
+        for name, t in op.operands((3, 28), dtype).items()
+    }}
     both(op, special)
 from tests.support.posteriors import FORMS, posterior, prior_of, scale_options
 for parameterization, modifier in FORMS:
