@@ -31,7 +31,8 @@ from fastvae.train.runs import folder as run_folder
 from fastvae.train.runs.folder import RunFolder
 from fastvae.train.runs.resume import resumed
 from fastvae.train.settings import resolve
-from fastvae.train.settings.config import DIVIDED, Config
+from fastvae.train.settings.config import Config
+from fastvae.train.settings.kinds import DIVIDED
 from fastvae.train.studies import compare as comparison
 from fastvae.train.studies import quadrants as completion
 
