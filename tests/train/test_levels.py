@@ -168,7 +168,7 @@ RUNS = {
     "poisson": (*TINY, "--model", "conv"),
     "negative_binomial": (*TINY, "--objective", "iwae", "--train-samples", "2"),
     "zero_inflated_negative_binomial": (*TINY, "--prior", "vamp", "--components", "5"),
-    MIXTURE: (*TINY, "--objective", "tc", "--amp", "bf16"),
+    MIXTURE: (*TINY, "--objective", "tc", "--weighting", "mss", "--amp", "bf16"),
 }
 
 

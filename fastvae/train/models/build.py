@@ -38,7 +38,7 @@ def create(config: Config) -> Model:
     if config.condition != "none":
         return conditional.create(config, layers, conditioning(config), **options)
     if config.objective in DIVIDED:
-        for name in ("total_correlation", "mutual_information", "dimension_kl", "dataset_size"):
+        for name in ("total_correlation", "mutual_information", "dimension_kl", "dataset_size", "weighting"):
             options[name] = getattr(config, name)
     ending = networks.ending(config.likelihood, config.probability_floor)
     channels = networks.decoder_channels(config.likelihood)

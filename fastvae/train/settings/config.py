@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import LiteralSchema, literal_schema
 
 from fastvae import networks
-from fastvae._options import PARAMETERIZATIONS
+from fastvae._options import PARAMETERIZATIONS, WEIGHTINGS
 from fastvae.losses.elbo import FREE_BITS_PER, KL_ESTIMATORS
 from fastvae.train.data.datasets import SIZES
 from fastvae.train.settings.kinds import CONDITIONAL, GOES_WITH, MIXTURES, OF_FRACTIONS, OF_LEVELS, UNCONDITIONAL
@@ -92,6 +92,9 @@ class Config(BaseModel):
     dimension_kl: float = Field(ge=0, description="Weight of this part of the KL.")
     dataset_size: int | None = Field(
         ge=1, description="What the aggregate posterior is estimated for; the training images if left out."
+    )
+    weighting: Annotated[str, OneOf(WEIGHTINGS)] = Field(
+        description="How a batch stands for the data set there: mss is stratified (Chen et al. 2018, appendix C)."
     )
     beta: float = Field(ge=0, description="Weight of the KL.")
     beta_schedule: Literal["constant", "linear", "cyclical"] = Field(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from fastvae._options import WEIGHTINGS
 from fastvae.losses._named import NAMES, named
 from fastvae.modules.cvae import OBJECTIVES
 
@@ -48,6 +49,7 @@ GOES_WITH: Final[dict[str, tuple[Any, dict[str, tuple[str, ...]]]]] = {
     "mutual_information": (1.0, _DIVIDED),
     "dimension_kl": (1.0, _DIVIDED),
     "dataset_size": (None, _DIVIDED),
+    "weighting": (WEIGHTINGS[0], _DIVIDED),
     "beta": (1.0, _WEIGHTED),
     "beta_schedule": ("constant", _WEIGHTED),
     "cycles": (4, {"beta_schedule": ("cyclical",)}),
