@@ -63,6 +63,15 @@ class Likelihood(NamedTuple):
         """The log-scale is a parameter."""
         return self.scale == "learned"
 
+    @property
+    def pixel_range(self) -> tuple[float, float]:
+        """x of a black and of a white pixel, bytes of 0 and 255: as the loss reads them."""
+        return (0.0, 255.0) if LOSSES[self.loss].counts else (0.0, 1.0)
+
+    def decoder_channels(self, channels: int) -> int:
+        """How many channels the decoder's output has for x of `channels`: one number for each of x."""
+        return channels
+
 
 _HALF_LOG_2PI: Final = 0.5 * math.log(2 * math.pi)
 _HALF_LOG_PI: Final = 0.5 * math.log(math.pi)

@@ -8,8 +8,8 @@ from typing import Any, TypedDict
 
 from torch import Tensor
 
-from fastvae._likelihoods import likelihood
-from fastvae.losses._named import DENSITIES
+from fastvae.losses._named import named
+from fastvae.losses.density import Density
 from fastvae.losses.schedules import Schedule
 from fastvae.presets import Convention, convention
 
@@ -107,10 +107,9 @@ def choose_likelihood(
     wanted: str | CustomLikelihood | None, preset: str | None, convention: Convention
 ) -> tuple[str | CustomLikelihood | None, float]:
     """The likelihood, or None where there is no reconstruction term, and the factor the convention puts on it."""
-    if isinstance(wanted, str) and wanted in DENSITIES:
-        wanted = DENSITIES[wanted]()
-    elif wanted is not None and not callable(wanted):
-        likelihood(wanted, beside=tuple(DENSITIES))
+    if wanted is not None and not callable(wanted):
+        found = named(wanted)
+        wanted = found if isinstance(found, Density) else wanted
     if preset is None:
         return ("bernoulli" if wanted is None else wanted), 1.0
     if convention.likelihoods is None:

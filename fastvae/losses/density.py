@@ -24,6 +24,15 @@ class Density(nn.Module, ABC):
     def mean(self, prediction: Any) -> Tensor:
         """The expected target, in data space and in the shape of the target."""
 
+    @property
+    def pixel_range(self) -> tuple[float, float]:
+        """What `mean` is of a black and of a white pixel, bytes of 0 and 255: ``(0, 1)`` unless overridden."""
+        return 0.0, 1.0
+
+    def decoder_channels(self, channels: int) -> int:
+        """How many channels one tensor from the decoder has for a target of `channels`: as many, unless overridden."""
+        return channels
+
     def forward(self, prediction: Any, target: Tensor) -> Tensor:
         """What training minimizes, one value a sample: ``[batch]``. Unless overridden, ``-log_prob``."""
         return -self.log_prob(prediction, target)

@@ -14,6 +14,9 @@ from fastvae.functional.discretized_logistic_mixture import batchmean_with_sampl
 from fastvae.losses.density import Density
 
 _LEAST_LOG_SCALE: Final = -7.0
+# By the channels of the target: the parameters of a pixel in one component, and how many of them each channel has
+# beside the component's logit.
+_PARAMETERS: Final = {1: (3, 2), 3: (10, 3)}
 
 
 class _Components(NamedTuple):
@@ -50,6 +53,21 @@ class DiscretizedLogisticMixture(Density):
         self.num_mixtures = num_mixtures
         self.dim = dim
         self.bits = bits
+
+    @property
+    def pixel_range(self) -> tuple[float, float]:
+        """Black and white: ``[-1, 1]``, as `mean` is."""
+        return -1.0, 1.0
+
+    def decoder_channels(self, channels: int) -> int:
+        """The parameters of a pixel.
+
+        Raises:
+            ValueError: a target of other than 1 or 3 channels.
+        """
+        if channels not in _PARAMETERS:
+            raise ValueError(f"channels: got {channels!r}; takes one of {tuple(_PARAMETERS)}")
+        return _PARAMETERS[channels][0] * self.num_mixtures
 
     def forward(self, prediction: Any, target: Tensor) -> Tensor:
         """-log p(target | z) in nats: ``[batch]``."""
@@ -134,10 +152,9 @@ class DiscretizedLogisticMixture(Density):
 
     def _channels(self, size: int) -> tuple[int, int]:
         """The channels of the target, and the parameters that each has in a component."""
-        if size == 10 * self.num_mixtures:
-            return 3, 3
-        if size == 3 * self.num_mixtures:
-            return 1, 2
+        for channels, (parameters, kinds) in _PARAMETERS.items():
+            if size == parameters * self.num_mixtures:
+                return channels, kinds
         raise ValueError(
             f"prediction: got size {size} along dim {self.dim}; takes {10 * self.num_mixtures} for three channels or "
             f"{3 * self.num_mixtures} for one, num_mixtures being {self.num_mixtures}"

@@ -67,6 +67,11 @@ class MultiScale(Density):
         mean: Tensor = self.full.mean(self._parts(prediction)[-1])
         return mean
 
+    @property
+    def pixel_range(self) -> tuple[float, float]:
+        """That of the likelihood."""
+        return self.full.pixel_range
+
     def _parts(self, prediction: Any) -> Sequence[Tensor]:
         takes = f"takes {len(self.factors)} tensors, for the factors {self.factors}"
         if not isinstance(prediction, (tuple, list)):

@@ -48,6 +48,15 @@ class NegativeBinomial(Density):
         """How many tensors of the target's shape the decoder returns."""
         return 1 + (self.log_inverse_dispersion is None) + self.zero_inflated
 
+    @property
+    def pixel_range(self) -> tuple[float, float]:
+        """Black and white: bytes are counts."""
+        return 0.0, 255.0
+
+    def decoder_channels(self, channels: int) -> int:
+        """The parts, each with the channels of the target."""
+        return self.num_parts * channels
+
     def forward(self, prediction: Any, target: Tensor) -> Tensor:
         """-log p(target | z) in nats: ``[batch]``."""
         return self._nll(prediction, target, "sample")

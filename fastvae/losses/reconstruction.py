@@ -75,6 +75,13 @@ class Reconstruction(nn.Module):
             return self.likelihood.mean(prediction)
         return LIKELIHOODS[self.likelihood].mean(prediction) if isinstance(self.likelihood, str) else prediction
 
+    @property
+    def pixel_range(self) -> tuple[float, float]:
+        """What `mean` is of a black and of a white pixel, bytes of 0 and 255."""
+        if isinstance(self.likelihood, Density):
+            return self.likelihood.pixel_range
+        return LIKELIHOODS[self.likelihood].pixel_range if isinstance(self.likelihood, str) else (0.0, 1.0)
+
     def extra_repr(self) -> str:
         """The module's options, for `repr`; a likelihood that is a module follows it."""
         likelihood = None if isinstance(self.likelihood, nn.Module) else self.likelihood

@@ -13,15 +13,15 @@ _CHANNELS: Final = (32, 64)
 
 
 def conv(
-    size: tuple[int, int], layers: Layers, latent_dim: int, *, padding: int, channels: int
+    size: tuple[int, int], layers: Layers, latent_dim: int, channels: int, *, padding: int, first_channels: int
 ) -> tuple[list[nn.Module], list[nn.Module]]:
     """Two strided convolutions each way (Higgins et al. 2017, scaled to small images), dense layers between them.
 
     Args:
         size: height and width of the images.
-        layers, latent_dim: see `fastvae.networks.build`.
+        layers, latent_dim, channels: see `fastvae.networks.build`.
         padding: of the encoder's convolutions; the decoder's double the size exactly.
-        channels: of the decoder's first feature map.
+        first_channels: of the decoder's first feature map.
 
     Returns:
         The layers of an encoder of ``[batch, 1, height, width]``, and those of a decoder of ``[batch, latent_dim]``.
@@ -34,7 +34,7 @@ def conv(
     if any(side % 4 for side in size) or min(encoded) < 1:
         least = 4 if padding else 8
         raise ValueError(f"size: got {size!r}; takes a height and a width divisible by 4, at least {least} each")
-    first_map = (channels, size[0] // 4, size[1] // 4)
+    first_map = (first_channels, size[0] // 4, size[1] // 4)
     encoder = [
         nn.Conv2d(1, narrow, 3, stride=2, padding=padding),
         layers.between(),
@@ -47,11 +47,11 @@ def conv(
         *dense((latent_dim, *layers.decoder, math.prod(first_map)), layers),
         layers.between(),
         nn.Unflatten(1, first_map),
-        nn.ConvTranspose2d(channels, wide, 3, stride=2, padding=1, output_padding=1),
+        nn.ConvTranspose2d(first_channels, wide, 3, stride=2, padding=1, output_padding=1),
         layers.between(),
         nn.ConvTranspose2d(wide, narrow, 3, stride=2, padding=1, output_padding=1),
         layers.between(),
-        nn.ConvTranspose2d(narrow, 1, 3, padding=1),
+        nn.ConvTranspose2d(narrow, channels, 3, padding=1),
     ]
     return encoder, decoder
 

@@ -4,22 +4,41 @@ from __future__ import annotations
 
 from torch import nn
 
-from fastvae import _likelihoods
+from fastvae._likelihoods import Likelihood
+from fastvae.losses._named import named
 
 
 def ending(likelihood: str, floor: float = 0.0) -> list[nn.Module]:
-    """The modules after a decoder's last layer, for pixels in [0, 1]: none for logits, else a sigmoid.
+    """The modules after a decoder's last layer: a sigmoid for what lies in [0, 1], none for what may be any number.
 
     Args:
         likelihood: its name, see `fastvae.ELBOLoss`.
         floor: keep what comes out at least this far from 0 and 1.
 
     Raises:
-        ValueError: an unknown likelihood, or a floor for logits.
+        ValueError: an unknown likelihood, or a floor without a sigmoid.
     """
-    activation = _likelihoods.likelihood(likelihood).activation
+    found = named(likelihood)
+    activation = found.activation if isinstance(found, Likelihood) else None
     if activation is None:
         if floor:
-            raise ValueError(f"floor: got {floor!r} with likelihood {likelihood!r}, which takes logits; takes 0")
+            raise ValueError(f"floor: got {floor!r} with likelihood {likelihood!r}, which takes any number; takes 0")
         return []
     return [activation(), nn.Hardtanh(floor, 1 - floor)] if floor else [activation()]
+
+
+def decoder_channels(likelihood: str, channels: int = 1) -> int:
+    """How many channels a decoder gives for images of so many: more where a pixel has several parameters.
+
+    ``"negative_binomial"`` has two for each, ``"zero_inflated_negative_binomial"`` three (see
+    `fastvae.losses.NegativeBinomial`); ``"discretized_logistic_mixture"`` 30 for a grey image, 100 for a coloured one
+    (see `fastvae.losses.DiscretizedLogisticMixture`); any other likelihood one for each.
+
+    Args:
+        likelihood: its name, see `fastvae.ELBOLoss`.
+        channels: of the images.
+
+    Raises:
+        ValueError: an unknown likelihood, or a number of channels that it does not take.
+    """
+    return named(likelihood).decoder_channels(channels)

@@ -22,7 +22,7 @@ from fastvae.train.evaluation.elbo import elbo
 from fastvae.train.evaluation.legend import Legend
 from fastvae.train.loop import report
 from fastvae.train.loop.trainer import Trainer
-from fastvae.train.models import build, objectives
+from fastvae.train.models import batches, build, objectives
 from fastvae.train.models.build import Model
 from fastvae.train.pictures import run as pictures
 from fastvae.train.pictures import samples
@@ -31,7 +31,8 @@ from fastvae.train.runs import folder as run_folder
 from fastvae.train.runs.folder import RunFolder
 from fastvae.train.runs.resume import resumed
 from fastvae.train.settings import resolve
-from fastvae.train.settings.config import DIVIDED, Config
+from fastvae.train.settings.config import Config
+from fastvae.train.settings.kinds import DIVIDED
 from fastvae.train.studies import compare as comparison
 from fastvae.train.studies import quadrants as completion
 
@@ -64,9 +65,12 @@ def train(out: str | None, resume: str | None, **values: Any) -> None:
     explicit = options.explicit(values)
     config = resolve.new(explicit) if folder is None else resumed(folder, explicit)
     dataset = datasets.load(config.data, config.data_dir, binarize=config.binarize)
-    if config.objective in DIVIDED and config.dataset_size is None:
-        training, _ = datasets.hold_out(dataset.train, config.validation, binarize=config.binarize)
-        config = resolve.changed(config, {"dataset_size": len(training.labels)})
+    if config.objective in DIVIDED:
+        parts = datasets.hold_out(dataset.train, config.validation, binarize=config.binarize)
+        training, validation = (len(part.labels) for part in parts)
+        if config.dataset_size is None:
+            config = resolve.changed(config, {"dataset_size": training})
+        batches.check(config, training=training, validation=validation, test=len(dataset.test.labels))
     torch.set_num_threads(config.threads)
     if folder is None:
         folder = run_folder.create(out, config.data)
@@ -115,6 +119,7 @@ def evaluate(run: Path, num_samples: int | None, data_dir: str | None, device: s
     """Evaluate RUN on its test images: the ELBO, and which latent dimensions it uses; also into evaluation.json."""
     folder, config, model = _open(run, device)
     test = _test_part(config, data_dir, model)
+    batches.check(config, test=len(test.labels))
     objective = objectives.create(config, model).to(test.images.device)
     log_normalizer = objectives.log_normalizer(config)
     legend = Legend(config, log_normalizer)

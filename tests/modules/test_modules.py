@@ -257,7 +257,7 @@ def test_training_lowers_the_loss() -> None:
         (lambda: model(parameterization="sigma"), ValueError, "parameterization: got 'sigma'"),
         (lambda: model(clamp=(1.0, 0.0)), ValueError, "clamp: got"),
         (lambda: model(latent_shape=0), ValueError, "latent_shape: got 0"),
-        (lambda: model(likelihood="cauchy"), ValueError, "likelihood: got 'cauchy'"),
+        (lambda: model(likelihood="rayleigh"), ValueError, "likelihood: got 'rayleigh'"),
         (lambda: model(preset="vits"), ValueError, r"preset: got 'vits'.*ELBOLoss\(preset='vits'\)"),
         (lambda: model(betta=1.0), TypeError, "betta"),
         (lambda: model(latent_shape=4)(data()), ValueError, r"latent_shape: got \[4\]; encoder returned .* \[3\]"),

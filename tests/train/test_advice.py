@@ -25,6 +25,12 @@ NOTHING, IN_PART = "the latent tells nothing about the image", "the collapsed di
         ({}, NONE, f"{NOTHING}; try --beta-schedule linear, {FREE_BITS} or a smaller --beta"),
         ({}, SOME, f"{IN_PART}; try --beta-schedule linear, {FREE_BITS} or --latent-dim 1, which may be all"),
         ({"likelihood": "gaussian"}, NONE, f"{NOTHING}; try {SCALE}, --beta-schedule linear or {FREE_BITS}"),
+        ({"likelihood": "poisson"}, NONE, f"{NOTHING}; try --beta-schedule linear, {FREE_BITS} or a smaller --beta"),
+        (
+            {"likelihood": "discretized_logistic_mixture"},
+            NONE,
+            f"{NOTHING}; try --beta-schedule linear, {FREE_BITS} or a smaller --beta",
+        ),
         ({"lr": 0.005}, SOME, f"{IN_PART}; try --lr 0.001, --beta-schedule linear or {FREE_BITS}"),
         ({"beta": 4.0}, NONE, f"{NOTHING}; try --beta 1, {FREE_BITS} or a smaller --beta"),
         ({"epochs": 1}, SOME, f"{IN_PART}; try --epochs 2 (the last was the best), --beta-schedule linear or"),

@@ -7,7 +7,6 @@ import torch
 from pydantic import ValidationError
 
 from fastvae import networks
-from fastvae._likelihoods import LIKELIHOODS
 from fastvae._options import PARAMETERIZATIONS
 from fastvae.modules.cvae import OBJECTIVES
 from fastvae.train.errors import first_problem
@@ -139,7 +138,6 @@ def test_invalid_values_are_named(field, value):
 @pytest.mark.parametrize(
     ("field", "names"),
     [
-        ("likelihood", [name for name in LIKELIHOODS if name != "poisson"]),  # of counts, which no pixels are
         ("parameterization", PARAMETERIZATIONS),
         ("model", networks.ARCHITECTURES),
         ("activation", networks.ACTIVATIONS),

@@ -23,7 +23,7 @@ OPTION_MISTAKES = {
     "preset": (("train", "--preset", "s9"), "'--preset': 's9' is not .*'s5'"),
     "data": (("train", "--data", "cifar"), "'--data': 'cifar' is not one of 'digits', 'mnist'"),
     "model": (("train", "--model", "gan"), "'--model'"),
-    "likelihood": (("train", "--likelihood", "poisson"), "'--likelihood'"),
+    "likelihood": (("train", "--likelihood", "rayleigh"), "'--likelihood'"),
     "parameterization": (("train", "--parameterization", "precision"), "'--parameterization'"),
     "estimator": (("train", "--kl-estimator", "best"), "'--kl-estimator'"),
     "decoder hidden": (("train", "--decoder-hidden", "8,x"), "'--decoder-hidden': '8,x' is not a list"),

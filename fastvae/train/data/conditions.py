@@ -19,7 +19,7 @@ class ConditionalBatch(NamedTuple):
 
     Attributes:
         condition: float32, ``[batch, ...]``.
-        target: uint8, ``[batch, ...]``, which the losses read as value / 255.
+        target: uint8, ``[batch, 1, ...]``.
     """
 
     condition: Tensor
@@ -87,18 +87,18 @@ class Quadrants(nn.Module):
         self.register_buffer("known", flat.nonzero()[:, 0], persistent=False)
         self.register_buffer("unknown", (~flat).nonzero()[:, 0], persistent=False)
         self.condition_width = len(self.known)
-        self.target_shape = (len(self.unknown),)
+        self.target_shape = (1, len(self.unknown))
 
     def forward(self, images: Tensor, labels: Tensor) -> ConditionalBatch:
-        """Images ``[batch, 1, height, width]`` to ``[batch, known pixels]`` and ``[batch, unknown pixels]``."""
+        """Images ``[batch, 1, height, width]`` to ``[batch, known pixels]`` and ``[batch, 1, unknown pixels]``."""
         pixels = images.flatten(1)
-        return ConditionalBatch(fractions(pixels[:, self.known]), pixels[:, self.unknown])
+        return ConditionalBatch(fractions(pixels[:, self.known]), pixels[:, None, self.unknown])
 
     def whole(self, condition: Tensor, target: Tensor) -> Tensor:
         """Both put together as images, ``[batch, 1, height, width]`` float32 in [0, 1]."""
         pixels = condition.new_empty((len(condition), len(self.known) + len(self.unknown)))
         pixels[:, self.known] = condition
-        pixels[:, self.unknown] = target.to(condition.dtype)
+        pixels[:, self.unknown] = target[:, 0].to(condition.dtype)
         return pixels.reshape(-1, 1, *self.size)
 
 

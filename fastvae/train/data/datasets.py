@@ -19,8 +19,8 @@ from fastvae.train.errors import UserError
 SIZES: Final = {"digits": (8, 8), "mnist": (28, 28)}
 # How many there are: 0 to 9 in every data set.
 LABELS: Final = 10
-# Large enough to keep a device busy; no result depends on it, nor on the batch size of training.
-_EVALUATION_BATCH: Final = 500
+# Large enough to keep a device busy. Only the parts of a divided KL, estimated from a batch, depend on it.
+EVALUATION_BATCH: Final = 500
 
 _DIGITS: Final = Path(__file__).parent / "assets" / "digits.npz"
 _DIGITS_MAX: Final = 16
@@ -38,7 +38,7 @@ class Split(NamedTuple):
         """The same data on `device`, where it stays for the whole run."""
         return Split(self.images.to(device), self.labels.to(device))
 
-    def batches(self, size: int = _EVALUATION_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, size: int = EVALUATION_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
         """Images and labels in their order, at most `size` at once."""
         yield from zip(self.images.split(size), self.labels.split(size), strict=True)
 

@@ -8,7 +8,8 @@ from typing import Final
 
 from fastvae._likelihoods import LIKELIHOODS
 from fastvae.train.evaluation.latent_use import LatentUse
-from fastvae.train.settings.config import WEIGHTED, WHOLE, Config
+from fastvae.train.settings.config import Config
+from fastvae.train.settings.kinds import WEIGHTED, WHOLE
 from fastvae.train.settings.presets import COMMON
 
 _AT_MOST: Final = 3
@@ -31,7 +32,8 @@ def hint(use: LatentUse, config: Config, best_epoch: int) -> str | None:
 
 def _remedies(use: LatentUse, config: Config, best_epoch: int) -> Iterator[str]:
     """Options, those first that are likeliest to help."""
-    if LIKELIHOODS[config.likelihood].scale == "fixed":
+    row = LIKELIHOODS.get(config.likelihood)
+    if row is not None and row.scale == "fixed":
         yield f"--likelihood gaussian_learned (the scale of {config.likelihood} is fixed, and large for pixels)"
     if config.lr > COMMON["lr"]:
         yield f"--lr {COMMON['lr']:g}"

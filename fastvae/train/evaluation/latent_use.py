@@ -26,7 +26,8 @@ from fastvae.distributions import DiagonalGaussian, Prior
 from fastvae.train.data.datasets import Split
 from fastvae.train.models.build import Model, conditioning
 from fastvae.train.models.conditional import Baseline
-from fastvae.train.settings.config import MIXTURES, Config
+from fastvae.train.settings.config import Config
+from fastvae.train.settings.kinds import MIXTURES
 
 ACTIVE_VARIANCE: Final = 0.01  # of the posterior mean, in units of z squared: the threshold of Burda et al.
 COLLAPSED_KL: Final = 0.01  # nats

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from fastvae.train.runs.metrics import Means
-from fastvae.train.settings.config import DIVIDED, Config
+from fastvae.train.settings.config import Config
+from fastvae.train.settings.kinds import DIVIDED
 
 _ELBO: Final = "reconstruction = -log p(x|z); ELBO = -(reconstruction + KL)"
 _PLAIN: Final = "-ELBO"

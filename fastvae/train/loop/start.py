@@ -13,14 +13,15 @@ from torch import Tensor, nn
 from fastvae import CVAE, VAE, VampPrior
 from fastvae._likelihoods import LIKELIHOODS
 from fastvae.losses import Reconstruction
-from fastvae.networks import fractions
+from fastvae.networks import decoder_channels, fractions
 from fastvae.train.data.datasets import Split
 from fastvae.train.errors import UserError
 from fastvae.train.models.build import Model, conditioning
-from fastvae.train.models.conditional import FirstGuess
+from fastvae.train.models.conditional import Baseline, FirstGuess
 from fastvae.train.runs import weights
 from fastvae.train.runs.folder import RunFolder
 from fastvae.train.settings.config import Config
+from fastvae.train.settings.kinds import OF_COUNTS
 
 # Pixels that never change have no deviation, and bytes tell no smaller one.
 _GREY_LEVEL: Final = 1 / 255
@@ -41,6 +42,8 @@ def begin(model: Model, config: Config, train: Split) -> None:
         for module in scales:
             assert module.log_scale is not None
             nn.init.constant_(module.log_scale, value)
+    if config.likelihood in OF_COUNTS:
+        _begin_at_mean(model, config, train)
     if isinstance(model, VAE) and isinstance(model.prior, VampPrior):
         _load_pseudo_inputs(model.prior, config, train)
     if config.first_guess is not None:
@@ -59,13 +62,33 @@ def _deviation(config: Config, train: Split) -> float:
     return _DEVIATIONS[loss](list(_targets(config, train)))
 
 
+def _begin_at_mean(model: Model, config: Config, train: Split) -> None:
+    """Give the decoder's last biases the logarithm of the mean level, one number for all pixels.
+
+    From a mean of 1 level the first epochs go to brightness alone: the network gets it from the latent, and draws black
+    images from the prior for as long.
+    """
+    total = count = 0
+    for target in _targets(config, train):
+        total += int(target.sum(dtype=torch.int64))
+        count += target.numel()
+    decoder = (
+        model.decoder if isinstance(model, VAE) else model.network if isinstance(model, Baseline) else model.generation
+    )
+    *_, last = (layer for layer in decoder.modules() if isinstance(layer, (nn.Linear, nn.ConvTranspose2d)))
+    assert last.bias is not None
+    # The mean is the first of the parts that each pixel has.
+    first = last.bias[: len(last.bias) // decoder_channels(config.likelihood)]
+    nn.init.constant_(first, math.log(max(total / count, 1.0)))
+
+
 def _targets(config: Config, train: Split) -> Iterator[Tensor]:
     """uint8 ``[batch, pixels]`` of all training images."""
     if config.condition != "quadrants":
         yield from (images.flatten(1) for images, _ in train.batches())
         return
     conditioned = conditioning(config).to(train.images.device)
-    yield from (conditioned(images, labels).target for images, labels in train.batches())
+    yield from (conditioned(images, labels).target.flatten(1) for images, labels in train.batches())
 
 
 def _standard_deviation(targets: list[Tensor]) -> float:
@@ -106,14 +129,17 @@ def _load_first_guess(model: Model, config: Config) -> None:
     """Give the prior of `model` the weights of the baseline that its config names.
 
     Raises:
-        UserError: the run is missing, or is not a baseline of the same condition and networks.
+        UserError: the run is missing, or is not a baseline of the same condition, likelihood and networks.
     """
     assert config.first_guess is not None
     assert isinstance(model, CVAE)
     assert isinstance(model.prior, FirstGuess)
     folder = RunFolder(Path(config.first_guess))
     found = folder.read_config()
-    for field, wanted in (("objective", "baseline"), ("condition", config.condition), ("quadrants", config.quadrants)):
+    fields = {"objective": "baseline"} | {
+        name: getattr(config, name) for name in ("condition", "quadrants", "likelihood")
+    }
+    for field, wanted in fields.items():
         value = getattr(found, field)
         if value != wanted:
             raise UserError(f"--first-guess: {folder.path} has {field} {value!r}; takes a run with {wanted!r}")

@@ -11,9 +11,10 @@ from fastvae.modules._options import ModelKeywords
 from fastvae.train.data import conditions
 from fastvae.train.data.conditions import Conditioning
 from fastvae.train.data.datasets import SIZES
-from fastvae.train.models import conditional
+from fastvae.train.models import conditional, levels
 from fastvae.train.models.conditional import Baseline
-from fastvae.train.settings.config import DIVIDED, Config
+from fastvae.train.settings.config import Config
+from fastvae.train.settings.kinds import DIVIDED
 
 Model = VAE | CVAE | Baseline
 
@@ -24,7 +25,7 @@ def create(config: Config) -> Model:
     decoder_hidden = config.hidden[::-1] if config.decoder_hidden is None else config.decoder_hidden
     layers = networks.Layers(config.hidden, decoder_hidden, config.activation, config.dropout)
     options: ModelKeywords = {
-        "likelihood": config.likelihood,
+        "likelihood": levels.likelihood(config.likelihood),
         "beta": _beta(config),
         "capacity": None if config.capacity is None else LinearWarmup(0.0, config.capacity, config.warmup_steps),
         "free_bits": config.free_bits,
@@ -37,10 +38,13 @@ def create(config: Config) -> Model:
     if config.condition != "none":
         return conditional.create(config, layers, conditioning(config), **options)
     if config.objective in DIVIDED:
-        for name in ("total_correlation", "mutual_information", "dimension_kl", "dataset_size"):
+        for name in ("total_correlation", "mutual_information", "dimension_kl", "dataset_size", "weighting"):
             options[name] = getattr(config, name)
     ending = networks.ending(config.likelihood, config.probability_floor)
-    encoder, decoder = networks.build(config.model, SIZES[config.data], layers, config.latent_dim, ending)
+    channels = networks.decoder_channels(config.likelihood)
+    encoder, decoder = networks.build(
+        config.model, SIZES[config.data], layers, config.latent_dim, ending, channels=channels
+    )
     return VAE(encoder, decoder, prior=_prior(config, encoder), **options)
 
 

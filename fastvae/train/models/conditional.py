@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from fastvae import CVAE
-from fastvae.losses import Reconstruction
+from fastvae.losses import Density, Reconstruction
 from fastvae.modules import VAEOutput
 from fastvae.modules._options import ModelKeywords
-from fastvae.networks import Layers, dense, ending, fractions, initialise
+from fastvae.networks import Layers, decoder_channels, dense, ending, fractions, initialise
 from fastvae.train.data.conditions import Conditioning
+from fastvae.train.models import levels
 from fastvae.train.settings.config import Config
 
 
@@ -35,10 +36,10 @@ class Baseline(nn.Module):
 
     Args:
         network: condition to the likelihood's parameters, in the shape of the target.
-        likelihood: a name, see `fastvae.ELBOLoss`.
+        likelihood: a name, see `fastvae.ELBOLoss`, or a density.
     """
 
-    def __init__(self, network: nn.Module, likelihood: str) -> None:
+    def __init__(self, network: nn.Module, likelihood: str | Density) -> None:
         super().__init__()
         self.network = network
         self.reconstruction = Reconstruction(likelihood)
@@ -95,8 +96,10 @@ def create(
         **options: of the CVAE.
     """
     condition, target = conditioning.condition_width, math.prod(conditioning.target_shape)
+    channels, *places = conditioning.target_shape
+    given = (decoder_channels(config.likelihood, channels), *places)
     moments, latent = 2 * config.latent_dim, config.latent_dim
-    shaped = (nn.Unflatten(1, conditioning.target_shape), *ending(config.likelihood, config.probability_floor))
+    shaped = (nn.Unflatten(1, given), *ending(config.likelihood, config.probability_floor))
 
     def joined(widths: tuple[int, ...], *last: nn.Module) -> Joined:
         network = Joined(*dense(widths, layers), *last)
@@ -104,12 +107,13 @@ def create(
         return network
 
     def baseline() -> Baseline:
-        return Baseline(joined((condition, *layers.decoder, target), *shaped), config.likelihood)
+        network = joined((condition, *layers.decoder, math.prod(given)), *shaped)
+        return Baseline(network, levels.likelihood(config.likelihood))
 
     if config.objective == "baseline":
         return baseline()
     recognition = joined((target + condition, *layers.encoder, moments))
-    generation = joined((latent + condition, *layers.decoder, target), *shaped)
+    generation = joined((latent + condition, *layers.decoder, math.prod(given)), *shaped)
     prior: nn.Module | None = None
     if config.first_guess is not None:
         prior = FirstGuess(baseline(), joined((condition + target, *layers.encoder, moments)))

@@ -117,9 +117,10 @@ def create(config: Config, model: Model) -> Objective:
 def log_normalizer(config: Config) -> float:
     """The nats per image that make the training objective's reconstruction term -log p(x|z).
 
-    An importance weight is a ratio of densities, which leaves nothing out.
+    An importance weight is a ratio of densities, which leaves nothing out; nor does the loss of a `Density`.
     """
-    if config.objective == "iwae":
+    row = LIKELIHOODS.get(config.likelihood)
+    if config.objective == "iwae" or row is None:
         return 0.0
     values = math.prod(SIZES[config.data] if config.condition == "none" else conditioning(config).target_shape)
-    return LIKELIHOODS[config.likelihood].log_normalizer * values
+    return row.log_normalizer * values

@@ -11,11 +11,10 @@ from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import LiteralSchema, literal_schema
 
 from fastvae import networks
-from fastvae._likelihoods import LIKELIHOODS, LOSSES
-from fastvae._options import PARAMETERIZATIONS
+from fastvae._options import PARAMETERIZATIONS, WEIGHTINGS
 from fastvae.losses.elbo import FREE_BITS_PER, KL_ESTIMATORS
-from fastvae.modules.cvae import OBJECTIVES
 from fastvae.train.data.datasets import SIZES
+from fastvae.train.settings.kinds import CONDITIONAL, GOES_WITH, MIXTURES, OF_FRACTIONS, OF_LEVELS, UNCONDITIONAL
 
 
 class OneOf:
@@ -37,50 +36,6 @@ Settings = dict[str, Any]
 
 _Widths = tuple[Annotated[int, Field(ge=1)], ...]
 
-# Those of values in [0, 1], and not of counts.
-_OF_PIXELS: Final = tuple(name for name, row in LIKELIHOODS.items() if not LOSSES[row.loss].counts)
-
-# By whether a condition is given: what may be minimized.
-_UNCONDITIONAL: Final = ("elbo", "tc", "iwae")
-_CONDITIONAL: Final = (*OBJECTIVES, "baseline")
-
-# Those whose KL has a weight, and may have a bound; and the one that divides it into three parts with a weight each.
-WHOLE: Final = ("elbo", "cvae", "hybrid")
-DIVIDED: Final = ("tc",)
-WEIGHTED: Final = (*WHOLE, *DIVIDED)
-
-# Priors of a model without a condition that are learned; those of one with a condition are networks.
-MIXTURES: Final = ("mixture", "vamp")
-
-# Settings that only some runs use: the value that changes nothing, and what the others must be for any other value.
-_WEIGHTED: Final[dict[str, tuple[str, ...]]] = {"objective": WEIGHTED}
-_WHOLE: Final[dict[str, tuple[str, ...]]] = {"objective": WHOLE}
-_DIVIDED: Final[dict[str, tuple[str, ...]]] = {"objective": DIVIDED}
-_LATENT: Final[dict[str, tuple[str, ...]]] = {"objective": (*_UNCONDITIONAL, *OBJECTIVES)}
-GOES_WITH: Final[dict[str, tuple[Any, dict[str, tuple[str, ...]]]]] = {
-    "label_encoding": ("one_hot", {"condition": ("label",)}),
-    "quadrants": (1, {"condition": ("quadrants",)}),
-    "model": ("mlp", {"condition": ("none",)}),
-    "dropout": (0.0, {"model": ("mlp",)}),
-    "parameterization": ("logvar", _LATENT),
-    "min_std": (0.0, _LATENT),
-    "prior": ("standard", _LATENT),
-    "components": (500, {"prior": MIXTURES}),
-    "first_guess": (None, {"prior": ("learned",), "condition": ("quadrants",)}),
-    "probability_floor": (0.0, {"likelihood": ("bernoulli_probs",)}),
-    "alpha": (0.5, {"objective": ("hybrid",)}),
-    "train_samples": (1, {"objective": tuple(name for name in _LATENT["objective"] if name not in DIVIDED)}),
-    "kl_estimator": ("analytic", _WHOLE),
-    "total_correlation": (6.0, _DIVIDED),
-    "mutual_information": (1.0, _DIVIDED),
-    "dimension_kl": (1.0, _DIVIDED),
-    "dataset_size": (None, _DIVIDED),
-    "beta": (1.0, _WEIGHTED),
-    "beta_schedule": ("constant", _WEIGHTED),
-    "cycles": (4, {"beta_schedule": ("cyclical",)}),
-    "capacity": (None, _WHOLE),
-    "free_bits": (0.0, _WHOLE),
-}
 WARMUP_STEPS: Final = 1000
 
 
@@ -106,7 +61,7 @@ class Config(BaseModel):
         description="The label as ten numbers, one of them 1, or as one number, of which networks make little."
     )
     quadrants: int = Field(ge=1, le=3, description="How many are given, clockwise from the lower left.")
-    objective: Annotated[str, OneOf((*_UNCONDITIONAL, *_CONDITIONAL))] = Field(
+    objective: Annotated[str, OneOf((*UNCONDITIONAL, *CONDITIONAL))] = Field(
         description="What is maximized; baseline predicts the target from the condition, without a latent."
     )
     model: Annotated[str, OneOf(networks.ARCHITECTURES)] = Field(description="Kind of networks.")
@@ -125,7 +80,9 @@ class Config(BaseModel):
     )
     components: int = Field(ge=1, description="Gaussians in the mixture.")
     first_guess: str | None = Field(description="Folder of a baseline run, whose prediction the prior network sees.")
-    likelihood: Annotated[str, OneOf(_OF_PIXELS)] = Field(description="p(x|z) of a pixel.")
+    likelihood: Annotated[str, OneOf((*OF_FRACTIONS, *OF_LEVELS))] = Field(
+        description=f"p(x|z) of a pixel: of its value in [0, 1], or, the last {len(OF_LEVELS)}, of its level, 0 to 255."
+    )
     probability_floor: float = Field(ge=0, lt=0.5, description="Keep probabilities this far from 0 and 1.")
     alpha: float = Field(ge=0, le=1, description="Share of the ELBO in hybrid, the rest being gsnn.")
     train_samples: int = Field(ge=1, description="Latents drawn for each image in training.")
@@ -135,6 +92,9 @@ class Config(BaseModel):
     dimension_kl: float = Field(ge=0, description="Weight of this part of the KL.")
     dataset_size: int | None = Field(
         ge=1, description="What the aggregate posterior is estimated for; the training images if left out."
+    )
+    weighting: Annotated[str, OneOf(WEIGHTINGS)] = Field(
+        description="How a batch stands for the data set there: mss is stratified (Chen et al. 2018, appendix C)."
     )
     beta: float = Field(ge=0, description="Weight of the KL.")
     beta_schedule: Literal["constant", "linear", "cyclical"] = Field(
@@ -196,7 +156,7 @@ class Config(BaseModel):
     @classmethod
     def _of_the_model(cls, objective: str, info: ValidationInfo) -> str:
         condition = info.data.get("condition")
-        taken = _UNCONDITIONAL if condition == "none" else _CONDITIONAL
+        taken = UNCONDITIONAL if condition == "none" else CONDITIONAL
         if condition is not None and objective not in taken:
             *others, last = map(repr, taken)
             _refuse(f"{', '.join(others)} or {last} with condition {condition!r}")
@@ -213,6 +173,14 @@ class Config(BaseModel):
         if prior in MIXTURES and objective == "iwae":
             _refuse("'standard' with objective 'iwae'")
         return prior
+
+    @field_validator("likelihood")
+    @classmethod
+    def _of_what_a_pixel_is(cls, name: str, info: ValidationInfo) -> str:
+        binarize = info.data.get("binarize")
+        if name in OF_LEVELS and binarize in ("threshold", "dynamic"):
+            _refuse(f"one of {OF_FRACTIONS} with binarize {binarize!r}, which leaves 2 of 256 levels")
+        return name
 
     @field_validator("free_bits_per")
     @classmethod

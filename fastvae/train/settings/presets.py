@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from fastvae.train.settings.config import GOES_WITH, WARMUP_STEPS, Settings
+from fastvae.train.settings.config import WARMUP_STEPS, Settings
+from fastvae.train.settings.kinds import GOES_WITH
 
 # What only some runs use begins at the value that changes nothing.
 COMMON: Final[Settings] = {field: plain for field, (plain, _) in GOES_WITH.items()} | {

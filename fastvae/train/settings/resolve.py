@@ -8,7 +8,8 @@ import torch
 from pydantic import ValidationError
 
 from fastvae.train.errors import UserError, first_problem
-from fastvae.train.settings.config import GOES_WITH, Config, Settings
+from fastvae.train.settings.config import Config, Settings
+from fastvae.train.settings.kinds import GOES_WITH
 from fastvae.train.settings.presets import BY_DATA, COMMON, PUBLISHED
 
 

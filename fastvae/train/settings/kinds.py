@@ -1,0 +1,58 @@
+"""Kinds of likelihoods, objectives and priors, and which settings go with which of them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fastvae._options import WEIGHTINGS
+from fastvae.losses._named import NAMES, named
+from fastvae.modules.cvae import OBJECTIVES
+
+# Likelihoods of values in [0, 1], as which a byte is read; and those of its levels, 0 to 255.
+OF_FRACTIONS: Final = tuple(name for name in NAMES if named(name).pixel_range == (0.0, 1.0))
+OF_LEVELS: Final = tuple(name for name in NAMES if name not in OF_FRACTIONS)
+# Of the latter, those whose decoder gives the logarithm of the mean first.
+OF_COUNTS: Final = tuple(name for name in OF_LEVELS if named(name).pixel_range == (0.0, 255.0))
+
+# By whether a condition is given: what may be minimized.
+UNCONDITIONAL: Final = ("elbo", "tc", "iwae")
+CONDITIONAL: Final = (*OBJECTIVES, "baseline")
+
+# Those whose KL has a weight, and may have a bound; and the one that divides it into three parts with a weight each.
+WHOLE: Final = ("elbo", "cvae", "hybrid")
+DIVIDED: Final = ("tc",)
+WEIGHTED: Final = (*WHOLE, *DIVIDED)
+
+# Priors of a model without a condition that are learned; those of one with a condition are networks.
+MIXTURES: Final = ("mixture", "vamp")
+
+# Settings that only some runs use: the value that changes nothing, and what the others must be for any other value.
+_WEIGHTED: Final[dict[str, tuple[str, ...]]] = {"objective": WEIGHTED}
+_WHOLE: Final[dict[str, tuple[str, ...]]] = {"objective": WHOLE}
+_DIVIDED: Final[dict[str, tuple[str, ...]]] = {"objective": DIVIDED}
+_LATENT: Final[dict[str, tuple[str, ...]]] = {"objective": (*UNCONDITIONAL, *OBJECTIVES)}
+GOES_WITH: Final[dict[str, tuple[Any, dict[str, tuple[str, ...]]]]] = {
+    "label_encoding": ("one_hot", {"condition": ("label",)}),
+    "quadrants": (1, {"condition": ("quadrants",)}),
+    "model": ("mlp", {"condition": ("none",)}),
+    "dropout": (0.0, {"model": ("mlp",)}),
+    "parameterization": ("logvar", _LATENT),
+    "min_std": (0.0, _LATENT),
+    "prior": ("standard", _LATENT),
+    "components": (500, {"prior": MIXTURES}),
+    "first_guess": (None, {"prior": ("learned",), "condition": ("quadrants",)}),
+    "probability_floor": (0.0, {"likelihood": ("bernoulli_probs",)}),
+    "alpha": (0.5, {"objective": ("hybrid",)}),
+    "train_samples": (1, {"objective": tuple(name for name in _LATENT["objective"] if name not in DIVIDED)}),
+    "kl_estimator": ("analytic", _WHOLE),
+    "total_correlation": (6.0, _DIVIDED),
+    "mutual_information": (1.0, _DIVIDED),
+    "dimension_kl": (1.0, _DIVIDED),
+    "dataset_size": (None, _DIVIDED),
+    "weighting": (WEIGHTINGS[0], _DIVIDED),
+    "beta": (1.0, _WEIGHTED),
+    "beta_schedule": ("constant", _WEIGHTED),
+    "cycles": (4, {"beta_schedule": ("cyclical",)}),
+    "capacity": (None, _WHOLE),
+    "free_bits": (0.0, _WHOLE),
+}
