@@ -218,7 +218,8 @@ WRITE_UPS: Final = (
         "single-cell counts (Lopez et al. 2018)",
         "scVI's networks on counts that the project simulates: 5,000 cells of eight types, two and two alike, 1,200 "
         "genes, negative binomial around log-normal library sizes, of which 5% to 35%, by gene, are lost and read as "
-        "0. A fifth of the cells is held out. The decoder is given the size of a cell's library as it is read.",
+        "0. Nothing that the project installs ships real ones. A fifth of the cells is held out. The decoder is given "
+        "the size of a cell's library as it is read.",
         (),
     ),
 )

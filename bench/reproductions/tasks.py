@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from bench.reproductions import runs
-from bench.reproductions.counts.models import LIKELIHOODS
+from bench.reproductions.counts.models import LIKELIHOODS, NAMES
 from bench.reproductions.runs import Picture, Run
+from bench.reproductions.sprites import models as sprites
 from fastvae.train.runs.folder import RunFolder
 
 
@@ -101,7 +102,7 @@ def _metrics(folder: str, write_up: str, words: tuple[str, ...], *pictures: Pict
     )
 
 
-SEEDS: Final = ("0", "1")
+SEEDS: Final = ("0", "1", "2")
 # The weight of the KL and that of the total correlation.
 SPRITES: Final = {"beta": "4", "tc": "4"}
 
@@ -110,7 +111,9 @@ def _sprites() -> list[Task]:
     program = ("python", "-m", "bench.reproductions.sprites", "--objective")
     tasks = []
     for objective, beta in SPRITES.items():
-        shown = Picture("traversals.png", f"sprites-{objective}.png", f"Traversals of the latent, seed {SEEDS[0]}")
+        shown = Picture(
+            "traversals.png", f"sprites-{objective}.png", f"Traversals of a {sprites.NAMES[objective]}'s latent"
+        )
         tasks += [
             _metrics(
                 f"sprites-{objective}-{seed}",
@@ -129,7 +132,9 @@ def _counts() -> list[Task]:
     program = ("python", "-m", "bench.reproductions.counts", "--likelihood")
     tasks = []
     for likelihood in LIKELIHOODS:
-        shown = Picture("latent.png", f"counts-{likelihood}.png", f"The latent by type of cell, seed {SEEDS[0]}")
+        shown = Picture(
+            "latent.png", f"counts-{likelihood}.png", f"The latent by type of cell, counts {NAMES[likelihood]}"
+        )
         tasks += [
             _metrics(
                 f"counts-{likelihood}-{seed}",

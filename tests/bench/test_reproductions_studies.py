@@ -60,6 +60,14 @@ class TestSprites:
         assert f"| beta-TC-VAE | {beta} | {seed} | 50.00 | 8.00 | 0.25 | {gaps} | 2.0 min |" in found
         assert any(line.endswith(f"is above that of the beta-VAE: {said}.") for line in found)
 
+    def test_factors_that_no_run_has_found_are_named(self, shelf):
+        for kind, seed in SPRITE_RUNS:
+            keep_sprites(shelf, kind, seed, 0.01)
+        said = "With a gap below 0.05 in every run, these factors have no latent of their own: "
+        assert f"{said}scale, rotation, x, y." in lines(sprites(None, shelf.numbers))
+        keep_sprites(shelf, *SPRITE_RUNS[0], 0.5)
+        assert not any(line.startswith(said) for line in lines(sprites(None, shelf.numbers)))
+
     def test_a_missing_seed_is_not_judged(self, shelf):
         for kind, seed in SPRITE_RUNS[:-1]:
             keep_sprites(shelf, kind, seed, 0.5)
@@ -81,7 +89,7 @@ class TestCounts:
         found = lines(counts(None, shelf.numbers))
         assert f"| negative binomial | {tasks.SEEDS[0]} | -93.00 | 7.00 | -90.00 ± 8.00 | 50.0 | 25.0 | 10 s |" in found
         verdicts = [line.rsplit(": ", 1)[1] for line in found if "as the counts were made" in line]
-        assert verdicts == [f"{said}.", *["not run."] * (len(tasks.SEEDS) - 1)]
+        assert verdicts == [said, *["not run"] * (len(tasks.SEEDS) - 1)]
 
     def test_plain_pytorch_stands_beside_the_first_seed(self, shelf):
         keep_counts(shelf, f"nb-{tasks.SEEDS[0]}", -90.0)

@@ -19,6 +19,7 @@ _SAID: Final = (
     "which ask no model. Times are those of the processor, in training alone."
 )
 _PLAIN: Final = "The same trainings in plain PyTorch, with scvi-tools' formulas and noise of their own:"
+_ORDER: Final = "The likelihood rises from Poisson to negative binomial to zero-inflated, as the counts were made"
 _HEADER: Final = (
     "likelihood", "seed", "ELBO", "KL", "log-likelihood", "neighbours, latent, %", "neighbours, components, %", "time",
 )  # fmt: skip
@@ -30,13 +31,11 @@ def counts(write_up: object, numbers: Path) -> list[str]:
         (name, seed): finished.metrics(numbers / f"counts-{name}-{seed}") for name in LIKELIHOODS for seed in SEEDS
     }
     rows = [[NAMES[name], seed, *_cells(run)] for (name, seed), run in found.items()]
-    said = [_SAID, pages.table(_HEADER, rows)]
+    orders = []
     for seed in SEEDS:
         order = grows([None if (run := found[name, seed]) is None else run["log_likelihood"] for name in LIKELIHOODS])
-        said.append(
-            f"The likelihood rises from Poisson to negative binomial to zero-inflated, as the counts were made, seed "
-            f"{seed}: {verdict(order)}."
-        )
+        orders.append(f"- {_ORDER}, seed {seed}: {verdict(order)}")
+    said = [_SAID, pages.table(_HEADER, rows), "\n".join(orders)]
     plain = {name: finished.metrics(numbers / f"counts-{name}-plain") for name in LIKELIHOODS if name != "poisson"}
     pairs = [_pair(name, run, found[name, SEEDS[0]]) for name, run in plain.items()]
     header = (

@@ -15,6 +15,7 @@ from bench.reproductions.sprites.models import NAMES
 from bench.reproductions.tasks import SEEDS, SPRITES
 
 _FACTORS: Final = tuple(factor.name for factor in FACTORS)
+_NO_GAP: Final = 0.05
 _SAID: Final = (
     "The same networks, first weights and order of images for both: two hidden layers of 256 each way, 10 latents, "
     "cross-entropy, batches of 1,024, Adam. The reconstruction has a floor above 0, because the pixels of an edge are "
@@ -48,6 +49,7 @@ def sprites(write_up: object, numbers: Path) -> list[str]:
         _SAID,
         pages.table(header, rows, text_columns=1),
         f"The gap of the beta-TC-VAE, on average over seeds, is above that of the beta-VAE: {verdict(holds)}.",
+        *_unknown([run for run in found.values() if run is not None]),
         *_times(finished.metrics(numbers / "sprites-tc-plain"), found["tc", SEEDS[0]]),
     ]
 
@@ -58,6 +60,18 @@ def _greater(less: Sequence[float | None], more: Sequence[float | None]) -> bool
         there = [value for value in values if value is not None]
         averages.append(fmean(there) if len(there) == len(values) else None)
     return grows(averages)
+
+
+def _unknown(runs: Sequence[dict[str, Any]]) -> list[str]:
+    """Which factors no run gives to a latent of their own."""
+    if not runs:
+        return []
+    names = [name for name in _FACTORS if all(run["gaps"][name] < _NO_GAP for run in runs)]
+    return (
+        [f"With a gap below {_NO_GAP} in every run, these factors have no latent of their own: {', '.join(names)}."]
+        if names
+        else []
+    )
 
 
 def _row(kind: str, seed: str, run: dict[str, Any] | None) -> list[str]:
