@@ -43,23 +43,24 @@ def sprites(write_up: object, numbers: Path) -> list[str]:
         "gap, mean of the paper's four", "time",
     )  # fmt: skip
     rows = [_row(kind, seed, run) for (kind, seed), run in found.items()]
-    means = {kind: [gap(found[kind, seed]) for seed in SEEDS] for kind in SPRITES}
-    holds = _greater(means["beta"], means["tc"])
+    gaps = [[gap(found[kind, seed]) for seed in SEEDS] for kind in ("beta", "tc")]
     return [
         _SAID,
         pages.table(header, rows, text_columns=1),
-        f"The gap of the beta-TC-VAE, on average over seeds, is above that of the beta-VAE: {verdict(holds)}.",
+        _compared(*gaps),
         *_unknown([run for run in found.values() if run is not None]),
         *_times(finished.metrics(numbers / "sprites-tc-plain"), found["tc", SEEDS[0]]),
     ]
 
 
-def _greater(less: Sequence[float | None], more: Sequence[float | None]) -> bool | None:
-    averages = []
-    for values in (less, more):
-        there = [value for value in values if value is not None]
-        averages.append(fmean(there) if len(there) == len(values) else None)
-    return grows(averages)
+def _compared(less: Sequence[float | None], more: Sequence[float | None]) -> str:
+    """Whether the gaps of `more` are the greater ones, on average and seed by seed."""
+    said = "The gap of the beta-TC-VAE, on average over seeds, is above that of the beta-VAE: "
+    first, second = ([value for value in values if value is not None] for values in (less, more))
+    if len(first) < len(less) or len(second) < len(more):
+        return f"{said}{NOT_RUN}."
+    wins = sum(one < other for one, other in zip(first, second, strict=True))
+    return f"{said}{verdict(grows([fmean(first), fmean(second)]))}; seed by seed, in {wins} of {len(first)}."
 
 
 def _unknown(runs: Sequence[dict[str, Any]]) -> list[str]:
