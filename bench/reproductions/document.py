@@ -23,7 +23,8 @@ _HEADER: Final = (
 _WHAT: Final = (
     "Five published VAEs and IWAE, trained on MNIST with fastvae. The same training in plain PyTorch stands beside it: "
     "same networks, first weights, order of images, optimizer and epochs, its own noise. One seed each; nats per image "
-    "unless a figure's name says otherwise."
+    "unless a figure's name says otherwise. The last two are on data that the project makes, and "
+    "their sections say what was run."
 )
 _HOW: Final = (
     "Made by `python -m bench.reproductions`: `run` trains, `keep` copies the results into the repository, and `write` "

@@ -77,6 +77,12 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def metrics(path: Path) -> dict[str, Any] | None:
+    """What a study has left in metrics.json; None where there is none."""
+    file = path / "metrics.json"
+    return read_json(file) if file.exists() else None
+
+
 def metric(name: str, sign: int = 1) -> Value:
     """A column of the last row of metrics.csv."""
     return lambda result: sign * float(getattr(result.last, name))

@@ -8,8 +8,10 @@ from typing import Final
 
 from bench import pages
 from bench.reproductions import finished, markdown, quadrants
+from bench.reproductions.counts.section import counts
 from bench.reproductions.judging import NOT_RUN
 from bench.reproductions.runs import S2_ONE_HOT, WriteUp
+from bench.reproductions.sprites.section import sprites
 
 
 def _s1(write_up: WriteUp, numbers: Path) -> list[str]:
@@ -127,4 +129,10 @@ def _iwae(write_up: WriteUp, numbers: Path) -> list[str]:
     return [pages.table(header, rows)]
 
 
-SECTIONS: Final[dict[str, Callable[[WriteUp, Path], list[str]]]] = {"S1": _s1, "S2": _s2, "IWAE": _iwae}
+SECTIONS: Final[dict[str, Callable[[WriteUp, Path], list[str]]]] = {
+    "S1": _s1,
+    "S2": _s2,
+    "IWAE": _iwae,
+    "beta-TC-VAE": sprites,
+    "scVI": counts,
+}

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from bench.reproductions import runs
+from bench.reproductions.counts.models import LIKELIHOODS, NAMES
 from bench.reproductions.runs import Picture, Run
+from bench.reproductions.sprites import models as sprites
 from fastvae.train.runs.folder import RunFolder
 
 
@@ -93,6 +95,61 @@ def _training(program: tuple[str, ...], run: Run) -> Command:
     )
 
 
+def _metrics(folder: str, write_up: str, words: tuple[str, ...], *pictures: Picture) -> Task:
+    """A training whose command leaves metrics.json."""
+    return Task(
+        folder, write_up, (Command((*words, "--out", "{folder}"), "metrics.json"),), ("metrics.json",), pictures
+    )
+
+
+SEEDS: Final = ("0", "1", "2")
+# The weight of the KL and that of the total correlation.
+SPRITES: Final = {"beta": "4", "tc": "4"}
+
+
+def _sprites() -> list[Task]:
+    program = ("python", "-m", "bench.reproductions.sprites", "--objective")
+    tasks = []
+    for objective, beta in SPRITES.items():
+        shown = Picture(
+            "traversals.png", f"sprites-{objective}.png", f"Traversals of a {sprites.NAMES[objective]}'s latent"
+        )
+        tasks += [
+            _metrics(
+                f"sprites-{objective}-{seed}",
+                "beta-TC-VAE",
+                (*program, objective, "--beta", beta, "--seed", seed),
+                *([shown] if seed == SEEDS[0] else []),
+            )
+            for seed in SEEDS
+        ]
+    # Enough steps for the time of one; all of them would take an hour.
+    words = (*program, "tc", "--beta", SPRITES["tc"], "--epochs", "3", "--plain")
+    return [*tasks, _metrics("sprites-tc-plain", "beta-TC-VAE", words)]
+
+
+def _counts() -> list[Task]:
+    program = ("python", "-m", "bench.reproductions.counts", "--likelihood")
+    tasks = []
+    for likelihood in LIKELIHOODS:
+        shown = Picture(
+            "latent.png", f"counts-{likelihood}.png", f"The latent by type of cell, counts {NAMES[likelihood]}"
+        )
+        tasks += [
+            _metrics(
+                f"counts-{likelihood}-{seed}",
+                "scVI",
+                (*program, likelihood, "--seed", seed),
+                *([shown] if seed == SEEDS[0] else []),
+            )
+            for seed in SEEDS
+        ]
+    plain = [
+        _metrics(f"counts-{one}-plain", "scVI", (*program, one, "--plain")) for one in LIKELIHOODS if one != "poisson"
+    ]
+    return [*tasks, *plain]
+
+
 STUDIES: Final = (
     *_tasks_of(runs.S2_ONE_HOT, "S2"),
     Task(
@@ -128,6 +185,8 @@ STUDIES: Final = (
         (Picture("segmentation.png", "s2-segmentation.png", "Segmentation by a conditional VAE"),),
     ),
     Task("segmentation-plain", "S2", (Command((*_SEGMENTATION, "--plain"), "metrics.json"),), ("metrics.json",)),
+    *_sprites(),
+    *_counts(),
 )  # fmt: skip
 
 
