@@ -19,7 +19,7 @@ from fastvae._triton._mixture_kernels import Shape, forward, to_components, to_p
 
 _MAX_LAUNCHES: Final = 1024
 _THREADS: Final = 256
-_DIMS: Final = 16
+_DIMS: Final = 128 if INTERPRETED else 16
 # By the size of an element: the points of a tile, and its elements, which are to stay in registers. Its dimensions are
 # as many as there are, up to _DIMS.
 _POINTS: Final = dict.fromkeys((4, 8), 64) if INTERPRETED else {4: 16, 8: 8}
