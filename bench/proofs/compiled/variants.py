@@ -129,6 +129,9 @@ def _reconstructions() -> Iterator[Variant]:
     for loss in (bce, F.binary_cross_entropy, F.mse_loss, F.l1_loss):
         yield variant(loss, "float32")
         yield variant(loss, "learned target", learned_target=True)
+    for poisson in (F.poisson_nll, F.poisson_nll_of_rate):
+        for target in (torch.float32, torch.uint8):
+            yield variant(poisson, f"float32 {_name(target)}", target=target)
     for dtype in (torch.bfloat16, torch.float16, torch.float64):
         yield variant(bce, _name(dtype), dtype=dtype)
     for dtype in (torch.float32, torch.bfloat16):
