@@ -20,7 +20,7 @@ def minibatch(z: Tensor, mu: Tensor, scale: Tensor, dataset_size: int, weighting
     _checks.tensor("z", z)
     _parameters(mu, scale, z)
     _checks.same_shape("mu", mu, "z", z)
-    if not isinstance(dataset_size, int) or isinstance(dataset_size, bool) or dataset_size < 1:
+    if not _checks.whole(dataset_size) or dataset_size < 1:
         raise ValueError(f"dataset_size: got {dataset_size!r}; takes an int of at least 1")
     if weighting not in WEIGHTINGS:
         raise ValueError(f"weighting: got {weighting!r}; takes one of {WEIGHTINGS}")

@@ -1,18 +1,17 @@
 """Autograd of the mixture of discretized logistics.
 
-Where the reduction is a scalar, the gradient is written during forward, as that of the reconstruction losses.
+Where the reduction is a scalar, its gradient is written during forward: see `early.py`.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from fastvae import _ops
+from fastvae._autograd import early as early_gradients
 from fastvae._autograd._function import Context, Op
-from fastvae._autograd.reconstruction import in_transform, is_batched
 from fastvae._options import DiscretizedMixtureOptions
 
 Outputs = tuple[Tensor, Tensor | None, Tensor | None]
@@ -60,10 +59,8 @@ class DiscretizedLogisticMixtureNll(Op, name="discretized_logistic_mixture_nll")
         if written is None:
             params, target = ctx.saved_tensors
             written = _ops.discretized_logistic_mixture_nll_backward(grad_loss, params, target, ctx.options)
-        elif is_batched(grad_loss):  # a product for each upstream gradient
-            written = written * grad_loss
         else:
-            _ops.scale_gradient(written, grad_loss)
+            (written,) = early_gradients.scaled((written,), grad_loss)
         return written, None, None, None
 
 
@@ -71,8 +68,7 @@ def discretized_logistic_mixture_nll(
     params: Tensor, target: Tensor, options: DiscretizedMixtureOptions, *, per_sample: bool = False
 ) -> tuple[Tensor, Tensor | None]:
     """The loss and, with `per_sample`, its per-sample sums without gradient; None where the loss is those sums."""
-    early = options.reduction not in ("none", "sample") and torch.is_grad_enabled() and not in_transform()
-    # A float16 gradient written before a loss scale reaches it has lost its small values.
-    early = early and params.requires_grad and params.dtype != torch.float16
+    early = early_gradients.is_worth_it(options.reduction) and not early_gradients.loses_small_values(params)
+    early = early and params.requires_grad
     loss, samples, _ = DiscretizedLogisticMixtureNll.apply(params, target, options, Early(per_sample, early))
     return loss, samples

@@ -1,16 +1,15 @@
 """Autograd of the negative binomial likelihood.
 
-Its gradients are written during forward where those of a reconstruction loss are: see `reconstruction.py`.
+Where the reduction is a scalar, its gradients are written during forward: see `early.py`.
 """
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from fastvae import _checks, _ops
+from fastvae._autograd import early as early_gradients
 from fastvae._autograd._function import Context, Op
-from fastvae._autograd.reconstruction import in_transform, is_batched
 from fastvae._options import NegativeBinomialOptions
 
 Saved = tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]
@@ -64,12 +63,7 @@ class NegativeBinomialNll(Op, name="negative_binomial_nll"):
         if grad_loss is None:
             return (None,) * _OPERANDS
         if any(gradient is not None for gradient in written):
-            if is_batched(grad_loss):  # a product for each upstream gradient
-                return _placed(*(None if gradient is None else gradient * grad_loss for gradient in written))
-            for gradient in written:
-                if gradient is not None:
-                    _ops.scale_gradient(gradient, grad_loss)
-            return _placed(*written)
+            return _placed(*early_gradients.scaled(written, grad_loss))
         of_mean, _, of_dispersion, of_logits, *_ = ctx.needs_input_grad
         wanted = of_mean, of_dispersion, of_logits
         return _placed(*_ops.negative_binomial_nll_backward(grad_loss, *ctx.saved_tensors, ctx.options, wanted))
@@ -109,9 +103,7 @@ def negative_binomial_nll_with_samples(
     """The loss and, at no cost, its per-sample sums without gradient; None where the loss is those sums."""
     _checks.fused_device("mean", mean)
     operands = (mean, inverse_dispersion, zero_inflation_logits)
-    early = options.reduction not in ("none", "sample") and torch.is_grad_enabled() and not in_transform()
-    # A float16 gradient written before a loss scale reaches it has lost its small values.
-    early = early and not any(value is not None and value.dtype == torch.float16 for value in operands)
+    early = early_gradients.is_worth_it(options.reduction) and not early_gradients.loses_small_values(*operands)
     of_mean, of_dispersion, of_logits = (early and value is not None and value.requires_grad for value in operands)
     loss, samples, *_ = NegativeBinomialNll.apply(
         mean, target, inverse_dispersion, zero_inflation_logits, weight, options, per_sample,

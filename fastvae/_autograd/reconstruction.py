@@ -1,8 +1,7 @@
 """Autograd of the reconstruction losses.
 
-Where the target needs no gradient and the reduction is a scalar, the gradients are written during forward: the inputs
-are read once. They are exact for an upstream gradient of 1; backward multiplies them by any other on the device. A
-second backward through a retained graph recomputes them from the inputs.
+Where the target needs no gradient and the reduction is a scalar, the gradients are written during forward: see
+`early.py`.
 """
 
 from __future__ import annotations
@@ -11,9 +10,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.compiler import is_dynamo_compiling
 
 from fastvae import _checks, _ops
+from fastvae._autograd import early as early_gradients
 from fastvae._autograd._function import Context, Op
 from fastvae._options import ReconstructionOptions
 
@@ -81,13 +80,7 @@ class Reconstruction(Op, name="reconstruction"):
         if grad_loss is None:
             return (None,) * 6
         if to_input is not None or to_log_scale is not None:
-            if is_batched(grad_loss):  # a product for each upstream gradient
-                to_input, to_log_scale = (None if g is None else g * grad_loss for g in (to_input, to_log_scale))
-                return (to_input, None, None, to_log_scale, None, None)
-            if to_input is not None:
-                _ops.scale_gradient(to_input, grad_loss)
-            if to_log_scale is not None:
-                _ops.scale_gradient(to_log_scale, grad_loss)
+            to_input, to_log_scale = early_gradients.scaled((to_input, to_log_scale), grad_loss)
             return (to_input, None, None, to_log_scale, None, None)
         if ctx.overwritten:
             raise RuntimeError(
@@ -101,11 +94,6 @@ class Reconstruction(Op, name="reconstruction"):
             grad_loss, input, target, weight, log_scale, ctx.options, wanted
         )
         return (grad_input, grad_target, None, grad_log_scale, None, None)
-
-
-def is_batched(upstream: Tensor) -> bool:
-    """Is it a batch of upstream gradients: vmap's, or that of torch.autograd.grad(is_grads_batched=True)?"""
-    return torch._C._are_functorch_transforms_active() or torch._C._functorch.is_legacy_batchedtensor(upstream)
 
 
 def reconstruction(
@@ -135,22 +123,15 @@ def reconstruction_with_samples(
     """The loss and, at no cost, its per-sample sums without gradient; None where the loss is those sums."""
     _checks.fused_device("input", input)
     of_input, of_log_scale = input.requires_grad, log_scale is not None and log_scale.requires_grad
-    transformed = in_transform()
-    scalar = options.reduction not in ("none", "sample")
     if inplace:
+        scalar = options.reduction not in ("none", "sample")
         _checks.overwritable("input", input, options.reduction, scalar, not (target.requires_grad or of_log_scale))
-        if not transformed:
+        if not early_gradients.in_transform():
             _checks.written_in_place("input", input, target=target, weight=weight)
-    early = scalar and torch.is_grad_enabled() and not target.requires_grad and not transformed
+    early = early_gradients.is_worth_it(options.reduction) and not target.requires_grad
     overwrite = inplace and early and of_input
-    # A float16 gradient written before a loss scale reaches it has lost its small values.
-    if input.dtype == torch.float16 or (log_scale is not None and log_scale.dtype == torch.float16):
+    if early_gradients.loses_small_values(input, log_scale):
         early = overwrite
     beside = Early(per_sample, early and of_input, early and of_log_scale, overwrite)
     loss, samples, *_ = Reconstruction.apply(input, target, weight, log_scale, options, beside)
     return loss, samples
-
-
-def in_transform() -> bool:
-    """Under torch.compile and functorch a gradient kept between the passes would be one more saved activation."""
-    return is_dynamo_compiling() or torch._C._are_functorch_transforms_active()
