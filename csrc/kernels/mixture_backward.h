@@ -113,7 +113,7 @@ void add_tile(const MixtureBackward& a, const BackwardWorkspace<T>& w, const Str
     tile.begin(a, p, i, count, k, n);
     for (int64_t d = 0; d < p.dims; ++d) {
       const T *mu = p.mu + d * p.stride + k, *inverse = p.inverse + d * p.stride + k;
-      for (int64_t r = 0; r < count; ++r) add_exponents(n, tile.z[r][d], mu, inverse, tile.run + r * width);
+      tile.add_dimension(d, count, n, mu, inverse);
       tile.end_dimension(d, p.dims, count);
     }
     for (int64_t r = 0; r < count; ++r) {
@@ -128,9 +128,16 @@ void add_tile(const MixtureBackward& a, const BackwardWorkspace<T>& w, const Str
     for (int64_t d = 0; d < p.dims; ++d) {
       const T *mu = p.mu + d * p.stride + k, *inverse = p.inverse + d * p.stride + k;
       const T* constant = p.constant + d * p.stride + k;
-      for (int64_t r = 0; r < count; ++r) {
+      T *to_mu = tile.to_mu(d), *to_scale = tile.to_scale(d);
+      int64_t r = 0;
+      for (; !by_dimension && r + kAtOnce <= count; r += kAtOnce) {
+        const T z[kAtOnce] = {tile.z[r][d], tile.z[r + 1][d], tile.z[r + 2][d], tile.z[r + 3][d]};
+        T to_z[kAtOnce] = {};
+        add_gradients(n, z, mu, inverse, tile.exponents + r * width, width, to_mu, to_scale, to_z);
+        for (int64_t j = 0; j < kAtOnce; ++j) w.to_z.values[(i + r + j) * p.dims + d] += to_z[j];
+      }
+      for (; r < count; ++r) {
         const T *weights = tile.exponents + r * width, z = tile.z[r][d];
-        T *to_mu = tile.to_mu(d), *to_scale = tile.to_scale(d);
         T& to_z = w.to_z.values[(i + r) * p.dims + d];
         if (by_dimension) {
           const T sum = sums[(i + r) * columns + d];

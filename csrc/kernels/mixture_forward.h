@@ -41,6 +41,16 @@ struct Tile {
     clear(run, count * width);
   }
 
+  // Adds dimension d of the points to their runs.
+  void add_dimension(int64_t d, int64_t count, int64_t n, const T* mu, const T* inverse) {
+    int64_t r = 0;
+    for (; r + kAtOnce <= count; r += kAtOnce) {
+      const T of_four[kAtOnce] = {z[r][d], z[r + 1][d], z[r + 2][d], z[r + 3][d]};
+      add_exponents(n, of_four, mu, inverse, run + r * width, width);
+    }
+    for (; r < count; ++r) add_exponents(n, z[r][d], mu, inverse, run + r * width);
+  }
+
   // After dimension d.
   FASTVAE_INLINE void end_dimension(int64_t d, int64_t dims, int64_t count) {
     if ((d + 1) % kDimsOfRun && d + 1 < dims) return;
@@ -111,15 +121,12 @@ void add_all(const Mixture& a, const Planes<T>& p, const Strata<T>& strata, Tile
       for (int64_t d = 0; d < p.dims; ++d) {
         const T *mu = p.mu + d * p.stride + k, *inverse = p.inverse + d * p.stride + k;
         const T* constant = p.constant + d * p.stride + k;
-        for (int64_t r = 0; r < count; ++r) {
+        if (!a.by_dimension) tile.add_dimension(d, count, n, mu, inverse);
+        for (int64_t r = 0; a.by_dimension && r < count; ++r) {
           T *run = tile.run + r * tile.width, *sum = sums + (i + r) * columns + d;
-          if (a.by_dimension) {
-            const T* c = strata.apply(i + r, k, n, constant, tile.constants);
-            const T terms = sum_of_densities(n, tile.z[r][d], mu, inverse, c, run);
-            *sum = k ? *sum + terms : terms;
-          } else {
-            add_exponents(n, tile.z[r][d], mu, inverse, run);
-          }
+          const T* c = strata.apply(i + r, k, n, constant, tile.constants);
+          const T terms = sum_of_densities(n, tile.z[r][d], mu, inverse, c, run);
+          *sum = k ? *sum + terms : terms;
         }
         tile.end_dimension(d, p.dims, count);
       }

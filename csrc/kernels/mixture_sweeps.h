@@ -7,6 +7,7 @@
 namespace {
 
 constexpr int64_t kRegister = 16;  // components are padded to a multiple of it
+constexpr int64_t kAtOnce = 4;     // points of one sweep
 constexpr double kLog2E = 1.44269504088896340736;
 constexpr double kLn2 = 0.69314718055994530942;
 constexpr double kRootHalfLog2E = 0.84932180028801904272;
@@ -33,6 +34,23 @@ void add_exponents(int64_t n, T z, const T* __restrict__ mu, const T* __restrict
   for (int64_t k = 0; k < n; ++k) {
     const T t = (z - mu[k]) * inverse[k];
     S[k] = fma(-t, t, S[k]);
+  }
+}
+
+// The same for kAtOnce points, in rows of S that are `row` apart: mu and 1 / sigma are read once for all of them.
+template <class T>
+void add_exponents(int64_t n, const T (&z)[kAtOnce], const T* __restrict__ mu, const T* __restrict__ inverse, T* S,
+                   int64_t row) {
+  const T z0 = z[0], z1 = z[1], z2 = z[2], z3 = z[3];
+  T *S0 = S, *S1 = S0 + row, *S2 = S1 + row, *S3 = S2 + row;
+#pragma omp simd
+  for (int64_t k = 0; k < n; ++k) {
+    const T t0 = (z0 - mu[k]) * inverse[k], t1 = (z1 - mu[k]) * inverse[k];
+    const T t2 = (z2 - mu[k]) * inverse[k], t3 = (z3 - mu[k]) * inverse[k];
+    S0[k] = fma(-t0, t0, S0[k]);
+    S1[k] = fma(-t1, t1, S1[k]);
+    S2[k] = fma(-t2, t2, S2[k]);
+    S3[k] = fma(-t3, t3, S3[k]);
   }
 }
 
@@ -93,6 +111,30 @@ T add_gradients(int64_t n, T z, const T* __restrict__ mu, const T* __restrict__ 
     sum = pulls(weights[k], t, inverse[k], to_mu[k], to_scale[k], sum);
   }
   return sum;
+}
+
+// The same for kAtOnce points, whose weights are `row` apart; adds to the gradients of z.
+template <class T>
+void add_gradients(int64_t n, const T (&z)[kAtOnce], const T* __restrict__ mu, const T* __restrict__ inverse,
+                   const T* weights, int64_t row, T* __restrict__ to_mu, T* __restrict__ to_scale, T (&to_z)[kAtOnce]) {
+  const T z0 = z[0], z1 = z[1], z2 = z[2], z3 = z[3];
+  const T *w0 = weights, *w1 = w0 + row, *w2 = w1 + row, *w3 = w2 + row;
+  T sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
+#pragma omp simd reduction(+ : sum0, sum1, sum2, sum3)
+  for (int64_t k = 0; k < n; ++k) {
+    const T m = mu[k], v = inverse[k];
+    T of_mu = to_mu[k], of_scale = to_scale[k];
+    sum0 = pulls(w0[k], (z0 - m) * v, v, of_mu, of_scale, sum0);
+    sum1 = pulls(w1[k], (z1 - m) * v, v, of_mu, of_scale, sum1);
+    sum2 = pulls(w2[k], (z2 - m) * v, v, of_mu, of_scale, sum2);
+    sum3 = pulls(w3[k], (z3 - m) * v, v, of_mu, of_scale, sum3);
+    to_mu[k] = of_mu;
+    to_scale[k] = of_scale;
+  }
+  to_z[0] += sum0;
+  to_z[1] += sum1;
+  to_z[2] += sum2;
+  to_z[3] += sum3;
 }
 
 // The same where the density of this dimension alone has a gradient, too: `factor` 2^(c - t^2 - base).
