@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 import click
 import torch
 
-from bench import ROOT, machine
+from bench import ROOT
 from bench.reproductions import keeping, running
 from bench.reproductions.document import Page
 from bench.reproductions.keeping import Shelf
@@ -17,8 +17,8 @@ from bench.reproductions.tasks import Task, all_tasks
 from fastvae.train.errors import UserError
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-RESULTS: Final = ROOT / "bench" / "results"
 DOCS: Final = ROOT / "docs"
+SHELF: Final = Shelf(ROOT / "bench" / "results" / "reproductions", DOCS / "pictures")
 _folder: Final = click.Path(path_type=Path, resolve_path=True, file_okay=False)
 
 
@@ -73,13 +73,12 @@ def run(ctx: click.Context, data_dir: Path, out: Path, tasks: list[Task], thread
 @click.pass_context
 def keep(ctx: click.Context, out: Path, tasks: list[Task], note: str | None) -> None:
     """Copy the results of the finished tasks into the repository."""
-    shelf = Shelf(RESULTS / machine.folder_name(machine.cpu()) / "reproductions", DOCS / "pictures")
     left_out: list[str] = []
     for task in tasks:
         try:
             done = task.done(out / task.name)
             if done:
-                left_out += keeping.keep(task, out / task.name, shelf, note)
+                left_out += keeping.keep(task, out / task.name, SHELF, note)
             click.echo(f"{task.name}: {'kept' if done else 'not finished'}")
         except (OSError, ValueError, UserError) as error:
             left_out.append(f"{task.name}: {error}")
@@ -89,11 +88,12 @@ def keep(ctx: click.Context, out: Path, tasks: list[Task], note: str | None) -> 
 @main.command()
 def write() -> None:
     """Write docs/reproductions.md from the kept results."""
-    numbers = keeping.latest(RESULTS)
-    if numbers is None:
-        raise click.ClickException(f"{RESULTS}: got no kept results; python -m bench.reproductions keep copies some")
+    if not any(SHELF.numbers.glob("*")):
+        raise click.ClickException(
+            f"{SHELF.numbers}: got no kept results; python -m bench.reproductions keep copies some"
+        )
     path = DOCS / "reproductions.md"
-    path.write_text(Page(Shelf(numbers, DOCS / "pictures"), DOCS).text(), encoding="utf-8")
+    path.write_text(Page(SHELF, DOCS).text(), encoding="utf-8")
     click.echo(str(path))
 
 

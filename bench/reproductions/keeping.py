@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -121,13 +120,3 @@ def _with_a_palette(path: Path) -> bytes:
     with Image.open(path) as image:
         image.convert("RGB").quantize(256).save(content, "PNG", optimize=True)
     return content.getvalue()
-
-
-def latest(folder: Path) -> Path | None:
-    """Of the machines that have results below `folder`, where those of the one that finished last are kept."""
-    days = {
-        numbers: max(json.loads(file.read_text(encoding="utf-8"))["finished"] for file in files)
-        for numbers in sorted(folder.glob("*/reproductions"))
-        if (files := list(numbers.glob(f"*/{finished.KEPT}")))
-    }
-    return max(days, key=lambda numbers: days[numbers], default=None)

@@ -112,10 +112,13 @@ _SAMPLES: Final = "5000"
 _LONGER: Final = "after 3,280 epochs"
 
 
-def _iwae(samples: int, published: float) -> Run:
+_SHORT: Final = ("--epochs", "10", "--lr-schedule", "constant", "--adam-eps", "1e-8")
+
+
+def _iwae(samples: int, published: float, name: str, options: tuple[str, ...] = ()) -> Run:
     return Run(
-        f"iwae-{samples}",
-        ("--preset", "iwae", "--train-samples", str(samples)),
+        name,
+        ("--preset", "iwae", "--train-samples", str(samples), *options),
         (
             Figure("test bound", metric("test_loss", -1)),
             Figure("test NLL", negative_log_likelihood, published, _LONGER),
@@ -198,10 +201,22 @@ WRITE_UPS: Final = (
     WriteUp(
         "IWAE",
         "importance weighted autoencoder (Burda et al. 2016)",
-        "Far shorter runs than the published ones, so that their likelihoods are no reproduction of the published: the "
-        "table says after how many epochs each was taken. The bound must be tighter with more samples k.",
-        (_iwae(1, 86.76), _iwae(5, 85.54), _iwae(50, 84.78)),
-        (Order("test bound", ("iwae-1", "iwae-5", "iwae-50"), "rises with k"),),
+        "Shorter runs than the published ones: the table says after how many epochs each was taken. Preset `iwae` is "
+        "the first five of the paper's eight stages, 121 of 3,280 epochs, with the paper's learning rates and its "
+        "epsilon of 1e-4 in Adam; its decoder's biases do not begin at the logits of the mean image. Ten epochs at "
+        "the first of those rates stand beside them, with k = 50 too, of which five stages would take hours. The "
+        "bound must be tighter with more samples k.",
+        (
+            _iwae(1, 86.76, "iwae-1"),
+            _iwae(5, 85.54, "iwae-5"),
+            _iwae(1, 86.76, "iwae-1-short", _SHORT),
+            _iwae(5, 85.54, "iwae-5-short", _SHORT),
+            _iwae(50, 84.78, "iwae-50-short", _SHORT),
+        ),
+        (
+            Order("test bound", ("iwae-1", "iwae-5"), "rises with k"),
+            Order("test bound", ("iwae-1-short", "iwae-5-short", "iwae-50-short"), "rises with k"),
+        ),
     ),
     WriteUp(
         "beta-TC-VAE",

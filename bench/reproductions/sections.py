@@ -113,7 +113,7 @@ def _iwae(write_up: WriteUp, numbers: Path) -> list[str]:
         bound, likelihood = run.figures
         published = "" if likelihood.published is None else f"{likelihood.published:.2f}"
         if result is None:
-            rows.append([run.options[-1], *[NOT_RUN] * 5, published])
+            rows.append([run.name, *[NOT_RUN] * 5, published])
             continue
         rows.append(
             [

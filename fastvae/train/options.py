@@ -15,14 +15,14 @@ from fastvae.train.settings.resolve import option, shown
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-class _Widths(click.ParamType[tuple[int, ...]]):
-    name = "widths"
+class _Counts(click.ParamType[tuple[int, ...]]):
+    name = "numbers"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
         if isinstance(value, tuple):
             return value
         try:
-            return () if value == "none" else tuple(int(width) for width in value.split(","))
+            return () if value == "none" else tuple(map(int, value.split(",")))
         except ValueError:
             self.fail(f"{value!r} is not a list of whole numbers such as 512,256, nor none", param, ctx)
 
@@ -65,7 +65,7 @@ def choices(field: str) -> tuple[str, ...]:
 def _kind(field: str) -> click.ParamType[Any] | type:
     kind = _value(field)
     if get_origin(kind) is tuple:
-        return _Widths()
+        return _Counts()
     return click.Choice(choices(field)) if choices(field) else kind
 
 

@@ -10,6 +10,7 @@ from bench import machine
 from bench.reproductions import __main__ as command
 from bench.reproductions import keeping, running, runs, tasks
 from bench.reproductions.finished import metric
+from bench.reproductions.keeping import Shelf
 from bench.reproductions.runs import Figure, Picture, Run, WriteUp
 from bench.reproductions.tasks import Command, Task
 from fastvae.train.runs.folder import RunFolder
@@ -35,7 +36,7 @@ def tiny(monkeypatch):
 @pytest.fixture
 def repository(monkeypatch, tmp_path):
     """Results and pages go into a folder of the test."""
-    monkeypatch.setattr(command, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(command, "SHELF", Shelf(tmp_path / "results", tmp_path / "docs" / "pictures"))
     monkeypatch.setattr(command, "DOCS", tmp_path / "docs")
     (tmp_path / "docs").mkdir()
     return tmp_path
@@ -75,8 +76,7 @@ def test_from_the_images_to_the_page(tiny, repository):
     assert "![The latent plane](pictures/tiny-manifold.png)" in said
     with Image.open(out / "tiny" / "manifold.png") as drawn, Image.open(pictures / "tiny-manifold.png") as shown:
         assert (shown.size, shown.mode) == (drawn.size, "P")
-    kept = repository / "results" / machine.folder_name(machine.cpu()) / "reproductions"
-    assert str(repository) not in "".join(path.read_text() for path in kept.glob("*/*"))
+    assert str(repository) not in "".join(path.read_text() for path in (repository / "results").glob("*/*"))
 
 
 def test_an_interrupted_training_goes_on(tiny, tmp_path):
@@ -119,7 +119,7 @@ def test_an_evaluation_follows_its_run_and_is_kept(monkeypatch, repository):
     folder.evaluation_file.write_text('{"num_samples": 2}')
     assert task.done(folder.path)
     succeeds("keep", "--out", repository / "out", "--only", "tiny")
-    (kept,) = (repository / "results").glob("*/reproductions/tiny/evaluation.json")
+    (kept,) = (repository / "results").glob("tiny/evaluation.json")
     assert json.loads(kept.read_text()) == {"num_samples": 2}
 
 
@@ -150,7 +150,7 @@ def test_a_step_that_fails_is_said_and_the_next_is_run(monkeypatch, tmp_path):
 def test_folders_of_the_machine_are_cut_from_tables(tmp_path):
     (tmp_path / "table.csv").write_text("name,run\nbeta 1,/some/where/s1\n")
     task = Task("study", "T", (Command((), "table.csv"),), ("table.csv",))
-    assert keeping.keep(task, tmp_path, keeping.Shelf(tmp_path / "numbers", tmp_path / "pictures")) == []
+    assert keeping.keep(task, tmp_path, Shelf(tmp_path / "numbers", tmp_path / "pictures")) == []
     assert (tmp_path / "numbers" / "study" / "table.csv").read_text() == "name,run\nbeta 1,s1\n"
 
 
@@ -159,7 +159,7 @@ def test_pictures_that_are_missing_or_too_large_are_said(tmp_path):
     (tmp_path / "done").touch()
     pictures = tuple(Picture(name, name, "") for name in ("large.gif", "missing.png"))
     task = Task("study", "T", (Command((), "done"),), (), pictures)
-    large, missing = keeping.keep(task, tmp_path, keeping.Shelf(tmp_path / "numbers", tmp_path / "pictures"))
+    large, missing = keeping.keep(task, tmp_path, Shelf(tmp_path / "numbers", tmp_path / "pictures"))
     assert f"large.gif: got {keeping.PICTURE_BYTES + 1} bytes; takes at most {keeping.PICTURE_BYTES}" in large
     assert missing.endswith("missing.png: no such picture")
     assert not (tmp_path / "pictures").exists()

@@ -16,7 +16,7 @@ from fastvae.train.data.datasets import Data, hold_out
 from fastvae.train.errors import UserError
 from fastvae.train.evaluation.elbo import elbo, validation_loss
 from fastvae.train.evaluation.legend import Legend
-from fastvae.train.loop import start
+from fastvae.train.loop import optimizer, start
 from fastvae.train.loop.graph import CudaGraph, GraphedStep
 from fastvae.train.loop.progress import Progress
 from fastvae.train.loop.step import Step
@@ -47,9 +47,7 @@ class Trainer:
         self.legend = Legend(config, self.log_normalizer)
         self.model = build.create(config).to(self.device)
         self.objective = self.create_objective().to(self.device)
-        on_gpu = self.device.type == "cuda"
-        learned = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.Adam(learned, lr=config.lr, fused=True, capturable=on_gpu)
+        self.optimizer = optimizer.create(self.model, config, self.device)
         at_best = copy.deepcopy(self.model) if len(validation.labels) else None
         self._state = checkpoint.State(self.model, at_best, self.optimizer)
         self.history = checkpoint.load(folder, self._state, self.device)
@@ -62,7 +60,9 @@ class Trainer:
         self._sums = Sums(self.device, self.log_normalizer)
         trained = _compiled(self.objective, self.device) if config.compile else self.objective
         step = Step(trained, self.optimizer, self.data.train, self._sums, bf16=config.amp == "bf16")
-        self._step: Step | GraphedStep = GraphedStep(step, config.batch_size, CudaGraph()) if on_gpu else step
+        self._step: Step | GraphedStep = step
+        if self.device.type == "cuda":
+            self._step = GraphedStep(step, config.batch_size, CudaGraph())
 
     @property
     def trained(self) -> Model:
@@ -109,6 +109,7 @@ class Trainer:
 
     def _epoch(self, epoch: int, progress: Progress) -> Means:
         order = random.epoch_order(self.config.seed, epoch, len(self.data.train.labels)).to(self.device)
+        optimizer.set_learning_rate(self.optimizer, optimizer.learning_rate(self.config, epoch))
         self.objective.train()
         self._sums.reset()
         for batch in order.split(self.config.batch_size):

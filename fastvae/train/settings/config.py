@@ -34,7 +34,7 @@ class OneOf:
 # Values of fields by their names, on their way to a config.
 Settings = dict[str, Any]
 
-_Widths = tuple[Annotated[int, Field(ge=1)], ...]
+_Counts = tuple[Annotated[int, Field(ge=1)], ...]
 
 WARMUP_STEPS: Final = 1000
 
@@ -66,8 +66,8 @@ class Config(BaseModel):
     )
     model: Annotated[str, OneOf(networks.ARCHITECTURES)] = Field(description="Kind of networks.")
     activation: Annotated[str, OneOf(networks.ACTIVATIONS)] = Field(description="Between the layers.")
-    hidden: _Widths = Field(description="Widths of the encoder's dense layers, such as 512,256, or none.")
-    decoder_hidden: _Widths | None = Field(description="Those of the decoder; the encoder's in reverse if left out.")
+    hidden: _Counts = Field(description="Widths of the encoder's dense layers, such as 512,256, or none.")
+    decoder_hidden: _Counts | None = Field(description="Those of the decoder; the encoder's in reverse if left out.")
     dropout: float = Field(ge=0, lt=1, description="Probability of it, after the first two dense layers.")
     latent_dim: int = Field(ge=1, description="Size of the latent; 2 adds a picture of it.")
     parameterization: Annotated[str, OneOf(PARAMETERIZATIONS)] = Field(
@@ -114,6 +114,12 @@ class Config(BaseModel):
     batch_size: int = Field(ge=1, description="Images per step.")
     epochs: int = Field(ge=1, description="Passes over the training images.")
     lr: float = Field(gt=0, description="Learning rate of Adam.")
+    adam_eps: float = Field(gt=0, description="What Adam adds to the root of the mean square of a gradient.")
+    lr_schedule: Literal["constant", "steps"] = Field(
+        description="How the learning rate goes on: as it is, or multiplied after some epochs."
+    )
+    lr_milestones: _Counts = Field(description="Those epochs, such as 10,20.")
+    lr_decay: float = Field(gt=0, description="What it is multiplied by.")
     keep_weights: bool = Field(description="Keep the weights after every epoch, in weights/.")
     tensorboard: bool = Field(description="Log to RUN/tensorboard as well.")
     device: Literal["cpu", "cuda"] = Field(description="Where to compute; auto takes CUDA if there.")
@@ -197,6 +203,15 @@ class Config(BaseModel):
         if info.data.get("beta_schedule") == "cyclical" and steps < info.data.get("cycles", 1):
             _refuse(f"at least one for each of {info.data['cycles']} cycles")
         return steps
+
+    @field_validator("lr_milestones")
+    @classmethod
+    def _of_steps(cls, milestones: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        if info.data.get("lr_schedule") == "steps" and not milestones:
+            _refuse("at least one epoch with lr_schedule 'steps'")
+        if list(milestones) != sorted(set(milestones)):
+            _refuse("epochs in their order, each once")
+        return milestones
 
     @field_validator("free_bits_per")
     @classmethod

@@ -30,6 +30,7 @@ MIXTURES: Final = ("mixture", "vamp")
 _WEIGHTED: Final[dict[str, tuple[str, ...]]] = {"objective": WEIGHTED}
 _WHOLE: Final[dict[str, tuple[str, ...]]] = {"objective": WHOLE}
 _DIVIDED: Final[dict[str, tuple[str, ...]]] = {"objective": DIVIDED}
+_STEPS: Final[dict[str, tuple[str, ...]]] = {"lr_schedule": ("steps",)}
 _LATENT: Final[dict[str, tuple[str, ...]]] = {"objective": (*UNCONDITIONAL, *OBJECTIVES)}
 GOES_WITH: Final[dict[str, tuple[Any, dict[str, tuple[str, ...]]]]] = {
     "label_encoding": ("one_hot", {"condition": ("label",)}),
@@ -55,4 +56,6 @@ GOES_WITH: Final[dict[str, tuple[Any, dict[str, tuple[str, ...]]]]] = {
     "cycles": (4, {"beta_schedule": ("cyclical",)}),
     "capacity": (None, _WHOLE),
     "free_bits": (0.0, _WHOLE),
+    "lr_milestones": ((), _STEPS),
+    "lr_decay": (0.1, _STEPS),
 }
