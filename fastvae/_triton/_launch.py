@@ -103,7 +103,8 @@ def _place(operand: Tensor, steps: Steps) -> _Place:
     beyond = operand.data_ptr() % _ALIGNMENT
     begins = operand.storage_offset() * operand.element_size() >= beyond
     if steps.unit.value == LANES and beyond % group == 0 and begins:
-        return _Place(steps, beyond // group, beyond)
+        further = tl.constexpr(beyond > 0)
+        return _Place(steps._replace(further=further), beyond // group, beyond)
     return _Place(steps, 0, 0)
 
 

@@ -24,7 +24,7 @@ _INT32_ELEMENTS: Final = 2**31 - 2**20
 class Tiling(NamedTuple):
     """How programs share the elements.
 
-    Columns count groups of four where `grouped`, else elements. Where rows are no whole number of groups, but some
+    There may be a `single` row. Offsets are int32 but in `wide` tensors. Columns count groups of four where `grouped`, else elements. Where rows are no whole number of groups, but some
     operands go on from row to row, a row of the tile may hold `fold` rows, whose groups straddle them: columns then
     count the elements of one.
     """
@@ -32,6 +32,7 @@ class Tiling(NamedTuple):
     rows: int
     columns: int
     chunks: int
+    single: Any
     row_sizes: tuple[int, ...]
     column_sizes: tuple[int, ...]
     tile_rows: Any
@@ -45,7 +46,7 @@ class Steps(NamedTuple):
     """The strides of one operand, in units of `unit` elements; a unit of 0 is one value for all.
 
     A unit of 4 tells the compiler what a stride such as 20 does not: every group starts on a group's boundary. The
-    lanes of a group may be `shared` by one value. A unit of 8 is a group of pairs: elements alternate with those of the
+    lanes of a group may be `shared` by one value. The first group may be `further` on than the pointer. A unit of 8 is a group of pairs: elements alternate with those of the
     next operand, and both are accessed at once.
     """
 
@@ -54,6 +55,7 @@ class Steps(NamedTuple):
     lane_stride: int
     unit: Any
     shared: Any
+    further: Any = tl.constexpr(False)
 
 
 class Operand(NamedTuple):
@@ -70,6 +72,11 @@ class Plan(NamedTuple):
     tiling: Tiling
     steps: tuple[Steps, ...]
     programs: int
+
+
+def _extent(shape: Sequence[int], strides: Sequence[int]) -> int:
+    """How many elements further than its first one an operand's last one is, or how many it has where that is more."""
+    return max(math.prod(shape), sum((size - 1) * abs(stride) for size, stride in zip(shape, strides, strict=True)))
 
 
 def contiguous_strides(shape: Sequence[int]) -> tuple[int, ...]:
@@ -121,13 +128,14 @@ def plan(
         rows,
         columns,
         chunks,
+        tl.constexpr(row_dims == 0),
         row_sizes,
         sizes,
         tl.constexpr(tile_rows),
         tl.constexpr(width // LANES),
         tl.constexpr(grouped or fold > 0),
         tl.constexpr(fold),
-        tl.constexpr(math.prod(shape) >= _INT32_ELEMENTS),
+        tl.constexpr(max(_extent(shape, operand) for operand in strides) >= _INT32_ELEMENTS),
     )
     if fold:
         by_group = _make_steps((length // LANES,), (1,), 1, LANES)

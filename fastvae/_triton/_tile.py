@@ -9,10 +9,24 @@ import triton.language as tl
 @triton.jit
 def locate(tiling):
     """(row, column, lane, mask) of this program's elements; columns count groups where the tiling does."""
-    program = tl.program_id(0)
-    if tiling.wide:
-        program = program.to(tl.int64)
-    return locate_at(tiling, program // tiling.chunks, program % tiling.chunks)
+    row_block, chunk = block_of(tiling, program(tiling))
+    return locate_at(tiling, row_block, chunk)
+
+
+@triton.jit
+def program(tiling):
+    """The number of this program."""
+    number = tl.program_id(0)
+    return number.to(tl.int64) if tiling.wide else number
+
+
+@triton.jit
+def block_of(tiling, number):
+    """(block of rows, chunk of their columns) of the program of this number."""
+    if tiling.single:
+        return number * 0, number
+    else:
+        return number // tiling.chunks, number % tiling.chunks
 
 
 @triton.jit
@@ -27,7 +41,9 @@ def locate_at(tiling, row_block, chunk):
     else:
         if not tiling.grouped:
             column = column * 4 + lane
-        mask = (row < tiling.rows) & (column < tiling.columns)
+        mask = column < tiling.columns
+        if not tiling.single:
+            mask = (row < tiling.rows) & mask
     return row, column, lane, mask
 
 
@@ -44,11 +60,11 @@ def _unfolded(row, element, tiling):
 def _dot(index, sizes, strides):
     """The offset of a row-major `index` into `sizes`: its digits times the strides."""
     rank: tl.constexpr = len(sizes)
-    offset = tl.zeros(index.shape, tl.int64)
+    offset = index * 0
     for dim in tl.static_range(rank - 1, 0, -1):
-        offset += (index % sizes[dim]).to(tl.int64) * strides[dim]
+        offset += (index % sizes[dim]) * strides[dim]
         index = index // sizes[dim]
-    return offset + index.to(tl.int64) * strides[0]
+    return offset + index * strides[0]
 
 
 @triton.jit
@@ -56,7 +72,7 @@ def units(steps, tiling, at):
     """The offset of each element's group (or of the element, where the operand has no groups), in units."""
     if tiling.fold > 0:
         if steps.unit == 4:
-            return at[0].to(tl.int64) * steps.row_strides[0] + at[1]
+            return at[0] * steps.row_strides[0] + at[1]
         else:
             element = at[1] * 4 + at[2]
             rows = _dot(_unfolded(at[0], element, tiling), tiling.row_sizes, steps.row_strides)
@@ -64,14 +80,20 @@ def units(steps, tiling, at):
                 element = element % tiling.columns
             return rows + _dot(element, tiling.column_sizes, steps.column_strides)
     else:
-        rows = _dot(at[0], tiling.row_sizes, steps.row_strides)
-        return rows + _dot(at[1], tiling.column_sizes, steps.column_strides)
+        columns = _dot(at[1], tiling.column_sizes, steps.column_strides)
+        if tiling.single:
+            return columns
+        else:
+            return _dot(at[0], tiling.row_sizes, steps.row_strides) + columns
 
 
 @triton.jit
 def offsets(steps, start, tiling, at):
     """The offset of each element, `start` units further on; one for four where lanes share it."""
-    offset = (units(steps, tiling, at) + start) * steps.unit
+    offset = units(steps, tiling, at)
+    if steps.further:
+        offset += start
+    offset = offset * steps.unit
     if tiling.grouped and not steps.shared and (tiling.fold == 0 or steps.unit == 4):
         offset += at[2] * steps.lane_stride
     return offset
@@ -126,7 +148,10 @@ def store(operand, tiling, at, value):
 
 @triton.jit
 def _pointers_to_pairs(operand, tiling, at):
-    offset = (units(operand.steps, tiling, at) + operand.start) * 8
+    offset = units(operand.steps, tiling, at)
+    if operand.steps.further:
+        offset += operand.start
+    offset = offset * 8
     return operand.pointer + offset + tl.arange(0, 8)[None, None, :]
 
 
@@ -172,13 +197,14 @@ def store_sums(partials, tiling, at, value):
 def _store_row_sums(partials, tiling, value, folded: tl.constexpr):
     """The sums over the rows of the tile, which hold one row each, or the one numbered `folded` of several."""
     sums = tl.sum(tl.sum(value, axis=2), axis=1)
-    program = tl.program_id(0)
-    if tiling.wide:
-        program = program.to(tl.int64)
-    row = (program // tiling.chunks) * tiling.tile_rows + tl.arange(0, tiling.tile_rows)
+    row_block, chunk = block_of(tiling, program(tiling))
+    row = row_block * tiling.tile_rows + tl.arange(0, tiling.tile_rows)
     if tiling.fold > 1:
         row = row * tiling.fold + folded
-    tl.store(partials + row.to(tl.int64) * tiling.chunks + program % tiling.chunks, sums, mask=row < tiling.rows)
+    if tiling.single:
+        tl.store(partials + chunk + row, sums)
+    else:
+        tl.store(partials + row.to(tl.int64) * tiling.chunks + chunk, sums, mask=row < tiling.rows)
 
 
 @triton.jit

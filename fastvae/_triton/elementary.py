@@ -10,6 +10,10 @@ from typing import Final
 
 import triton
 import triton.language as tl
+from triton.language import target_info
+
+# Triton's interpreter knows no instructions of a device.
+_COMPILED: Final = tl.constexpr(not triton.knobs.runtime.interpret)
 
 # Powers of two for float32 and float64: a value of any size times one of them may be squared.
 SHRINK_32: Final = tl.constexpr(2.0**-64)
@@ -58,37 +62,157 @@ def split_exponent(bits):
 
 
 @triton.jit
+def _log_of_bits(bits):
+    """The logarithm of the positive float32 of `bits`, whose exponent may be beyond those that float32 has."""
+    # The exponent stays where it is in the bits: 1 + f, in [sqrt(1/2), sqrt(2)), is the number without it.
+    exponent = (bits - 0x3F3504F3) & -0x800000
+    f = (bits - exponent).to(tl.float32, bitcast=True) - 1.0
+    p = f * 7.0376836292e-2 + -1.1514610310e-1
+    p = p * f + 1.1676998740e-1
+    p = p * f + -1.2420140846e-1
+    p = p * f + 1.4249322787e-1
+    p = p * f + -1.6668057665e-1
+    p = p * f + 2.0000714765e-1
+    p = p * f + -2.4999993993e-1
+    p = p * f + 3.3333331174e-1
+    p = p * f + -0.5
+    # ln 2 has as many bits in float32 as in 28.
+    ln2 = constant_like(f, 0.693147180559945309 * 2.0**-23)
+    return tl.fma(exponent.to(tl.float32), ln2, tl.fma(p, f * f, f))
+
+
+@triton.jit
 def log(x):
     """ln x."""
     if x.dtype == tl.float64:
         return tl.log(x)
     else:
-        denormal = x < 1.17549435e-38
-        normal = tl.where(denormal, x * 16777216.0, x)
-        f, exponent = split_exponent(normal.to(tl.int32, bitcast=True))
-        y = log_polynomial(f, (exponent - tl.where(denormal, 24, 0)).to(tl.float32))
+        denormal = x < 2.0**-126
+        normal = tl.where(denormal, x * 16777216.0, x).to(tl.int32, bitcast=True)
+        y = _log_of_bits(normal - tl.where(denormal, 24 << 23, 0))
         y = tl.where(x == float("inf"), x, y)
         return tl.where(x > 0.0, y, tl.where(x == 0.0, -float("inf"), float("nan")))
 
 
 @triton.jit
+def log_of_probability(x):
+    """ln x for x in [0, 1], at 0 some number below -100; no number that means anything for any other x."""
+    if x.dtype == tl.float64:
+        return tl.where(x == 0.0, -1e4, tl.log(x))
+    else:
+        # 2^32 x is no denormal.
+        return _log_of_bits((x * 4294967296.0).to(tl.int32, bitcast=True) - (32 << 23))
+
+
+@triton.jit
+def log_of_complement(x):
+    """ln(1 - x) for x in [0, 1], as `log_of_probability`."""
+    if x.dtype == tl.float64:
+        return tl.where(x == 1.0, -1e4, log1m(x))
+    else:
+        y = 1.0 - x
+        rounding = (1.0 - y) - x
+        return log_of_probability(y) + rounding * reciprocal(tl.where(y < 2.0**-24, 2.0**-24, y))
+
+
+@triton.jit
+def _exp2(x):
+    """2^x of a float32 between -1 and 1, to 1.5 units in the last place; inf and 0 where x is infinite."""
+    if _COMPILED:
+        if target_info.is_cuda():
+            # Triton's own would take three more instructions, for denormals.
+            return tl.inline_asm_elementwise("ex2.approx.ftz.f32 $0, $1;", "=f,f", [x], tl.float32, True, 1)
+        else:
+            return tl.exp2(x)
+    else:
+        return tl.exp2(x)
+
+
+@triton.jit
+def reciprocal(x):
+    """1 / x, to a unit in the last place, of a number whose reciprocal is no denormal."""
+    if _COMPILED and x.dtype == tl.float32:
+        if target_info.is_cuda():
+            return tl.inline_asm_elementwise("rcp.approx.ftz.f32 $0, $1;", "=f,f", [x], tl.float32, True, 1)
+        else:
+            return 1.0 / x
+    else:
+        return 1.0 / x
+
+
+@triton.jit
+def _split_exponent_of_exp(x, least: tl.constexpr, most: tl.constexpr):
+    """(r, shifted): e^x = e^r 2^k with k between `least` and `most`, |r| at most ln(2) / 2 where k is not held there.
+
+    The low bits of `shifted` are those of k + 127, a float32's exponent. NaN stays in r.
+    """
+    # Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits of the sum.
+    shifted = tl.minimum(tl.maximum(x * 1.44269504 + 12583039.0, 12583039.0 + least), 12583039.0 + most)
+    k = shifted - 12583039.0
+    return (x - k * 0.693359375) - k * -2.12194440e-4, shifted
+
+
+@triton.jit
+def _exponent_bits(shifted):
+    return shifted.to(tl.int32, bitcast=True) << 23
+
+
+@triton.jit
 def _split_exp(x):
     """(y, k) with e^x = y 2^k and y near 1, of a float32 between -180 and 180."""
-    # Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits of the sum.
-    shifted = x * 1.44269504 + 12582912.0
-    k = shifted - 12582912.0
-    r = (x - k * 0.693359375) - k * -2.12194440e-4
-    p = r * 1.9875691500e-4 + 1.3981999507e-3
-    p = p * r + 8.3334519073e-3
-    p = p * r + 4.1665795894e-2
-    p = p * r + 1.6666665459e-1
-    p = p * r + 5.0000001201e-1
-    return (p * (r * r) + r) + 1.0, shifted.to(tl.int32, bitcast=True) - 0x4B400000
+    r, shifted = _split_exponent_of_exp(x, -261, 261)
+    return _exp2(r * 1.44269504), shifted.to(tl.int32, bitcast=True) - (0x4B400000 + 127)
 
 
 @triton.jit
 def _power_of_two(k):
     return ((k + 127) << 23).to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def exp(x):
+    """e^x."""
+    if x.dtype == tl.float64:
+        return tl.exp(x)
+    else:
+        r, shifted = _split_exponent_of_exp(x, -126, 127)
+        return _exp2(r * 1.44269504) * _exponent_bits(shifted).to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def exp_less_one(x):
+    """(e, u, q): e^x, and where |x| is at most 1/2 also u = e^x - 1 and q = e^x - 1 - x.
+
+    Each has the relative error of a rounding or two; e is 0 below 2^-125.
+    """
+    near = tl.abs(x) <= 0.5
+    if x.dtype == tl.float64:
+        q = _exp_remainder_series(tl.where(near, x, 0.0))
+        return tl.exp(x), x + q, q
+    else:
+        bounded = tl.where(x < -88.0, -88.0, x)
+        r, shifted = _split_exponent_of_exp(bounded, -126, 128)
+        # Where x is small it is r itself: the polynomial goes that far.
+        r = tl.where(near, x, r)
+        shifted = tl.where(near, 12583039.0, shifted)
+        p = r * 1.987562864e-4 + 1.3981997035e-3
+        p = p * r + 8.3334520459e-3
+        p = p * r + 4.1665796190e-2
+        p = p * r + 1.6666665673e-1
+        p = p * r + 0.5
+        q = p * (r * r)
+        u = r + q
+        half = (_exponent_bits(shifted) - 0x800000).to(tl.float32, bitcast=True)
+        return (u * half + half) * 2.0, u, q
+
+
+@triton.jit
+def _exp_remainder_series(x):
+    """e^x - 1 - x for |x| <= 1/2 in float64."""
+    y = constant_like(x, 1.0)
+    for j in tl.static_range(15, 2, -1):
+        y = y * (x * (1.0 / j)) + 1.0
+    return (0.5 * x) * x * y
 
 
 @triton.jit
@@ -99,18 +223,6 @@ def log_quotient(a, b):
     small = a < b * shrink
     y = log(tl.where(small, a * (1.0 / shrink), a) / tl.where(small, b * shrink, b))
     return tl.where(small, y + log_of_square, y)
-
-
-@triton.jit
-def exp(x):
-    """e^x; 0 below 2^-125, where float32 would turn denormal."""
-    if x.dtype == tl.float64:
-        return tl.exp(x)
-    else:
-        bounded = tl.where(x > 88.7228, 88.7228, tl.where(x < -86.6, -86.6, x))
-        y, k = _split_exp(bounded)
-        y = (y * _power_of_two(k - 1)) * 2.0
-        return tl.where(x > 88.7228, float("inf"), tl.where(x < -86.6, 0.0, y))
 
 
 @triton.jit
@@ -141,16 +253,6 @@ def square_times_exp(value, x):
         k = tl.where(far, k + 4, k)
         half = k >> 1
         return ((value * _power_of_two(half)) * (value * _power_of_two(k - half))) * y
-
-
-@triton.jit
-def exp_remainder(x):
-    """e^x - 1 - x for |x| <= 1/2, by its series: the relative error stays that of one rounding."""
-    terms: tl.constexpr = 15 if x.dtype == tl.float64 else 9
-    y = constant_like(x, 1.0)
-    for j in tl.static_range(terms, 2, -1):
-        y = y * (x * (1.0 / j)) + 1.0
-    return (0.5 * x) * x * y
 
 
 @triton.jit
@@ -207,12 +309,18 @@ def log1p_deficit(x):
 @triton.jit
 def sigmoid(x):
     """1 / (1 + e^-x)."""
-    e = exp(-tl.abs(x))
-    inverse = 1.0 / (1.0 + e)
-    return tl.where(x >= 0.0, inverse, e * inverse)
+    e, _, _ = exp_less_one(-tl.abs(x))
+    return sigmoid_of_exp(x, e)
+
+
+@triton.jit
+def sigmoid_of_exp(x, e):
+    """1 / (1 + e^-x), where e is e^-|x|."""
+    return reciprocal(1.0 + e) * tl.where(x >= 0.0, 1.0, e)
 
 
 @triton.jit
 def softplus(x):
     """ln(1 + e^x); its derivative is `sigmoid`."""
-    return tl.where(x > 0.0, x, 0.0) + log1p_unit(exp(-tl.abs(x)))
+    e, _, _ = exp_less_one(-tl.abs(x))
+    return tl.where(x > 0.0, x, 0.0) + log1p_unit(e)

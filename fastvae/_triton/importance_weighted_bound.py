@@ -40,15 +40,9 @@ def _sum_of_weights(log_w, tiling, row_block, dtype: tl.constexpr):
     return base, total
 
 
-@triton.jit
-def _row_block(tiling):
-    row_block = tl.program_id(0)
-    return row_block.to(tl.int64) if tiling.wide else row_block
-
-
 @triton.jit(do_not_specialize=["count"])
 def _forward(log_w, bound, tiling, count, dtype: tl.constexpr):
-    row_block = _row_block(tiling)
+    row_block = _tile.program(tiling)
     base, total = _sum_of_weights(log_w, tiling, row_block, dtype)
     row = row_block * tiling.tile_rows + tl.arange(0, tiling.tile_rows)[:, None, None]
     tl.store(bound + row.to(tl.int64), base + log(total / count.to(dtype)), mask=row < tiling.rows)
@@ -56,7 +50,7 @@ def _forward(log_w, bound, tiling, count, dtype: tl.constexpr):
 
 @triton.jit
 def _backward(log_w, upstream, grad, tiling, dtype: tl.constexpr):
-    row_block = _row_block(tiling)
+    row_block = _tile.program(tiling)
     base, total = _sum_of_weights(log_w, tiling, row_block, dtype)
     chunk = row_block * 0
     while chunk < tiling.chunks:

@@ -14,7 +14,17 @@ import triton
 import triton.language as tl
 
 from fastvae._triton.binet import log_factorial
-from fastvae._triton.elementary import constant_like, exp, log, log1m, log1p_unit, sigmoid
+from fastvae._triton.elementary import (
+    constant_like,
+    exp,
+    log,
+    log1m,
+    log1p_unit,
+    log_of_complement,
+    log_of_probability,
+    reciprocal,
+    sigmoid_of_exp,
+)
 
 
 @triton.jit
@@ -28,23 +38,20 @@ def pixel(byte):
 
 
 @triton.jit
-def _at_least(x, bound):
-    """max(x, bound), NaN where x is NaN."""
-    return tl.where(x < bound, bound, x)
-
-
-@triton.jit
 def binary_cross_entropy_with_logits(x, t, log_sigma, full: tl.constexpr):
-    log_sigmoid = tl.where(x > 0.0, 0.0, x) - log1p_unit(exp(-tl.abs(x)))
-    return (1.0 - t) * x - log_sigmoid, sigmoid(x) - t, -x, constant_like(x, 0.0)
+    e = exp(-tl.abs(x))
+    log_sigmoid = tl.where(x > 0.0, 0.0, x) - log1p_unit(e)
+    return (1.0 - t) * x - log_sigmoid, sigmoid_of_exp(x, e) - t, -x, constant_like(x, 0.0)
 
 
 @triton.jit
 def binary_cross_entropy(x, t, log_sigma, full: tl.constexpr):
-    p = tl.where(x < 0.0, float("nan"), x)
-    loss = (t - 1.0) * _at_least(log1m(p), -100.0) - t * _at_least(log(p), -100.0)
-    slope = (x - t) / _at_least((1.0 - x) * x, 1e-12)
-    slope = tl.where((x < 0.0) | (x > 1.0), float("nan"), slope)
+    log_p, log_q = tl.maximum(log_of_probability(x), -100.0), tl.maximum(log_of_complement(x), -100.0)
+    loss = (t - 1.0) * log_q - t * log_p
+    variance = (1.0 - x) * x
+    slope = (x - t) * reciprocal(tl.maximum(variance, 1e-12))
+    inside = variance >= 0.0  # false where x is no probability, or NaN
+    loss, slope = tl.where(inside, loss, float("nan")), tl.where(inside, slope, float("nan"))
     return loss, slope, log1m(x) - log(x), constant_like(x, 0.0)
 
 

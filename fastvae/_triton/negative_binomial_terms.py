@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 
 from fastvae._triton.binet import binet
-from fastvae._triton.elementary import constant_like, exp, exp_remainder, log, log1p_deficit
+from fastvae._triton.elementary import constant_like, exp, exp_less_one, log, log1p_deficit
 
 # The logarithms of means beyond which t + m has lost the smaller of the two, in float32 and float64.
 FAR_32: Final = tl.constexpr(40.0)
@@ -86,9 +86,8 @@ def of_count(x, m, t, excess, lack, log_input: tl.constexpr):
 @triton.jit
 def _one_minus_exp(loss):
     """1 - e^-loss of a loss of at least 0."""
-    near = loss < 0.5
-    small = tl.where(near, -loss, 0.0)
-    return tl.where(near, -(small + exp_remainder(small)), 1.0 - exp(-loss))
+    e, u, _ = exp_less_one(-loss)
+    return tl.where(loss <= 0.5, -u, 1.0 - e)
 
 
 @triton.jit

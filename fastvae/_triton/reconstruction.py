@@ -87,10 +87,11 @@ def _backward(
 def _scale(grad, upstream, tiling, dtype: tl.constexpr):
     factor = _tile.convert(tl.load(upstream), dtype)
     if factor != 1.0:
-        tile = tl.program_id(0)
+        tile = _tile.program(tiling)
         tiles = tl.cdiv(tiling.rows, tiling.tile_rows) * tiling.chunks
         while tile < tiles:
-            at = _tile.locate_at(tiling, tile.to(tl.int64) // tiling.chunks, tile.to(tl.int64) % tiling.chunks)
+            row_block, chunk = _tile.block_of(tiling, tile)
+            at = _tile.locate_at(tiling, row_block, chunk)
             _tile.store(grad, tiling, at, _tile.load(grad, tiling, at, dtype) * factor)
             tile += tl.num_programs(0)
 

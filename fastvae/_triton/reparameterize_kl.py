@@ -108,8 +108,8 @@ def _backward(
 
 
 # Both expand a seed.
-_FORWARD: Final = Kernel(_forward, pointers=2, logical=True, contract=False, constant=scale_forms.constant)
-_BACKWARD: Final = Kernel(_backward, pointers=1, logical=True, contract=False, constant=scale_forms.constant)
+_FORWARD: Final = Kernel(_forward, pointers=2, logical=True, constant=scale_forms.constant)
+_BACKWARD: Final = Kernel(_backward, pointers=1, logical=True, constant=scale_forms.constant)
 
 
 def _first_sample(value: Tensor | None, num_samples: int | None) -> tuple[Tensor | None, int]:

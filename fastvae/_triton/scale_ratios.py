@@ -11,8 +11,7 @@ import triton.language as tl
 
 from fastvae._triton import scale_forms
 from fastvae._triton.elementary import (
-    exp,
-    exp_remainder,
+    exp_less_one,
     log,
     log1p_deficit,
     log_quotient,
@@ -24,13 +23,10 @@ from fastvae._triton.elementary import (
 @triton.jit
 def _excess(s):
     """(e^s - 1, e^(2 s) - 1 - 2 s), neither cancelling."""
-    e = exp(s)
+    e, u, q = exp_less_one(s)
     near = tl.abs(s) <= 0.5
-    bounded = tl.where(near, s, 0.0)
-    q = exp_remainder(bounded)
-    u = tl.where(near, bounded + q, e - 1.0)
     h = tl.where(near, u * u + 2.0 * q, (e * e - 1.0) - 2.0 * s)
-    return u, h
+    return tl.where(near, u, e - 1.0), h
 
 
 @triton.jit

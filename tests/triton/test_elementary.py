@@ -28,6 +28,9 @@ FUNCTIONS: dict[str, tuple[Callable[[Tensor], Tensor], tuple[float, float]]] = {
     "softplus": (log_of_sum, (-60.0, 60.0)),
     "sigmoid": (torch.sigmoid, (-60.0, 60.0)),
     "log1m": (lambda x: torch.log1p(-x), (1e-6, 1 - 1e-6)),
+    "log_of_probability": (torch.log, (1e-30, 1.0)),
+    "log_of_complement": (lambda x: torch.log1p(-x), (1e-6, 1 - 1e-6)),
+    "reciprocal": (torch.reciprocal, (1e-30, 1.0)),
 }
 
 
@@ -47,17 +50,26 @@ def _evaluate(x, y, name: tl.constexpr, count: tl.constexpr):
         tl.store(y + index, elementary.sigmoid(value))
     elif name == "log1m":
         tl.store(y + index, elementary.log1m(value))
-    elif name == "exp_remainder":
-        tl.store(y + index, elementary.exp_remainder(value))
+    elif name == "log_of_probability":
+        tl.store(y + index, elementary.log_of_probability(value))
+    elif name == "log_of_complement":
+        tl.store(y + index, elementary.log_of_complement(value))
+    elif name == "reciprocal":
+        tl.store(y + index, elementary.reciprocal(value))
+    elif name == "exp_less_one":
+        e, u, q = elementary.exp_less_one(value)
+        tl.store(y + index, e)
+        tl.store(y + count + index, u)
+        tl.store(y + 2 * count + index, q)
     else:
         tl.store(y + index, elementary.log1p_deficit(value))
 
 
 def evaluate(name: str, x: Tensor) -> Tensor:
-    y = torch.empty_like(x)
+    y = x.new_empty(3, x.numel())
     with np.errstate(all="ignore"):
         _evaluate[(1,)](x, y, name=name, count=x.numel())
-    return y
+    return y if name == "exp_less_one" else y[0]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -80,16 +92,60 @@ def test_log_over_all_magnitudes(dtype: torch.dtype) -> None:
     assert (error <= 2 * torch.finfo(dtype).eps * torch.log(x.double()).abs()).all()
 
 
-@pytest.mark.parametrize(("name", "half_width"), [("exp_remainder", 0.5), ("log1p_deficit", 0.4)])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_series_lose_nothing_near_zero(name: str, half_width: float, dtype: torch.dtype) -> None:
-    """e^x - 1 - x and x - ln(1 + x), against their power series summed to its end."""
+def near_zero(half_width: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Numbers of all magnitudes and both signs, and the same in float64."""
     magnitude = half_width * torch.logspace(-6, 0, COUNT // 2, dtype=torch.float64)
     x = torch.cat([magnitude, -magnitude]).to(dtype)
-    wide, exact = x.double(), torch.zeros(COUNT, dtype=torch.float64)
-    for power in range(50, 1, -1):
-        exact += wide**power / float(math.factorial(power)) if name == "exp_remainder" else (-wide) ** power / power
-    assert ((evaluate(name, x).double() - exact).abs() <= 4 * torch.finfo(dtype).eps * exact.abs()).all()
+    return x, x.double()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_log1p_deficit_loses_nothing_near_zero(dtype: torch.dtype) -> None:
+    """x - ln(1 + x), against its power series summed to its end."""
+    x, wide = near_zero(0.4, dtype)
+    exact = sum((-wide) ** power / power for power in range(50, 1, -1))
+    assert ((evaluate("log1p_deficit", x).double() - exact).abs() <= 4 * torch.finfo(dtype).eps * exact.abs()).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_exp_less_one_loses_nothing_near_zero(dtype: torch.dtype) -> None:
+    """e^x, e^x - 1 and e^x - 1 - x, the last against its power series summed to its end."""
+    x, wide = near_zero(0.5, dtype)
+    remainder = sum(wide**power / float(math.factorial(power)) for power in range(50, 1, -1))
+    for value, exact in zip(evaluate("exp_less_one", x), (wide.exp(), wide.expm1(), remainder), strict=True):
+        assert ((value.double() - exact).abs() <= 2 * torch.finfo(dtype).eps * exact.abs()).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_exp_less_one_is_e_to_the_x_everywhere(dtype: torch.dtype) -> None:
+    x = torch.linspace(-86.5, 88.7, COUNT, dtype=torch.float64).to(dtype)
+    exact = x.double().exp()
+    units = 1 if dtype == torch.float32 else 3
+    error = (evaluate("exp_less_one", x)[0].double() - exact).abs()
+    assert (error <= units * torch.finfo(dtype).eps * exact).all()
+
+
+def test_exp_less_one_at_special_points() -> None:
+    x = torch.tensor([-math.inf, -104.0, -88.0, 0.0, 88.8, 200.0, math.inf, math.nan])
+    e, u, q = evaluate("exp_less_one", x)
+    assert e[:3].tolist() == [0.0, 0.0, 0.0]
+    assert (e[3], u[3], q[3]) == (1.0, 0.0, 0.0)
+    assert e[4:7].tolist() == [math.inf] * 3
+    assert e[7].isnan()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_logarithms_of_probabilities_at_the_ends(dtype: torch.dtype) -> None:
+    """Denormals, the greatest number below 1, and both ends, where they only are below -100."""
+    tiny, eps = torch.finfo(dtype).smallest_normal, torch.finfo(dtype).eps
+    x = torch.tensor([tiny * eps, tiny / 3, tiny, 0.5, 1 - eps / 2, 1.0, 0.0, 0.0], dtype=dtype)
+    wide = x.double()
+    logarithm, complement = evaluate("log_of_probability", x).double(), evaluate("log_of_complement", x).double()
+    for value, exact in ((logarithm, wide.log()), (complement, torch.log1p(-wide))):
+        inside = exact.isfinite()
+        assert ((value - exact).abs() <= 3 * eps * exact.abs())[inside].all()
+    assert logarithm[6] < -100
+    assert complement[5] < -100
 
 
 @pytest.mark.parametrize(
