@@ -24,9 +24,9 @@ _INT32_ELEMENTS: Final = 2**31 - 2**20
 class Tiling(NamedTuple):
     """How programs share the elements.
 
-    There may be a `single` row. Offsets are int32 but in `wide` tensors. Columns count groups of four where `grouped`, else elements. Where rows are no whole number of groups, but some
-    operands go on from row to row, a row of the tile may hold `fold` rows, whose groups straddle them: columns then
-    count the elements of one.
+    There may be a `single` row. Offsets are int32 but in `wide` tensors. Columns count groups of four where `grouped`,
+    else elements. Where rows are no whole number of groups, but some operands go on from row to row, a row of the tile
+    may hold `fold` rows, whose groups straddle them: columns then count the elements of one.
     """
 
     rows: int
@@ -45,9 +45,9 @@ class Tiling(NamedTuple):
 class Steps(NamedTuple):
     """The strides of one operand, in units of `unit` elements; a unit of 0 is one value for all.
 
-    A unit of 4 tells the compiler what a stride such as 20 does not: every group starts on a group's boundary. The
-    lanes of a group may be `shared` by one value. The first group may be `further` on than the pointer. A unit of 8 is a group of pairs: elements alternate with those of the
-    next operand, and both are accessed at once.
+    A unit of 4 tells the compiler what a stride such as 20 does not: every group starts on a group's boundary, the
+    first maybe `further` on than the pointer. The lanes of a group may be `shared` by one value. A unit of 8 is a group
+    of pairs: elements alternate with those of the next operand, and both are accessed at once.
     """
 
     row_strides: tuple[int, ...]
