@@ -34,7 +34,7 @@ class Tiling(NamedTuple):
     chunks: int
     single: Any
     row_sizes: tuple[int, ...]
-    column_sizes: tuple[int, ...]
+    column_sizes: tuple[Any, ...]
     tile_rows: Any
     tile_groups: Any
     grouped: Any
@@ -72,6 +72,11 @@ class Plan(NamedTuple):
     tiling: Tiling
     steps: tuple[Steps, ...]
     programs: int
+
+
+def _divisor(size: int) -> Any:
+    """A size that indices are divided by: a power of two is known to the compiler, which shifts instead."""
+    return size if size & (size - 1) else tl.constexpr(size)
 
 
 def _extent(shape: Sequence[int], strides: Sequence[int]) -> int:
@@ -130,7 +135,7 @@ def plan(
         chunks,
         tl.constexpr(row_dims == 0),
         row_sizes,
-        sizes,
+        (sizes[0], *map(_divisor, sizes[1:])),
         tl.constexpr(tile_rows),
         tl.constexpr(width // LANES),
         tl.constexpr(grouped or fold > 0),
