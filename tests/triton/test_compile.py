@@ -89,7 +89,7 @@ def test_the_report_names_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None
     faulty = Row("op: backward", "sm_90", 255, 16, 2, 32, True, 900, 32, ())
     assert not row.faults
     assert faulty.faults == ["stack", "spills", "narrow loads"]
-    monkeypatch.setattr(compile_report, "measure", lambda targets: [row, faulty])
+    monkeypatch.setattr(compile_report, "measure", lambda targets, only: [row, faulty])
     text = CliRunner().invoke(compile_report.main, [])
     assert text.exit_code == 1
     assert "2 kernels, 1 with" in text.output

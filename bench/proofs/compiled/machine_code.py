@@ -42,22 +42,43 @@ class Facts(NamedTuple):
     arithmetic: list[str]
 
 
+class Resources(NamedTuple):
+    """Registers and bytes of the stack and of local memory a thread, bytes of shared memory a block."""
+
+    registers: int
+    stack: int
+    shared: int
+    local: int
+
+
 def facts(kernel: CompiledKernel) -> Facts:
     """Disassemble a kernel compiled for NVIDIA or AMD."""
     return _nvidia(kernel) if "cubin" in kernel.asm else _amd(kernel)
 
 
-def _output(tool: str, *arguments: str) -> str:
-    return subprocess.run([_TOOLS / tool, *arguments], capture_output=True, text=True, check=True).stdout
+def listing(cubin: bytes) -> str:
+    """The disassembly of machine code for NVIDIA, with the bits of each instruction."""
+    return _printed(cubin, "nvdisasm", "-c", "-hex")
+
+
+def resources(cubin: bytes) -> Resources:
+    """What a kernel for NVIDIA takes of a multiprocessor, as the assembler noted it."""
+    usage = _printed(cubin, "cuobjdump", "--dump-resource-usage")
+    return Resources(*map(int, _found(r"REG:(\d+) STACK:(\d+) SHARED:(\d+) LOCAL:(\d+)", usage)))
+
+
+def _printed(cubin: bytes, tool: str, *options: str) -> str:
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(cubin)
+        file.flush()
+        command = [str(_TOOLS / tool), *options, file.name]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def _nvidia(kernel: CompiledKernel) -> Facts:
-    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
-        file.write(kernel.asm["cubin"])
-        file.flush()
-        usage = _output("cuobjdump", "--dump-resource-usage", file.name)
-        code = _output("nvdisasm", "-c", "-ndf", file.name)
-    registers, stack, local = map(int, _found(r"REG:(\d+) STACK:(\d+) SHARED:\d+ LOCAL:(\d+)", usage))
+    cubin = kernel.asm["cubin"]
+    registers, stack, _, local = resources(cubin)
+    code = _printed(cubin, "nvdisasm", "-c", "-ndf")
     opcodes = re.findall(r"^\s*/\*[0-9a-f]+\*/\s+(?:@!?U?P\w+\s+)?([A-Z][\w.]*)", code, re.MULTILINE)
     loads = [_nvidia_bits(opcode) for opcode in opcodes if opcode.startswith("LDG")]
     return Facts(

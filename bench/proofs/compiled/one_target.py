@@ -14,11 +14,11 @@ from bench.proofs.compiled.variants import all_variants
 _UNALIGNED = "_add_segments"
 
 
-def main(target: str) -> None:
-    """Write the kernels of all variants to stdout, each once."""
+def main(target: str, text: str = "") -> None:
+    """Write the kernels of all variants that have the text in their names to stdout, each once."""
     seen: set[int] = set()
     with offline(target) as driver, fastvae.use_backend("triton"):
-        for variant in all_variants():
+        for variant in (variant for variant in all_variants() if text in variant.name):
             driver.launched.clear()
             variant.run()
             for kernel in (launched.kernel for launched in driver.launched):
@@ -32,4 +32,4 @@ def main(target: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
