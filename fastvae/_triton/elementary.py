@@ -62,11 +62,18 @@ def split_exponent(bits):
 
 
 @triton.jit
-def _log_of_bits(bits):
-    """The logarithm of the positive float32 of `bits`, whose exponent may be beyond those that float32 has."""
-    # The exponent stays where it is in the bits: 1 + f, in [sqrt(1/2), sqrt(2)), is the number without it.
+def _split(bits):
+    """(f, exponent) of the float32 of `bits`, whose exponent may be beyond those that float32 has.
+
+    1 + f, in [sqrt(1/2), sqrt(2)), is the number without the exponent, which stays where it is in the bits.
+    """
     exponent = (bits - 0x3F3504F3) & -0x800000
-    f = (bits - exponent).to(tl.float32, bitcast=True) - 1.0
+    return (bits - exponent).to(tl.float32, bitcast=True) - 1.0, exponent
+
+
+@triton.jit
+def _log_of_split(f, exponent):
+    """ln((1 + f) 2^k), `exponent` being k where a float32 has it in its bits."""
     p = f * 7.0376836292e-2 + -1.1514610310e-1
     p = p * f + 1.1676998740e-1
     p = p * f + -1.2420140846e-1
@@ -89,7 +96,8 @@ def log(x):
     else:
         denormal = x < 2.0**-126
         normal = tl.where(denormal, x * 16777216.0, x).to(tl.int32, bitcast=True)
-        y = _log_of_bits(normal - tl.where(denormal, 24 << 23, 0))
+        f, exponent = _split(normal - tl.where(denormal, 24 << 23, 0))
+        y = _log_of_split(f, exponent)
         y = tl.where(x == float("inf"), x, y)
         return tl.where(x > 0.0, y, tl.where(x == 0.0, -float("inf"), float("nan")))
 
@@ -100,8 +108,14 @@ def log_of_probability(x):
     if x.dtype == tl.float64:
         return tl.where(x == 0.0, -1e4, tl.log(x))
     else:
-        # 2^32 x is no denormal.
-        return _log_of_bits((x * 4294967296.0).to(tl.int32, bitcast=True) - (32 << 23))
+        f, exponent = _split_probability(x)
+        return _log_of_split(f, exponent)
+
+
+@triton.jit
+def _split_probability(x):
+    """`_split` of x in [0, 1]; 2^32 x is no denormal."""
+    return _split((x * 4294967296.0).to(tl.int32, bitcast=True) - (32 << 23))
 
 
 @triton.jit
@@ -110,22 +124,9 @@ def log_of_complement(x):
     if x.dtype == tl.float64:
         return tl.where(x == 1.0, -1e4, log1m(x))
     else:
-        y = 1.0 - x
-        rounding = (1.0 - y) - x
-        return log_of_probability(y) + rounding * reciprocal(tl.where(y < 2.0**-24, 2.0**-24, y))
-
-
-@triton.jit
-def _exp2(x):
-    """2^x of a float32 between -1 and 1, to 1.5 units in the last place; inf and 0 where x is infinite."""
-    if _COMPILED:
-        if target_info.is_cuda():
-            # Triton's own would take three more instructions, for denormals.
-            return tl.inline_asm_elementwise("ex2.approx.ftz.f32 $0, $1;", "=f,f", [x], tl.float32, True, 1)
-        else:
-            return tl.exp2(x)
-    else:
-        return tl.exp2(x)
+        f, exponent = _split_probability(1.0 - x)
+        # Where 1 - x is rounded, it may well be 1 + f as it is.
+        return _log_of_split(tl.where(exponent == 0, -x, f), exponent)
 
 
 @triton.jit
@@ -142,12 +143,14 @@ def reciprocal(x):
 
 @triton.jit
 def _split_exponent_of_exp(x, least: tl.constexpr, most: tl.constexpr):
-    """(r, shifted): e^x = e^r 2^k with k between `least` and `most`, |r| at most ln(2) / 2 where k is not held there.
+    """(r, shifted): e^x = e^r 2^k with k from `least` to `most`; |r| is at most ln(2) / 2 where k is not held there.
 
-    The low bits of `shifted` are those of k + 127, a float32's exponent. NaN stays in r.
+    The low bits of `shifted` are those of k + 127, a float32's exponent. NaN stays in r. For x <= 0, `most` is None.
     """
     # Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits of the sum.
-    shifted = tl.minimum(tl.maximum(x * 1.44269504 + 12583039.0, 12583039.0 + least), 12583039.0 + most)
+    shifted = tl.maximum(x * 1.44269504 + 12583039.0, 12583039.0 + least)
+    if most is not None:
+        shifted = tl.minimum(shifted, 12583039.0 + most)
     k = shifted - 12583039.0
     return (x - k * 0.693359375) - k * -2.12194440e-4, shifted
 
@@ -158,25 +161,15 @@ def _exponent_bits(shifted):
 
 
 @triton.jit
-def _split_exp(x):
-    """(y, k) with e^x = y 2^k and y near 1, of a float32 between -180 and 180."""
-    r, shifted = _split_exponent_of_exp(x, -261, 261)
-    return _exp2(r * 1.44269504), shifted.to(tl.int32, bitcast=True) - (0x4B400000 + 127)
-
-
-@triton.jit
-def _power_of_two(k):
-    return ((k + 127) << 23).to(tl.float32, bitcast=True)
-
-
-@triton.jit
-def exp(x):
-    """e^x."""
-    if x.dtype == tl.float64:
-        return tl.exp(x)
-    else:
-        r, shifted = _split_exponent_of_exp(x, -126, 127)
-        return _exp2(r * 1.44269504) * _exponent_bits(shifted).to(tl.float32, bitcast=True)
+def _less_one(r):
+    """(e^r - 1, e^r - 1 - r) for |r| <= 1/2."""
+    p = r * 1.987562864e-4 + 1.3981997035e-3
+    p = p * r + 8.3334520459e-3
+    p = p * r + 4.1665796190e-2
+    p = p * r + 1.6666665673e-1
+    p = p * r + 0.5
+    q = p * (r * r)
+    return r + q, q
 
 
 @triton.jit
@@ -190,20 +183,56 @@ def exp_less_one(x):
         q = _exp_remainder_series(tl.where(near, x, 0.0))
         return tl.exp(x), x + q, q
     else:
-        bounded = tl.where(x < -88.0, -88.0, x)
+        bounded = tl.maximum(x, -88.0, propagate_nan=tl.PropagateNan.ALL)
         r, shifted = _split_exponent_of_exp(bounded, -126, 128)
         # Where x is small it is r itself: the polynomial goes that far.
-        r = tl.where(near, x, r)
+        u, q = _less_one(tl.where(near, x, r))
         shifted = tl.where(near, 12583039.0, shifted)
-        p = r * 1.987562864e-4 + 1.3981997035e-3
-        p = p * r + 8.3334520459e-3
-        p = p * r + 4.1665796190e-2
-        p = p * r + 1.6666665673e-1
-        p = p * r + 0.5
-        q = p * (r * r)
-        u = r + q
         half = (_exponent_bits(shifted) - 0x800000).to(tl.float32, bitcast=True)
         return (u * half + half) * 2.0, u, q
+
+
+@triton.jit
+def exp(x):
+    """e^x."""
+    e, _, _ = exp_less_one(x)
+    return e
+
+
+@triton.jit
+def _exp2(x):
+    """2^x of a float32 between -1 and 1, to 1.5 units in the last place; inf and 0 where x is infinite."""
+    if _COMPILED:
+        if target_info.is_cuda():
+            # Triton's own would take three more instructions, for denormals.
+            return tl.inline_asm_elementwise("ex2.approx.ftz.f32 $0, $1;", "=f,f", [x], tl.float32, True, 1)
+        else:
+            return tl.exp2(x)
+    else:
+        return tl.exp2(x)
+
+
+@triton.jit
+def fast_exp_of_negative(x):
+    """e^x for x <= 0, to two units in the last place."""
+    if x.dtype == tl.float64:
+        return tl.exp(x)
+    else:
+        r, shifted = _split_exponent_of_exp(x, -126, None)
+        return _exp2(r * 1.44269504) * _exponent_bits(shifted).to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def _split_exp(x):
+    """(y, k) with e^x = y 2^k and y near 1, of a float32 between -180 and 180."""
+    r, shifted = _split_exponent_of_exp(x, -261, 261)
+    u, _ = _less_one(r)
+    return 1.0 + u, shifted.to(tl.int32, bitcast=True) - (0x4B400000 + 127)
+
+
+@triton.jit
+def _power_of_two(k):
+    return ((k + 127) << 23).to(tl.float32, bitcast=True)
 
 
 @triton.jit
@@ -309,8 +338,7 @@ def log1p_deficit(x):
 @triton.jit
 def sigmoid(x):
     """1 / (1 + e^-x)."""
-    e, _, _ = exp_less_one(-tl.abs(x))
-    return sigmoid_of_exp(x, e)
+    return sigmoid_of_exp(x, exp(-tl.abs(x)))
 
 
 @triton.jit
@@ -322,5 +350,4 @@ def sigmoid_of_exp(x, e):
 @triton.jit
 def softplus(x):
     """ln(1 + e^x); its derivative is `sigmoid`."""
-    e, _, _ = exp_less_one(-tl.abs(x))
-    return tl.where(x > 0.0, x, 0.0) + log1p_unit(e)
+    return tl.where(x > 0.0, x, 0.0) + log1p_unit(exp(-tl.abs(x)))

@@ -17,6 +17,7 @@ from fastvae._triton.binet import log_factorial
 from fastvae._triton.elementary import (
     constant_like,
     exp,
+    fast_exp_of_negative,
     log,
     log1m,
     log1p_unit,
@@ -39,8 +40,8 @@ def pixel(byte):
 
 @triton.jit
 def binary_cross_entropy_with_logits(x, t, log_sigma, full: tl.constexpr):
-    e = exp(-tl.abs(x))
-    log_sigmoid = tl.where(x > 0.0, 0.0, x) - log1p_unit(e)
+    e = fast_exp_of_negative(-tl.abs(x))
+    log_sigmoid = tl.minimum(x, 0.0) - log1p_unit(e)
     return (1.0 - t) * x - log_sigmoid, sigmoid_of_exp(x, e) - t, -x, constant_like(x, 0.0)
 
 

@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 
 from fastvae._options import ScaleForm
-from fastvae._triton.elementary import SHRINK_32, SHRINK_64, constant_like, exp, exp_less_one, sigmoid, softplus, sqrt
+from fastvae._triton.elementary import SHRINK_32, SHRINK_64, constant_like, exp, sigmoid, softplus, sqrt
 
 
 class Form(NamedTuple):
@@ -75,9 +75,7 @@ def log_sigma(raw, form):
 def unfloored(raw, form):
     """sigma before any floor."""
     if form.parameterization == "logvar" or form.parameterization == "log_std":
-        # What the KL takes too, so that both share it.
-        e, _, _ = exp_less_one(log_sigma(raw, form))
-        return e
+        return exp(log_sigma(raw, form))
     elif form.parameterization == "softplus":
         return softplus(raw)
     elif form.parameterization == "variance":

@@ -24,6 +24,7 @@ def log_of_sum(x: Tensor) -> Tensor:
 FUNCTIONS: dict[str, tuple[Callable[[Tensor], Tensor], tuple[float, float]]] = {
     "log1p_unit": (torch.log1p, (0.0, 1.0)),
     "exp": (torch.exp, (-86.0, 88.0)),
+    "fast_exp_of_negative": (torch.exp, (-87.0, 0.0)),
     "log": (torch.log, (0.4, 2.5)),
     "softplus": (log_of_sum, (-60.0, 60.0)),
     "sigmoid": (torch.sigmoid, (-60.0, 60.0)),
@@ -42,6 +43,8 @@ def _evaluate(x, y, name: tl.constexpr, count: tl.constexpr):
         tl.store(y + index, elementary.log1p_unit(value))
     elif name == "exp":
         tl.store(y + index, elementary.exp(value))
+    elif name == "fast_exp_of_negative":
+        tl.store(y + index, elementary.fast_exp_of_negative(value))
     elif name == "log":
         tl.store(y + index, elementary.log(value))
     elif name == "softplus":
@@ -152,6 +155,7 @@ def test_logarithms_of_probabilities_at_the_ends(dtype: torch.dtype) -> None:
     ("name", "points"),
     [
         ("exp", {-math.inf: 0.0, -104.0: 0.0, 0.0: 1.0, 88.8: math.inf, math.inf: math.inf, math.nan: math.nan}),
+        ("fast_exp_of_negative", {-math.inf: 0.0, -104.0: 0.0, 0.0: 1.0, math.nan: math.nan}),
         ("log", {0.0: -math.inf, -1.0: math.nan, 1.0: 0.0, math.inf: math.inf, math.nan: math.nan}),
         ("softplus", {-math.inf: 0.0, math.inf: math.inf, math.nan: math.nan}),
         ("sigmoid", {-math.inf: 0.0, 0.0: 0.5, math.inf: 1.0, math.nan: math.nan}),
