@@ -6,14 +6,10 @@ there is nothing for a compiler to contract.
 
 from __future__ import annotations
 
-from typing import Final
-
 import triton
 import triton.language as tl
 
 from fastvae._triton._tile import offsets, units
-
-ROUNDS: Final = tl.constexpr(7)
 
 
 @triton.jit
@@ -53,12 +49,33 @@ def _pair(radius_word, angle_word):
 
 
 @triton.jit
+def _product(word, factor: tl.constexpr):
+    """The high and the low half, of one multiplication."""
+    product = word.to(tl.uint64) * factor
+    return (product >> 32).to(tl.uint32), product.to(tl.uint32)
+
+
+@triton.jit
+def philox(seed, c0, c1, c2, c3):
+    """Philox4x32-7 of counters of uint32 under the halves of the seed. (Triton's own multiplies twice.)"""
+    key = seed.to(tl.uint64, bitcast=True)
+    k0 = key.to(tl.uint32)
+    k1 = (key >> 32).to(tl.uint32)
+    for _ in tl.static_range(7):
+        high0, low0 = _product(c0, 0xD2511F53)
+        high1, low1 = _product(c2, 0xCD9E8D57)
+        c0, c1, c2, c3 = high1 ^ c1 ^ k0, low1, high0 ^ c3 ^ k1, low0
+        k0 = tl.add(k0, 0x9E3779B9, sanitize_overflow=False)
+        k1 = tl.add(k1, 0xBB67AE85, sanitize_overflow=False)
+    return c0, c1, c2, c3
+
+
+@triton.jit
 def words(seed, group):
-    """The four Philox4x32-7 words of each group: counter (group low, group high, 0, 0), key the seed's halves."""
+    """The four words of each group: counter (group low, group high, 0, 0)."""
     low = group.to(tl.uint32)
-    high = (group >> 32).to(tl.uint32)
     zero = low * 0
-    return tl.philox(seed, low, high, zero, zero, ROUNDS)
+    return philox(seed, low, (group >> 32).to(tl.uint32), zero, zero)
 
 
 @triton.jit

@@ -32,7 +32,7 @@ def _philox(counter, seed, out):
     c1 = tl.load(counter + 1 + lane).to(tl.uint32)
     c2 = tl.load(counter + 2 + lane).to(tl.uint32)
     c3 = tl.load(counter + 3 + lane).to(tl.uint32)
-    w0, w1, w2, w3 = tl.philox(tl.load(seed), c0, c1, c2, c3, noise.ROUNDS)
+    w0, w1, w2, w3 = noise.philox(tl.load(seed + lane), c0, c1, c2, c3)
     tl.store(out + lane, w0.to(tl.int64))
     tl.store(out + 1 + lane, w1.to(tl.int64))
     tl.store(out + 2 + lane, w2.to(tl.int64))
