@@ -1,49 +1,46 @@
-// The noise contract: Philox4x32-10 (Salmon et al. 2011) and Box-Muller on its words, bit for bit the noise of
-// fastvae.reference.noise. Only IEEE add, multiply, sqrt and exact conversions, and never a fused multiply-add.
+// The noise contract: Philox4x32-7 (Salmon et al. 2011) and Box-Muller on its words, bit for bit the noise of
+// fastvae.reference.noise. Only IEEE add, multiply, fused multiply-add, sqrt and conversions.
 #pragma once
 #include "kernels/elementary.h"
+#include "kernels/fused.h"
 #include "kernels/philox.h"
 
 namespace {
 
-// -2 ln((2 (word >> 9) + 1) 2^-24). The contract multiplies the logarithm by -2 at its end; here its terms are, each a
-// power of two away from the contract's, which rounds alike.
+// -2 ln u of u = (2 (word >> 9) + 1) 2^-24. With 1 + f in [1/2, 1) the mantissa of u, `steps` 2^-23 is log2 u but for a
+// polynomial in f: the bits of a float are its logarithm, drawn with a ruler from each power of two to the next.
 FASTVAE_INLINE float minus_two_log(uint32_t word) {
-  const float x = static_cast<float>(static_cast<int32_t>((word >> 8) | 1u));
-  const int32_t bits = to_bits(x);
-  const int32_t exponent = (bits - 0x3F3504F3) >> 23;
-  const float f = from_bits(bits - static_cast<int32_t>(static_cast<uint32_t>(exponent) << 23)) - 1.0f;
-  float p = f * (-2.0f * 7.0376836292e-2f) + -2.0f * -1.1514610310e-1f;
-  p = p * f + -2.0f * 1.1676998740e-1f;
-  p = p * f + -2.0f * -1.2420140846e-1f;
-  p = p * f + -2.0f * 1.4249322787e-1f;
-  p = p * f + -2.0f * -1.6668057665e-1f;
-  p = p * f + -2.0f * 2.0000714765e-1f;
-  p = p * f + -2.0f * -2.4999993993e-1f;
-  p = p * f + -2.0f * 3.3333331174e-1f;
-  const float square = f * f, n = static_cast<float>(exponent - 24);
-  float y = (p * f) * square;
-  y = y + n * (-2.0f * kLn2Low);
-  y = y + square;
-  const float r = f * -2.0f + y;
-  return r + n * (-2.0f * kLn2High);
+  const float u = from_bits(static_cast<int32_t>((word >> 9) | 0x3F800000u)) - 0x1.fffffep-1f;
+  const int32_t bits = to_bits(u);
+  const float steps = static_cast<float>(bits - 0x3F800000);
+  const float f = from_bits((bits & 0x007FFFFF) | 0x3F000000) - 1.0f;
+  float p = fused(f, -0x1.70ec74p+1f, -0x1.b220bep+1f);
+  p = fused(p, f, -0x1.41f6a8p+1f);
+  p = fused(p, f, -0x1.a0d90ep-2f);
+  p = fused(p, f, -0x1.14155ep-1f);
+  p = fused(p, f, 0x1.f143d0p-2f);
+  p = fused(p, f, -0x1.55b5b0p-1f);
+  p = fused(p, f, 0x1.fffe1ap-1f);
+  p = fused(p, f, 0x1.8b90bep-1f);
+  return fused(steps, -0x1.62e430p-23f, p * f);
 }
 
-// Of 2 pi word / 2^32: reduced to an eighth of a turn around the nearest quarter, whose number swaps and signs the two.
-FASTVAE_INLINE void cos_sin(uint32_t word, float& cos, float& sin) {
-  constexpr uint32_t kSign = 0x80000000u;
-  const uint32_t shifted = word + 0x20000000u;
-  const int32_t residual = static_cast<int32_t>((shifted & 0x3FFFFFFFu) - 0x20000000u);
-  const float f = static_cast<float>(residual >> 6) * (5.8516723170686385e-09f * 16.0f), z = f * f;
-  float s = z * -1.9515295891e-4f + 8.3321608736e-3f;
-  s = s * z + -1.6666654611e-1f;
-  s = (s * z) * f + f;
-  float c = z * 2.443315711809948e-5f + -1.388731625493765e-3f;
-  c = c * z + 4.166664568298827e-2f;
-  c = (c * z) * z - 0.5f * z + 1.0f;
-  const int32_t odd = static_cast<int32_t>(shifted << 1) >> 31, swap = (to_bits(s) ^ to_bits(c)) & odd;
-  cos = from_bits((to_bits(c) ^ swap) ^ static_cast<int32_t>((shifted + 0x40000000u) & kSign));
-  sin = from_bits((to_bits(s) ^ swap) ^ static_cast<int32_t>(shifted & kSign));
+// The normals of two words. The second's low bits are an angle within an eighth of a turn of 0, its upper two the
+// reflections that make it any: bit 30 exchanges cosine and sine, bit 31 negates both.
+FASTVAE_INLINE void pair_of_normals(uint32_t radius_word, uint32_t angle_word, float& first, float& second) {
+  const float magnitude = sqrt(minus_two_log(radius_word));
+  const float radius = from_bits(to_bits(magnitude) | static_cast<int32_t>(angle_word & 0x80000000u));
+  const float v = from_bits(static_cast<int32_t>((angle_word & 0x007FFFFEu) | 0x3F800001u)) - 1.5f, z = v * v;
+  float c = fused(z, -0x1.4e842ap-6f, 0x1.03b07ep-2f);
+  c = fused(c, z, -0x1.3bd39cp+0f);
+  c = fused(c, z, 1.0f);
+  float s = fused(z, -0x1.2d9302p-8f, 0x1.465e9ep-4f);
+  s = fused(s, z, -0x1.4abbc6p-1f);
+  s = fused(s, z, 0x1.921fb6p+0f);
+  s = s * v;
+  const bool exchanged = (angle_word & 0x40000000u) != 0;
+  first = radius * (exchanged ? s : c);
+  second = radius * (exchanged ? c : s);
 }
 
 // The normals of `batches` * kLanes counters from `group` on, as the contract orders them. Each step runs over all of
@@ -58,13 +55,8 @@ FASTVAE_INLINE void normal_groups(uint64_t seed, uint64_t group, int batches, fl
     philox(seed, group + static_cast<uint64_t>(i), words[0] + i, words[1] + i, words[2] + i, words[3] + i);
   for (int pair = 0; pair < 4; pair += 2) {
 #pragma omp simd
-    for (int i = 0; i < counters; ++i) {
-      const float radius = sqrt(minus_two_log(words[pair][i]));
-      float cos, sin;
-      cos_sin(words[pair + 1][i], cos, sin);
-      normals[pair][i] = radius * cos;
-      normals[pair + 1][i] = radius * sin;
-    }
+    for (int i = 0; i < counters; ++i)
+      pair_of_normals(words[pair][i], words[pair + 1][i], normals[pair][i], normals[pair + 1][i]);
   }
   for (int i = 0; i < counters; i += kLanes)
     interleave(normals[0] + i, normals[1] + i, normals[2] + i, normals[3] + i, out + 4 * i);

@@ -1,4 +1,4 @@
-// Philox4x32-10 (Salmon et al. 2011) on sixteen counters at once. The 32 x 32 -> 64 bit product is what compilers do
+// Philox4x32-7 (Salmon et al. 2011) on sixteen counters at once. The 32 x 32 -> 64 bit product is what compilers do
 // not vectorise well, so AVX2 and AVX-512 have it in intrinsics; every form gives the same words.
 #pragma once
 #if defined(__AVX2__)
@@ -11,6 +11,7 @@ namespace {
 
 constexpr int kLanes = 16;  // counters generated together
 constexpr uint32_t kStream = 0;
+constexpr uint32_t kRounds = 7;
 constexpr uint32_t kMultiplier0 = 0xD2511F53u, kMultiplier1 = 0xCD9E8D57u;
 constexpr uint32_t kWeyl0 = 0x9E3779B9u, kWeyl1 = 0xBB67AE85u;
 
@@ -99,8 +100,8 @@ FASTVAE_INLINE void philox(uint64_t seed, uint64_t group, uint32_t* c0, uint32_t
       w2[odd] = every(kStream);
       w3[odd] = every(0);
     }
-#pragma GCC unroll 10
-    for (uint32_t round = 0; round < 10; ++round) {
+#pragma GCC unroll 7
+    for (uint32_t round = 0; round < kRounds; ++round) {
       const Words k0 = every(key0 + round * kWeyl0), k1 = every(key1 + round * kWeyl1);
 #pragma GCC unroll 2
       for (int odd = 0; odd < 2; ++odd) {
@@ -124,7 +125,7 @@ FASTVAE_INLINE void philox(uint64_t seed, uint64_t group, uint32_t* c0, uint32_t
     c2[lane] = kStream;
     c3[lane] = 0;
   }
-  for (uint32_t round = 0; round < 10; ++round) {
+  for (uint32_t round = 0; round < kRounds; ++round) {
     const uint32_t k0 = key0 + round * kWeyl0, k1 = key1 + round * kWeyl1;
 #pragma omp simd
     for (int lane = 0; lane < kLanes; ++lane) {

@@ -165,7 +165,6 @@ class Kernel:
         function: the jitted function.
         pointers: how many parameters are neither operands nor behind the tiling.
         logical: does it want the row-major index of its elements?
-        contract: may a product and a sum become one instruction? Not where noise is drawn.
         constant: from a further argument, as it is hashed, to what the function takes: most stay as they are.
         programs: how many share a plan.
         covering: the elements of a program, by the first operand.
@@ -179,7 +178,6 @@ class Kernel:
         *,
         pointers: int = 0,
         logical: bool = False,
-        contract: bool = True,
         constant: Callable[[Any], Any] = lambda argument: argument,
         programs: Callable[[Plan], int] = lambda plan: plan.programs,
         covering: Callable[[Tensor], Blocking] = blocking,
@@ -188,7 +186,6 @@ class Kernel:
         self._function = function
         self._pointers = pointers
         self._logical = logical
-        self._contract = contract
         self._constant = constant
         self._programs = programs
         self._covering = covering
@@ -265,7 +262,6 @@ class Kernel:
             self._programs(plan),
             [*places, *(None,) * self._pointers],
             rest,
-            enable_fp_fusion=self._contract,
             **compile_options(threads, all_registers=self._per_thread is not None or rest[-1] == tl.float64),
         )
         return plan, launch

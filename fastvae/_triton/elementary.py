@@ -36,32 +36,6 @@ def sqrt(x):
 
 
 @triton.jit
-def log_polynomial(f, exponent):
-    """ln((1 + f) 2^exponent) for 1 + f in [sqrt(1/2), sqrt(2)), in IEEE additions and multiplications only."""
-    p = f * 7.0376836292e-2 + -1.1514610310e-1
-    p = p * f + 1.1676998740e-1
-    p = p * f + -1.2420140846e-1
-    p = p * f + 1.4249322787e-1
-    p = p * f + -1.6668057665e-1
-    p = p * f + 2.0000714765e-1
-    p = p * f + -2.4999993993e-1
-    p = p * f + 3.3333331174e-1
-    square = f * f
-    y = (p * f) * square
-    y = y + exponent * -2.12194440e-4
-    y = y - 0.5 * square
-    return (f + y) + exponent * 0.693359375
-
-
-@triton.jit
-def split_exponent(bits):
-    """The float32 of `bits` as (f, exponent), value = (1 + f) 2^exponent with 1 + f in [sqrt(1/2), sqrt(2))."""
-    exponent = (bits - 0x3F3504F3) >> 23
-    f = (bits - (exponent << 23)).to(tl.float32, bitcast=True) - 1.0
-    return f, exponent
-
-
-@triton.jit
 def _split(bits):
     """(f, exponent) of the float32 of `bits`, whose exponent may be beyond those that float32 has.
 

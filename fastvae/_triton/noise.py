@@ -1,7 +1,7 @@
 """The noise contract on the device: the stream of `fastvae.reference.noise`, bit for bit.
 
-Only IEEE additions, multiplications and square roots, and no contraction of two into one: kernels that call this
-launch with ``enable_fp_fusion=False``.
+Only IEEE additions, multiplications, fused multiply-adds and square roots. No product is a term of a plain sum, so
+there is nothing for a compiler to contract.
 """
 
 from __future__ import annotations
@@ -10,55 +10,81 @@ import triton
 import triton.language as tl
 
 from fastvae._triton._tile import offsets, units
-from fastvae._triton.elementary import log_polynomial, split_exponent
 
 
 @triton.jit
 def _radius(word):
-    """sqrt(-2 ln(x 2^-24)) of the odd 24-bit integer x = 2 (word >> 9) + 1."""
-    x = (2 * (word >> 9).to(tl.int32) + 1).to(tl.float32)
-    f, exponent = split_exponent(x.to(tl.int32, bitcast=True))
-    return tl.sqrt_rn(log_polynomial(f, (exponent - 24).to(tl.float32)) * -2.0)
+    """sqrt(-2 ln u) of u = (2 (word >> 9) + 1) 2^-24."""
+    u = ((word >> 9) | 0x3F800000).to(tl.float32, bitcast=True) - 0.999999940395355224609375
+    bits = u.to(tl.int32, bitcast=True)
+    steps = (bits - 0x3F800000).to(tl.float32)
+    f = ((bits & 0x007FFFFF) | 0x3F000000).to(tl.float32, bitcast=True) - 1.0
+    p = tl.fma(f, -2.882215976715088, -3.3916242122650146)
+    p = tl.fma(p, f, -2.5153398513793945)
+    p = tl.fma(p, f, -0.40707799792289734)
+    p = tl.fma(p, f, -0.5392255187034607)
+    p = tl.fma(p, f, 0.4856102466583252)
+    p = tl.fma(p, f, -0.6674017906188965)
+    p = tl.fma(p, f, 0.9999855160713196)
+    p = tl.fma(p, f, 0.7725886702537537)
+    return tl.sqrt_rn(tl.fma(steps, -1.6525916635146132e-07, p * f))
 
 
 @triton.jit
-def _cos_sin(word):
-    """(cos, sin) of 2 pi word / 2^32, reduced exactly to the nearest quarter turn."""
-    quadrant = ((word + 0x20000000) >> 30).to(tl.int32)
-    residual = (word - (quadrant.to(tl.uint32) << 30)).to(tl.int32, bitcast=True)
-    f = (residual >> 6).to(tl.float32) * 5.8516723170686385e-09 * 16.0
-    z = f * f
-    s = z * -1.9515295891e-4 + 8.3321608736e-3
-    s = s * z + -1.6666654611e-1
-    s = (s * z) * f + f
-    c = z * 2.443315711809948e-5 + -1.388731625493765e-3
-    c = c * z + 4.166664568298827e-2
-    c = (c * z) * z - 0.5 * z + 1.0
-    odd = (quadrant & 1) == 1
-    cos = tl.where(odd, s, c)
-    sin = tl.where(odd, c, s)
-    cos = tl.where((quadrant == 1) | (quadrant == 2), -cos, cos)
-    sin = tl.where(quadrant >= 2, -sin, sin)
-    return cos, sin
+def _pair(radius_word, angle_word):
+    """The two normals of two words."""
+    v = ((angle_word & 0x007FFFFE) | 0x3F800001).to(tl.float32, bitcast=True) - 1.5
+    z = v * v
+    c = tl.fma(z, -0.02041725255548954, 0.2536029517650604)
+    c = tl.fma(c, z, -1.2336976528167725)
+    c = tl.fma(c, z, 1.0)
+    s = tl.fma(z, -0.00460165785625577, 0.07968007773160934)
+    s = tl.fma(s, z, -0.6459638476371765)
+    s = tl.fma(s, z, 1.5707963705062866)
+    s = s * v
+    radius = _radius(radius_word).to(tl.uint32, bitcast=True) | (angle_word & 0x80000000)
+    radius = radius.to(tl.float32, bitcast=True)
+    swap = (angle_word & 0x40000000) != 0
+    return radius * tl.where(swap, s, c), radius * tl.where(swap, c, s)
+
+
+@triton.jit
+def _product(word, factor: tl.constexpr):
+    """The high and the low half, of one multiplication."""
+    product = word.to(tl.uint64) * factor
+    return (product >> 32).to(tl.uint32), product.to(tl.uint32)
+
+
+@triton.jit
+def philox(seed, c0, c1, c2, c3):
+    """Philox4x32-7 of counters of uint32 under the halves of the seed. (Triton's own multiplies twice.)"""
+    key = seed.to(tl.uint64, bitcast=True)
+    k0 = key.to(tl.uint32)
+    k1 = (key >> 32).to(tl.uint32)
+    for _ in tl.static_range(7):
+        high0, low0 = _product(c0, 0xD2511F53)
+        high1, low1 = _product(c2, 0xCD9E8D57)
+        c0, c1, c2, c3 = high1 ^ c1 ^ k0, low1, high0 ^ c3 ^ k1, low0
+        k0 = tl.add(k0, 0x9E3779B9, sanitize_overflow=False)
+        k1 = tl.add(k1, 0xBB67AE85, sanitize_overflow=False)
+    return c0, c1, c2, c3
 
 
 @triton.jit
 def words(seed, group):
-    """The four Philox4x32-10 words of each group: counter (group low, group high, 0, 0), key the seed's halves."""
+    """The four words of each group: counter (group low, group high, 0, 0)."""
     low = group.to(tl.uint32)
-    high = (group >> 32).to(tl.uint32)
     zero = low * 0
-    return tl.philox(seed, low, high, zero, zero)
+    return philox(seed, low, (group >> 32).to(tl.uint32), zero, zero)
 
 
 @triton.jit
 def normal_groups(seed, group):
     """The four normals of each group of `group [rows, groups, 1]`, as `[rows, groups, 4]`."""
     w0, w1, w2, w3 = words(seed, tl.reshape(group, (group.shape[0], group.shape[1])))
-    first, second = _radius(w0), _radius(w2)
-    cos0, sin0 = _cos_sin(w1)
-    cos1, sin1 = _cos_sin(w3)
-    pairs = tl.join(tl.join(first * cos0, second * cos1), tl.join(first * sin0, second * sin1))
+    n0, n1 = _pair(w0, w1)
+    n2, n3 = _pair(w2, w3)
+    pairs = tl.join(tl.join(n0, n2), tl.join(n1, n3))
     return tl.reshape(pairs, (group.shape[0], group.shape[1], 4))
 
 
@@ -67,9 +93,8 @@ def normal_elements(seed, index):
     """The normal of each element of the stream: its lane of its own group."""
     w0, w1, w2, w3 = words(seed, index >> 2)
     lane = (index & 3).to(tl.int32)
-    radius = _radius(tl.where(lane < 2, w0, w2))
-    cos, sin = _cos_sin(tl.where(lane < 2, w1, w3))
-    return radius * tl.where((lane & 1) == 0, cos, sin)
+    even, odd = _pair(tl.where(lane < 2, w0, w2), tl.where(lane < 2, w1, w3))
+    return tl.where((lane & 1) == 0, even, odd)
 
 
 @triton.jit

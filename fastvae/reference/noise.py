@@ -1,8 +1,9 @@
-"""The noise contract in numpy: Philox4x32-10 and Box-Muller, the specification the kernels equal bit for bit.
+"""The noise contract in numpy: Philox4x32-7 and Box-Muller, the specification the kernels equal bit for bit.
 
 Element ``i`` (logical row-major index) is lane ``i % 4`` of group ``g = i // 4``. Its counter is
-``(g low, g high, 0, 0)``, its key the two words of the seed. Only IEEE add, multiply and sqrt in float32.
-Philox: Salmon et al. 2011. Polynomials: Cephes, single precision.
+``(g low, g high, 0, 0)``, its key the two words of the seed. Only IEEE add, multiply, fused multiply-add and sqrt in
+float32, and no product is a term of a plain sum: there is nothing left for a compiler to contract. docs/noise.md has
+the formulas, and values to check another implementation by. Philox: Salmon et al. 2011.
 """
 
 from __future__ import annotations
@@ -17,83 +18,93 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx
 
+from fastvae.reference.fused import Floats, fma
+
 Words = npt.NDArray[np.uint32]
-Floats = npt.NDArray[np.float32]
 
 STREAM: Final = 0
+ROUNDS: Final = 7
 _LOW: Final = np.uint64(0xFFFFFFFF)
 _SHIFT: Final = np.uint64(32)
+# Minimax fits, highest power first: of what -2 ln(1 + f) has beyond 4 ln(2) f, over f, for -1/2 <= f < 0; and of the
+# cosine and the sine over v of pi v / 2, in z = v^2, for |v| <= 1/2.
 _LOG: Final = (
-    1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
-    2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
+    -2.882215976715088, -3.3916242122650146, -2.5153398513793945, -0.40707799792289734, -0.5392255187034607,
+    0.4856102466583252, -0.6674017906188965, 0.9999855160713196, 0.7725886702537537,
 )  # fmt: skip
+_COS: Final = (-0.02041725255548954, 0.2536029517650604, -1.2336976528167725, 1.0)
+_SIN: Final = (-0.00460165785625577, 0.07968007773160934, -0.6459638476371765, 1.5707963705062866)
+_MINUS_TWO_LN_2: Final = np.float32(-1.3862943649291992)  # times 2^-23, where it is used
 
 
-def philox(counter: Sequence[npt.ArrayLike], key: tuple[int, int]) -> tuple[Words, Words, Words, Words]:
-    """Philox4x32-10 of four counter words (arrays or ints) under two key words."""
+def philox(
+    counter: Sequence[npt.ArrayLike], key: Sequence[npt.ArrayLike], rounds: int = ROUNDS
+) -> tuple[Words, Words, Words, Words]:
+    """Philox4x32 of four counter words under two key words, arrays or ints."""
     c0, c1, c2, c3 = (np.asarray(word, dtype=np.uint64) for word in counter)
-    k0, k1 = key
-    for _ in range(10):
+    k0, k1 = (np.asarray(word, dtype=np.uint64) for word in key)
+    for _ in range(rounds):
         p0, p1 = c0 * np.uint64(0xD2511F53), c2 * np.uint64(0xCD9E8D57)
-        c0, c1, c2, c3 = (
-            (p1 >> _SHIFT) ^ c1 ^ np.uint64(k0),
-            p1 & _LOW,
-            (p0 >> _SHIFT) ^ c3 ^ np.uint64(k1),
-            p0 & _LOW,
-        )
-        k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
+        c0, c1, c2, c3 = (p1 >> _SHIFT) ^ c1 ^ k0, p1 & _LOW, (p0 >> _SHIFT) ^ c3 ^ k1, p0 & _LOW
+        k0, k1 = (k0 + np.uint64(0x9E3779B9)) & _LOW, (k1 + np.uint64(0xBB67AE85)) & _LOW
     w0, w1, w2, w3 = (word.astype(np.uint32) for word in (c0, c1, c2, c3))
     return w0, w1, w2, w3
 
 
-def _minus_two_log(word: Words) -> Floats:
-    """-2 ln(x * 2^-24) of the odd 24-bit integer x = 2 * (word >> 9) + 1."""
-    f32 = np.float32
-    bits = (2 * (word >> np.uint32(9)).astype(np.int32) + 1).astype(f32).view(np.int32)
-    exponent = (bits - np.int32(0x3F3504F3)) >> np.int32(23)
-    f = (bits - (exponent << np.int32(23))).view(f32) - f32(1)
-    p = f * f32(7.0376836292e-2) + f32(-1.1514610310e-1)
-    for coefficient in _LOG:
-        p = p * f + f32(coefficient)
-    square = f * f
-    scale = (exponent - np.int32(24)).astype(f32)
-    y = (p * f) * square
-    y = y + scale * f32(-2.12194440e-4)
-    y = y - f32(0.5) * square
-    result: Floats = ((f + y) + scale * f32(0.693359375)) * f32(-2)
-    return result
+def _horner(x: Floats, coefficients: Sequence[float]) -> Floats:
+    p = np.full(x.shape, coefficients[0], np.float32)
+    for coefficient in coefficients[1:]:
+        p = fma(p, x, coefficient)
+    return p
 
 
-def _cos_sin(word: Words) -> tuple[Floats, Floats]:
-    """(cos, sin) of 2 pi word / 2^32, reduced exactly to the nearest quarter turn."""
+def minus_two_log(word: Words) -> Floats:
+    """-2 ln u of u = (2 (word >> 9) + 1) 2^-24, which is (1 + f) 2^n with 1 + f in [1/2, 1).
+
+    The bits of a float, as an integer, are linear in f between powers of two: n + 2 f in units of 2^-23.
+    """
     f32 = np.float32
-    quadrant = ((word + np.uint32(0x20000000)) >> np.uint32(30)).astype(np.int32)
-    residual = (word - (quadrant.astype(np.uint32) << np.uint32(30))).view(np.int32)
-    f = (residual >> np.int32(6)).astype(f32) * f32(5.8516723170686385e-09) * f32(16)
-    z = f * f
-    s = z * f32(-1.9515295891e-4) + f32(8.3321608736e-3)
-    s = s * z + f32(-1.6666654611e-1)
-    s = (s * z) * f + f
-    c = z * f32(2.443315711809948e-5) + f32(-1.388731625493765e-3)
-    c = c * z + f32(4.166664568298827e-2)
-    c = (c * z) * z - f32(0.5) * z + f32(1)
-    odd = (quadrant & 1) == 1
-    cos, sin = np.where(odd, s, c), np.where(odd, c, s)
-    return np.where((quadrant == 1) | (quadrant == 2), -cos, cos), np.where(quadrant >= 2, -sin, sin)
+    u = ((word >> np.uint32(9)) | np.uint32(0x3F800000)).view(f32) - f32(1 - 2.0**-24)
+    bits = u.view(np.int32)
+    steps = (bits - np.int32(0x3F800000)).astype(f32)
+    f = ((bits & np.int32(0x007FFFFF)) | np.int32(0x3F000000)).view(f32) - f32(1)
+    return fma(steps, _MINUS_TWO_LN_2 * f32(2.0**-23), _horner(f, _LOG) * f)
+
+
+def quarter_turns(word: Words) -> Floats:
+    """Bits 1 to 22 as v, an odd multiple of 2^-23 in (-1/2, 1/2)."""
+    return ((word & np.uint32(0x007FFFFE)) | np.uint32(0x3F800001)).view(np.float32) - np.float32(1.5)
+
+
+def cos_sin(word: Words) -> tuple[Floats, Floats]:
+    """(cos, sin) of v quarter turns; where bit 30 is set they change places."""
+    v = quarter_turns(word)
+    z = v * v
+    c, s = _horner(z, _COS), _horner(z, _SIN) * v
+    exchanged = (word & np.uint32(0x40000000)) != 0
+    return np.where(exchanged, s, c), np.where(exchanged, c, s)
+
+
+def pair(radius_word: Words, angle_word: Words) -> tuple[Floats, Floats]:
+    """The two normals of two words. Bit 31 of the angle's is the sign of the radius."""
+    magnitude = np.sqrt(minus_two_log(radius_word))
+    radius = (magnitude.view(np.uint32) | (angle_word & np.uint32(0x80000000))).view(np.float32)
+    cos, sin = cos_sin(angle_word)
+    return radius * cos, radius * sin
+
+
+def words(seed: int, group: npt.NDArray[np.uint64]) -> tuple[Words, Words, Words, Words]:
+    """The words of some groups of the stream of `seed` (a signed 64-bit int)."""
+    counter = (group & _LOW, group >> _SHIFT, np.full(group.shape, STREAM), np.zeros(group.shape))
+    return philox(counter, (seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF))
 
 
 def normal(seed: int, count: int, start: int = 0) -> Floats:
-    """Elements ``start .. start + count`` of the standard normal stream of `seed` (a signed 64-bit int)."""
+    """Elements ``start .. start + count`` of the standard normal stream of `seed`."""
     first = start // 4
-    group = np.arange(first, (start + count + 3) // 4, dtype=np.uint64)
-    key = (seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF)
-    words = philox((group & _LOW, group >> _SHIFT, np.full(group.shape, STREAM), np.zeros(group.shape)), key)
-    lanes = []
-    for radius_word, angle_word in (words[:2], words[2:]):
-        radius = np.sqrt(_minus_two_log(radius_word))
-        cos, sin = _cos_sin(angle_word)
-        lanes += [radius * cos, radius * sin]
-    elements: Floats = np.stack(lanes, axis=-1).reshape(-1)[start - 4 * first :][:count]
+    w0, w1, w2, w3 = words(seed, np.arange(first, (start + count + 3) // 4, dtype=np.uint64))
+    lanes = np.stack([*pair(w0, w1), *pair(w2, w3)], axis=-1)
+    elements: Floats = lanes.reshape(-1)[start - 4 * first :][:count]
     return elements
 
 

@@ -12,6 +12,7 @@ from fastvae import _C
 from fastvae._options import PARAMETERIZATIONS
 from fastvae.reference import noise
 from tests.support.backends import BACKENDS, on
+from tools import noise_vectors
 
 SEEDS = (0, 1, -1, 2**63 - 1, -(2**63), 2**32, -(2**32), 0x243F6A8885A308D3 - 2**63, 123456789012345678)
 LARGEST = 5.77
@@ -29,37 +30,43 @@ def eps(shape, seed, dtype=torch.float32, **options):
     return F.reparameterize(zeros, zeros, seed=seed, **options)
 
 
+def turns(word):
+    """The angle of a word, of the 2^24 odd multiples of 2^-25 turns: bits 1 to 22 within a quarter, two reflections."""
+    quarter = ((word >> 1 & 0x3FFFFF).astype(np.float64) + 0.5) * 2.0**-24 - 0.125
+    return np.where(word & 0x40000000, 0.25 - quarter, quarter) + np.where(word & 0x80000000, 0.5, 0)
+
+
 def same_bits(a, b):
     return np.array_equal(np.asarray(a).view(np.uint32), np.asarray(b).view(np.uint32))
 
 
-KNOWN = [
-    ((0, 0, 0, 0), (0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
-    ((0xFFFFFFFF,) * 4, (0xFFFFFFFF,) * 2, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
-    (
-        (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
-        (0xA4093822, 0x299F31D0),
-        (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
-    ),
+PI_DIGITS = (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344), (0xA4093822, 0x299F31D0)
+ONES = (0xFFFFFFFF,) * 4, (0xFFFFFFFF,) * 2
+KNOWN = [  # Random123, kat_vectors: rounds, counter and key, words
+    (7, ((0, 0, 0, 0), (0, 0)), (0x5F6FB709, 0x0D893F64, 0x4F121F81, 0x4F730A48)),
+    (7, ONES, (0x5207DDC2, 0x45165E59, 0x4D8EE751, 0x8C52F662)),
+    (7, PI_DIGITS, (0x4DFCCABA, 0x190A87F0, 0xC47362BA, 0xB6B5242A)),
+    (10, ((0, 0, 0, 0), (0, 0)), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
+    (10, ONES, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
+    (10, PI_DIGITS, (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1)),
 ]
 
 
-@pytest.mark.parametrize(("counter", "key", "words"), KNOWN)
-def test_philox_known_answers(counter, key, words):
-    assert tuple(int(word) for word in noise.philox(counter, key)) == words
+@pytest.mark.parametrize(("rounds", "block", "words"), KNOWN)
+def test_philox_known_answers(rounds, block, words):
+    assert tuple(int(word) for word in noise.philox(*block, rounds)) == words
 
 
 def test_the_contract_in_plain_arithmetic():
     """Philox's words become normals by Box-Muller, here with libm in float64: close, in the order of the contract."""
     seed, count = -987654321, 4096
-    group = np.arange(count // 4)
-    words = noise.philox((group, 0, noise.STREAM, 0), (seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF))
+    words = noise.words(seed, np.arange(count // 4, dtype=np.uint64))
     expected = []
     for radius, angle in (words[:2], words[2:]):
         r = np.sqrt(-2 * np.log((2 * (radius >> 9).astype(np.float64) + 1) * 2.0**-24))
-        turn = 2 * np.pi * angle.astype(np.float64) / 2**32
+        turn = 2 * np.pi * turns(angle)
         expected += [r * np.cos(turn), r * np.sin(turn)]
-    np.testing.assert_allclose(cpp_normal(seed, count), np.stack(expected, -1).reshape(-1), rtol=0, atol=2e-6)
+    np.testing.assert_allclose(cpp_normal(seed, count), np.stack(expected, -1).reshape(-1), rtol=4e-7, atol=0)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -237,15 +244,37 @@ def test_checkpointing_recomputes_the_same_noise(reentrant):
 def test_the_largest_normal_is_known():
     """The radius of the extreme words: 0 gives sqrt(-2 ln 2^-24), all ones the smallest."""
     words = np.array([0, 0x1FF, 0x200, 0xFFFFFFFF], dtype=np.uint32)
-    radius = np.sqrt(noise._minus_two_log(words))
+    radius = np.sqrt(noise.minus_two_log(words))
     assert radius[0] == radius[1] == pytest.approx(math.sqrt(48 * math.log(2)), rel=1e-6)
     assert 5.76 < radius[0] < LARGEST
     assert radius[2] < radius[0]
-    assert 0 < radius[3] < 5e-4
+    assert radius[3] == pytest.approx(math.sqrt(2.0**-23), rel=1e-6)
 
 
-def test_quarter_turns_are_exact():
-    words = np.array([0, 1 << 30, 2 << 30, 3 << 30], dtype=np.uint32)
-    cos, sin = noise._cos_sin(words)
-    assert cos.tolist() == [1, 0, -1, 0]
-    assert sin.tolist() == [0, 1, 0, -1]
+def test_angles_come_in_mirror_images():
+    """Every odd moment, and every correlation of a pair, is then exactly 0 over all words."""
+    words = np.random.default_rng(0).integers(0, 2**32, 10_000, dtype=np.uint32)
+    radius = words[::-1]
+    first, second = noise.pair(radius, words)
+    for changed, expected in (
+        (words ^ np.uint32(1 << 31), (-first, -second)),
+        (words ^ np.uint32(1 << 30), (second, first)),
+        (words ^ np.uint32(0x007FFFFE), np.where(words & 0x40000000, (-first, second), (first, -second))),
+        (words ^ np.uint32(0x3F800001), (first, second)),  # of no effect
+    ):
+        assert same_bits(noise.pair(radius, changed), expected)
+
+
+def test_angles_are_evenly_spaced():
+    words = np.arange(0, 2**32, 2**21 + 2, dtype=np.uint32)
+    assert same_bits(turns(words) * 2**25 % 2, np.ones(words.size))
+    assert turns(words).min() < -0.12
+    assert turns(words).max() > 0.87
+
+
+def test_the_values_in_the_documentation():
+    """If not: python -m tools.noise_vectors, and a line in CHANGELOG.md that every seed gives other noise."""
+    text = noise_vectors.PAGE.read_text()
+    assert noise_vectors.page(text) == text
+    for seed, start in noise_vectors.STREAMS:
+        assert same_bits(cpp_normal(seed, 4, start), noise.normal(seed, 4, start))
