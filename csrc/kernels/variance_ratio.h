@@ -33,11 +33,11 @@ FASTVAE_INLINE LogScale<float> log_scale(float l) {
   return {sigma, far ? excess : near.excess, far ? excess - l : near.penalty};
 }
 
-// The same for |l| <= 80, where no power of two leaves the range of a float.
+// The same for |l| <= 80, where e^l and every power of two is a normal float.
 FASTVAE_INLINE LogScale<float> log_scale_in_range(float l) {
   const Exponential e = exponential(l, nearest_power(l));
-  const float odd = power_of_two(e.n & 1), mantissa = fma(e.u, odd, odd);
-  return log_scale_of(e, sqrt(mantissa) * power_of_two(e.n >> 1), power_of_two(e.n));
+  const float power = power_of_two(e.n);
+  return log_scale_of(e, sqrt(fma(e.u, power, power)), power);
 }
 
 FASTVAE_INLINE LogScale<double> log_scale(double l) {
