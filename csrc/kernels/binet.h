@@ -61,7 +61,7 @@ FASTVAE_INLINE Binet<T> binet(T y, T inverse) {
   const T above = y + T(1), inverse_above = T(1) / above;
   const Binet<T> b = binet_above_1(below ? above : y, below ? inverse_above : inverse);
   const T step = log(above * inverse);
-  const T value = fma(y + T(0.5), step, T(-1)), descent = (y + T(0.5)) * inverse * inverse_above - step;
+  const T value = fma(y + T(0.5), step, T(-1)), descent = fma((y + T(0.5)) * inverse, inverse_above, -step);
   return {below ? b.value + value : b.value, below ? b.descent + descent : b.descent};
 }
 

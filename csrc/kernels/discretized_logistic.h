@@ -67,12 +67,12 @@ FASTVAE_INLINE Level<T> level(T x, T mean, T raw, const Limits<T>& limits) {
   const T u = far - shift, h = wide - shift;
   const Decay<T> a = decay(at_most(u, Bound::decay)), b = decay(at_most(h, Bound::width));
   const T product = a.left * b.left, one = T(1) + product, sum = a.left + b.left;
-  const T inside = b.lost * (T(1) + b.left);  // 1 - b^2
+  const T inside = fma(b.lost, b.left, b.lost);  // 1 - b^2
   const bool below = centered < T(0), edge = low | high;
   const bool near = (low & !below) | (high & below);
   // Derivatives with respect to u, h and, through 1 - b^2, h again: quotients, which are exact far out.
   const T both = one * sum, towards = product * sum, away = b.left * one;
-  const T within = b.left * (a.lost * (T(1) + a.left));
+  const T within = b.left * fma(a.lost, a.left, a.lost);
   const T of_u = (edge ? (near ? towards : -away) : -within) / both;
   const T of_h = (edge ? (near ? towards : away) : towards + away) / both;
   const T of_inside = edge ? T(0) : T(2) * h * (b.left * b.left) / inside;
@@ -82,7 +82,7 @@ FASTVAE_INLINE Level<T> level(T x, T mean, T raw, const Limits<T>& limits) {
   result.exponent = near ? T(0) : (edge ? -u : excess - u);
   result.factor = (edge ? (near ? sum : one) : inside) / both;
   result.of_mean = below ? slope : -slope;
-  result.of_log_scale = clamped ? T(0) : -(far * of_u + wide * of_h + of_inside);
+  result.of_log_scale = clamped ? T(0) : -fma(far, of_u, fma(wide, of_h, of_inside));
   return result;
 }
 

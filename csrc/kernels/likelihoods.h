@@ -48,7 +48,7 @@ struct BinaryCrossEntropy : Plain {
     const T spread = (T(1) - p) * p, denominator = spread < T(1e-12) ? T(1e-12) : spread;
     const T slope = (p - t) / denominator;
     const bool outside = (p < T(0)) | (p > T(1));
-    return {(t - T(1)) * clamped(log_q) - t * clamped(log_p), outside ? T(__builtin_nan("")) : slope, log_q - log_p,
+    return {fma(t - T(1), clamped(log_q), -t * clamped(log_p)), outside ? T(__builtin_nan("")) : slope, log_q - log_p,
             T(0)};
   }
   template <class T>
@@ -87,7 +87,7 @@ struct GaussianNll : Plain {
   template <class T>
   static FASTVAE_INLINE Point<T> at(T x, T t, T log_sigma) {
     const T precision = exp(-log_sigma), scaled = (x - t) * precision, gradient = scaled * precision;
-    return {T(0.5) * (scaled * scaled) + log_sigma, gradient, -gradient, T(1) - scaled * scaled};
+    return {fma(T(0.5) * scaled, scaled, log_sigma), gradient, -gradient, fma(-scaled, scaled, T(1))};
   }
   template <class T>
   static FASTVAE_INLINE T normalizer(T) {
@@ -113,7 +113,7 @@ struct PoissonNll : OfCounts {
   template <class T>
   static FASTVAE_INLINE Point<T> at(T x, T t, T) {
     const T rate = exp(x);
-    return {rate - t * x, rate - t, T(0), T(0)};
+    return {fma(-t, x, rate), rate - t, T(0), T(0)};
   }
 };
 
@@ -124,7 +124,7 @@ struct PoissonNllOfRate : OfCounts {
   template <class T>
   static FASTVAE_INLINE Point<T> at(T x, T t, T) {
     const T raised = x + T(1e-8);
-    return {x - t * log(raised), T(1) - t / raised, T(0), T(0)};
+    return {fma(-t, log(raised), x), T(1) - t / raised, T(0), T(0)};
   }
 };
 

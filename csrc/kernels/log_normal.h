@@ -24,7 +24,7 @@ void density(Form, int64_t n, const ScaleLimits<T> limits, const T* z, const T* 
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
     const Scale<T> q = Form::at(clamped(raw[i], limits), limits);
-    log_prob[i] = T(-0.5) * Form::distance(z[i] - mu[i], q, limits) - Form::log_sigma(q) - T(kHalfLogTwoPi);
+    log_prob[i] = fma(T(-0.5), Form::distance(z[i] - mu[i], q, limits), -Form::log_sigma(q)) - T(kHalfLogTwoPi);
   }
 }
 

@@ -50,8 +50,8 @@ FASTVAE_INLINE CountTerms<T> terms_of_zero(T m, T t, T excess) {
   const T lost = r < T(1) ? r - (sum - T(1)) : T(1) - (sum - r);
   const Logarithm<T> log = logarithm(r, sum);
   const bool near = r < T(0.3);
-  const T value = (near ? log.value : log.value + lost * inverse) + excess;  // log(1 + m / t)
-  return {t * value, Log ? t * p : inverse, near ? r * p - log.deficit : value - p, T(0)};
+  const T value = (near ? log.value : fma(lost, inverse, log.value)) + excess;  // log(1 + m / t)
+  return {t * value, Log ? t * p : inverse, near ? fma(r, p, -log.deficit) : value - p, T(0)};
 }
 
 FASTVAE_INLINE float one_minus_exp(float loss) {  // 1 - e^-loss, of a loss of at least 0
@@ -104,9 +104,9 @@ FASTVAE_INLINE CountTerms<T> terms_of_count(T x, T m, T t, T excess, T lack) {
   const Binet<T> of_t = binet(t, over_t);
   const Binet<T> of_x = AnyCount ? binet(x, over_x) : binet_above_1(x, over_x);
   const Binet<T> of_sum = AnyCount ? binet(sum, over_sum) : binet_above_1(sum, over_sum);
-  const T remainder = T(0.5) * log(T(6.28318530717958647693) * x * (sum * over_t)) + of_x.value;
+  const T remainder = fma(T(0.5), log(T(6.28318530717958647693) * x * (sum * over_t)), of_x.value);
   const T loss = fma(t, above, fma(x, below, remainder + (of_t.value - of_sum.value)));
-  const T by_dispersion = above - (T(0.5) * x * over_t * over_sum + (of_t.descent - of_sum.descent));
+  const T by_dispersion = above - fma(T(0.5) * x * over_t, over_sum, of_t.descent - of_sum.descent);
   return {loss, Log ? -t * e : -t * e / m, by_dispersion, T(0)};
 }
 

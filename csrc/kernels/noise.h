@@ -47,19 +47,13 @@ FASTVAE_INLINE void pair_of_normals(uint32_t radius_word, uint32_t angle_word, f
 // them before the next begins: the processor then sees many short independent chains instead of few long ones.
 constexpr int kBatches = 8;
 
-FASTVAE_INLINE void normal_groups(uint64_t seed, uint64_t group, int batches, float* out) {
-  alignas(64) uint32_t words[4][kBatches * kLanes];
-  alignas(64) float normals[4][kBatches * kLanes];
-  const int counters = batches * kLanes;
-  for (int i = 0; i < counters; i += kLanes)
-    philox(seed, group + static_cast<uint64_t>(i), words[0] + i, words[1] + i, words[2] + i, words[3] + i);
-  for (int pair = 0; pair < 4; pair += 2) {
+FASTVAE_INLINE void normal_groups(const Keys& keys, uint64_t group, int batches, float* out) {
+  alignas(64) uint32_t radius[2 * kBatches * kLanes], angle[2 * kBatches * kLanes];
+  const int pairs = 2 * batches * kLanes;
+  for (int i = 0; i < batches * kLanes; i += kLanes)
+    philox(keys, group + static_cast<uint64_t>(i), radius + 2 * i, angle + 2 * i);
 #pragma omp simd
-    for (int i = 0; i < counters; ++i)
-      pair_of_normals(words[pair][i], words[pair + 1][i], normals[pair][i], normals[pair + 1][i]);
-  }
-  for (int i = 0; i < counters; i += kLanes)
-    interleave(normals[0] + i, normals[1] + i, normals[2] + i, normals[3] + i, out + 4 * i);
+  for (int i = 0; i < pairs; ++i) pair_of_normals(radius[i], angle[i], out[2 * i], out[2 * i + 1]);
 }
 
 // Whole draws go straight into a float buffer; a double one takes them through `drawn`.
@@ -71,12 +65,13 @@ template <class T>
 void fill_normal(uint64_t seed, int64_t start, int64_t count, T* out) {
   constexpr int64_t kBatch = 4 * kLanes;
   alignas(64) float buffer[kBatches * kBatch];
+  const Keys keys = keys_of(seed);
   int64_t group = start / 4, skip = start % 4;
   for (int64_t done = 0; done < count; skip = 0) {
     const int64_t batches = smaller(kBatches, (skip + count - done + kBatch - 1) / kBatch);
     const int64_t take = smaller(batches * kBatch - skip, count - done);
     float* drawn = take == batches * kBatch ? whole_draw(out + done, buffer) : buffer;
-    normal_groups(seed, static_cast<uint64_t>(group), static_cast<int>(batches), drawn);
+    normal_groups(keys, static_cast<uint64_t>(group), static_cast<int>(batches), drawn);
     if (static_cast<const void*>(drawn) != out + done)
       for (int64_t i = 0; i < take; ++i) out[done + i] = drawn[skip + i];
     done += take;

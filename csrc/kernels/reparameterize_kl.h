@@ -60,7 +60,7 @@ class Noise {
 
 template <class T, class Form, bool Prior>
 FASTVAE_INLINE T divergence(const Scale<T>& q, T mu, T mu_p, T raw_p, const ScaleLimits<T>& limits) {
-  if constexpr (!Prior) return T(0.5) * (mu * mu + Form::ratio(q, limits).penalty);
+  if constexpr (!Prior) return T(0.5) * fma(mu, mu, Form::ratio(q, limits).penalty);
   const Scale<T> p = Form::at(clamped(raw_p, limits), limits);
   return T(0.5) * (Form::distance(mu - mu_p, p, limits) + Form::ratio(q, p, limits).penalty);
 }
@@ -107,7 +107,7 @@ void reparameterize_kl(const ReparameterizeKl& a) {
           for (int64_t k = 0; k < a.num_samples; ++k) {
             const T* eps = noise.of(a, block, chunk, k);
             const Destination<T> z = destination<T>(a.z, a.space, chunk, buffers.z, k);
-            for (int64_t i = 0; i < n; ++i) z[i] = mu[i] + sigma[i] * eps[i];
+            for (int64_t i = 0; i < n; ++i) z[i] = fma(sigma[i], eps[i], mu[i]);
             store(a.z, a.space, chunk, z, k);
           }
         });
@@ -144,13 +144,13 @@ void posterior_gradients(int64_t n, const ScaleLimits<T> limits, T factor, const
         const Ratio<T> r = Form::ratio(q, p, limits);
         const T pull = g * Form::over_variance(delta, p, limits);
         dmu += pull;
-        draw += g * T(0.5) * r.excess * q.dlogvar;
+        draw = fma(g * T(0.5) * r.excess, q.dlogvar, draw);
         b.grad_mu_p[i] = -pull;
         b.grad_raw_p[i] =
             clamp_mask(raw_p, limits, g * T(-0.5) * (r.excess + Form::distance(delta, p, limits)) * p.dlogvar);
       } else {
-        dmu += g * b.mu[i];
-        draw += g * T(0.5) * Form::ratio(q, limits).excess * q.dlogvar;
+        dmu = fma(g, b.mu[i], dmu);
+        draw = fma(g * T(0.5) * Form::ratio(q, limits).excess, q.dlogvar, draw);
       }
     }
     b.grad_mu[i] = dmu;
@@ -168,7 +168,7 @@ void sum_samples(const ReparameterizeKlBackward& a, const Block& block, const Bl
     const T* dz = load(a.grad_z, a.space, chunk, buffer, k);
     for (int64_t i = 0; i < chunk.size; ++i) {
       sum[i] += dz[i];
-      weighted[i] += dz[i] * eps[i];
+      weighted[i] = fma(dz[i], eps[i], weighted[i]);
     }
   }
 }

@@ -29,15 +29,15 @@ FASTVAE_INLINE LogScale<float> log_scale(float l) {
   const float sigma = flushed(sqrt(mantissa) * a * b);
   const LogScale<float> near = log_scale_of(e, sigma, scale * scale * odd);
   const bool far = magnitude(l) > 87.0f;  // where 2^n is no float, and -1 or -l is nothing beside the rest
-  const float excess = mantissa * scale * scale - 1.0f;
+  const float excess = fma(mantissa * scale, scale, -1.0f);
   return {sigma, far ? excess : near.excess, far ? excess - l : near.penalty};
 }
 
-// The same for |l| <= 80, where no power of two leaves the range of a float.
+// The same for |l| <= 80, where e^l and every power of two is a normal float.
 FASTVAE_INLINE LogScale<float> log_scale_in_range(float l) {
   const Exponential e = exponential(l, nearest_power(l));
-  const float odd = power_of_two(e.n & 1), mantissa = fma(e.u, odd, odd);
-  return log_scale_of(e, sqrt(mantissa) * power_of_two(e.n >> 1), power_of_two(e.n));
+  const float power = power_of_two(e.n);
+  return log_scale_of(e, sqrt(fma(e.u, power, power)), power);
 }
 
 FASTVAE_INLINE LogScale<double> log_scale(double l) {
@@ -68,19 +68,19 @@ FASTVAE_INLINE T ratio_penalty(T d, T log_r) {
   if (sizeof(T) == 4) {
     p = T(1) / T(13);
   } else {
-    p = p * square + T(1) / T(23);
-    p = p * square + T(1) / T(21);
-    p = p * square + T(1) / T(19);
-    p = p * square + T(1) / T(17);
-    p = p * square + T(1) / T(15);
-    p = p * square + T(1) / T(13);
+    p = fma(p, square, T(1) / T(23));
+    p = fma(p, square, T(1) / T(21));
+    p = fma(p, square, T(1) / T(19));
+    p = fma(p, square, T(1) / T(17));
+    p = fma(p, square, T(1) / T(15));
+    p = fma(p, square, T(1) / T(13));
   }
-  p = p * square + T(1) / T(11);
-  p = p * square + T(1) / T(9);
-  p = p * square + T(1) / T(7);
-  p = p * square + T(1) / T(5);
-  p = p * square + T(1) / T(3);
-  const T near = w * d - T(2) * (w * square) * p;
+  p = fma(p, square, T(1) / T(11));
+  p = fma(p, square, T(1) / T(9));
+  p = fma(p, square, T(1) / T(7));
+  p = fma(p, square, T(1) / T(5));
+  p = fma(p, square, T(1) / T(3));
+  const T near = fma(w, d, T(-2) * (w * square) * p);
   const bool close = sizeof(T) == 4 ? (d >= T(-0.5)) & (d <= T(1)) : magnitude(d) <= T(0.4);
   return close ? near : d - log_r;
 }
