@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.simt.formats import FORMATS, UNSIGNED, Format
-from tests.simt.memory import Access, Fault
+from tests.simt.memory import Access, KernelError
 from tests.simt.program import Instruction
 from tests.simt.threads import Active, Operands, Threads
 
@@ -100,7 +100,7 @@ def matrices(instruction: Instruction, operands: Operands) -> Run:
 
     def rows(threads: Threads, active: Active, matrix: int) -> Access:
         if active is not None and not np.isin(threads.warp[~active], threads.warp[active], invert=True).all():
-            raise Fault("a part of a warp executes what the whole warp must")
+            raise KernelError("a part of a warp executes what the whole warp must")
         giving = (threads.lane // 8 == matrix) & (True if active is None else active)
         return threads.in_shared(threads.access(address(threads), giving, 4, 4), giving)
 
@@ -110,7 +110,9 @@ def matrices(instruction: Instruction, operands: Operands) -> Run:
             elements = words.view(np.uint16).reshape(-1, 8, 8)
             elements = elements.transpose(0, 2, 1) if transposed else elements
             found = np.zeros(threads.count, np.uint32)
-            found[slice(None) if active is None else active] = np.ascontiguousarray(elements).view(np.uint32).reshape(-1)
+            found[slice(None) if active is None else active] = (
+                np.ascontiguousarray(elements).view(np.uint32).reshape(-1)
+            )
             operands.writing(register, word)(threads, found, active)
 
     def store_all(threads: Threads, active: Active) -> None:

@@ -13,7 +13,6 @@ from tests.simt.formats import Format
 Array = NDArray[Any]
 
 
-
 def _left(value: Array, by: Array, bits: int) -> Array:
     """Shifted by any number of bits."""
     return np.where(by < bits, value << np.minimum(by, bits - 1).astype(value.dtype), 0).astype(value.dtype)

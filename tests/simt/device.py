@@ -20,7 +20,7 @@ from bench.proofs.compiled.driver import TARGETS, Launched, OfflineDriver, offli
 from fastvae import _library
 from tests.simt.approximate import Approximations
 from tests.simt.machine import machine
-from tests.simt.memory import Fault, Memory
+from tests.simt.memory import KernelError, Memory
 
 _ALLOCATING = {"empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided"}
 
@@ -64,17 +64,17 @@ class Device(OfflineDriver):
         )
         self.launches += 1
         self.instructions += ran.instructions
-        self.kernels[kernel.name] += text not in self.reached
+        self.kernels[f"{kernel.src.fn.module}.{kernel.name}"] += text not in self.reached
         self.reached.setdefault(text, set()).update(ran.reached)
         if not self.in_op:
             self.memory.take_back()
 
 
-def _leaves(
-    kinds: Any, values: Any, path: tuple[int, ...] = ()
-) -> Iterator[tuple[tuple[int, ...], str, Any]]:
+def _leaves(kinds: Any, values: Any, path: tuple[int, ...] = ()) -> Iterator[tuple[tuple[int, ...], str, Any]]:
     """The arguments that are no tuples, their types and the way to them."""
-    for number, (kind, value) in enumerate(zip(kinds.values() if isinstance(kinds, dict) else kinds, values, strict=True)):
+    for number, (kind, value) in enumerate(
+        zip(kinds.values() if isinstance(kinds, dict) else kinds, values, strict=True)
+    ):
         if isinstance(kind, str):
             yield (*path, number), kind, value
         else:
@@ -95,10 +95,10 @@ def _check_promises(kernel: Any, path: tuple[int, ...], value: Any) -> None:
     compiled = kernel.src.constants.get(path)
     compiled = compiled.value if isinstance(compiled, constexpr) else compiled
     if isinstance(compiled, int) and found != compiled:
-        raise Fault(f"{kernel.name}: argument {path} is {found}; compiled for {compiled}")
+        raise KernelError(f"{kernel.name}: argument {path} is {found}; compiled for {compiled}")
     for name, multiple in kernel.src.attrs.get(path, ()):
         if name == "tt.divisibility" and isinstance(found, int) and found % multiple:
-            raise Fault(f"{kernel.name}: argument {path} is {found}; compiled for a multiple of {multiple}")
+            raise KernelError(f"{kernel.name}: argument {path} is {found}; compiled for a multiple of {multiple}")
 
 
 class _Allocations(TorchFunctionMode):
@@ -110,12 +110,15 @@ class _Allocations(TorchFunctionMode):
         self._op = op
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
         name = getattr(func, "__name__", "")
         if isinstance(result, Tensor):
             self._memory.give(result, f"memory of {self._op}", written=name not in _ALLOCATING)
-        if name.endswith("_") and not name.endswith("__"):
-            self._memory.wrote(args[0])
+        in_place = name.endswith("_") and not name.endswith("__")
+        for written in (args[0] if in_place else None, kwargs.get("out")):
+            if isinstance(written, Tensor):
+                self._memory.wrote(written)
         return result
 
 
@@ -143,7 +146,9 @@ def _on(device: Device, name: str, implementation: Callable[..., Any]) -> Callab
             device.in_op = False
         for number, tensor in enumerate(_tensors(results)):
             if unwritten := device.memory.unwritten(tensor):
-                raise Fault(f"{name}: {unwritten} of the {tensor.numel()} elements of result {number} were never written")
+                raise KernelError(
+                    f"{name}: {unwritten} of the {tensor.numel()} elements of result {number} were never written"
+                )
         device.memory.take_back()
         return results
 
@@ -156,7 +161,7 @@ def executing(device: Device) -> Iterator[Device]:
     find = _library._in_triton
     with (
         mock.patch.object(_library, "_in_triton", lambda name: _on(device, name, find(name))),
-        mock.patch.object(CUDABackend, "make_cubin", lambda *arguments: b""),
+        mock.patch.object(CUDABackend, "make_cubin", return_value=b""),
         offline("sm_90", device),
         fastvae.use_backend("triton"),
     ):

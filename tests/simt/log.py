@@ -32,6 +32,7 @@ def summary() -> str:
     written = sum(len(machine(text, there._which).program.instructions) for text in there.reached)
     reached = sum(map(len, there.reached.values()))
     return (
-        f"executed PTX for sm_90: {len(there.kernels)} kernels in {len(there.reached)} variants, {there.launches} launches, "
-        f"{there.instructions:,} instructions of warps; reached {reached:,} of {written:,} instructions written"
+        f"executed PTX for sm_90: {len(there.kernels)} kernels in {len(there.reached)} variants, "
+        f"{there.launches:,} launches, {there.instructions:,} instructions of warps; "
+        f"reached {reached:,} of {written:,} instructions written"
     )

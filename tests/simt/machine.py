@@ -6,24 +6,22 @@ as it can. A barrier waits for all threads of its block.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.simt import accesses, warps
 from tests.simt.approximate import Approximations
+from tests.simt.compiled import compiled
 from tests.simt.formats import FORMATS, UNSIGNED
-from tests.simt.memory import Fault, Memory
+from tests.simt.memory import KernelError, Memory
 from tests.simt.order import Order
 from tests.simt.program import Instruction, Program, parse
 from tests.simt.threads import Active, Operands, Threads
-from tests.simt.values import value_of
 
 Array = NDArray[Any]
-Run = Callable[[Threads, Active], None]
 _LANES = 8192
 """That run together: as many as keep their registers in the caches."""
 
@@ -46,39 +44,15 @@ class Machine:
     def __init__(self, text: str, which: Approximations = Approximations.NEAREST) -> None:
         self.program: Program = parse(text)
         self._operands = Operands(self.program)
-        self._which = which
         instructions = self.program.instructions
         ends = {number + 1 for number, one in enumerate(instructions) if _is_control(one)}
         self._starts = sorted({0, *self.program.labels.values(), *ends} - {len(instructions)})
         following = dict(zip(self._starts, [*self._starts[1:], len(instructions)], strict=True))
         self._blocks = {start: range(start, end) for start, end in following.items()}
-        self._runs = [self._compiled(instruction) for instruction in instructions]
-
-    def _compiled(self, instruction: Instruction) -> Run:
-        name = instruction.opcode[0]
-        if _is_control(instruction):
-            return _nothing
-        if name == "bar":
-            return warps.barrier(instruction, self._operands)
-        if name in _EFFECTS:
-            return _EFFECTS[name](instruction, self._operands)
-        if name == "mov":
-            return _move(instruction, self._operands)
-        value = value_of(instruction.opcode, self._which)
-        if value is None:
-            raise NotImplementedError(f"instruction: got {instruction.text}; takes what is in tests/simt")
-        targets, *texts = instruction.operands
-        reading = [self._operands.reading(text, kind) for text, kind in zip(texts, value.operands, strict=False)]
-        names = targets.split("|")
-        writing = [self._operands.writing(one, value.result) for one in names]
-        compares = name == "setp"
-
-        def run(threads: Threads, active: Active) -> None:
-            result = value.function(*[read(threads) for read in reading])
-            for write, one in zip(writing, result if compares else (result,), strict=False):
-                write(threads, one, active)
-
-        return run
+        self._runs = [
+            _nothing if _is_control(instruction) else compiled(instruction, self._operands, which)
+            for instruction in instructions
+        ]
 
     def launch(
         self,
@@ -101,7 +75,7 @@ class Machine:
             lanes: at most so many at once, but at least a block.
 
         Raises:
-            Fault: the kernel does what it may not.
+            KernelError: the kernel does what it may not.
         """
         program = self.program
         padded = [*arguments, *[0] * (len(program.parameters) - len(arguments))]
@@ -116,7 +90,13 @@ class Machine:
         total, reached = 0, set[int]()
         for first in range(0, grid, at_once):
             threads = Threads(
-                program, numbers[first : first + at_once], grid, parameters, shared + self._operands.static, memory, order
+                program,
+                numbers[first : first + at_once],
+                grid,
+                parameters,
+                shared + self._operands.static,
+                memory,
+                order,
             )
             with np.errstate(all="ignore"):
                 total += self._run(threads, reached)
@@ -125,7 +105,6 @@ class Machine:
     def _run(self, threads: Threads, reached: set[int]) -> int:
         runnable: dict[int, Array] = {0: np.ones(threads.count, bool)}
         waiting: dict[int, Array] = {}
-        alive = np.ones(threads.count, bool)
         total = 0
         while runnable or waiting:
             if not runnable:
@@ -139,7 +118,7 @@ class Machine:
                 self._execute(number, threads, active)
             reached.update(self._blocks[start])
             total += len(self._blocks[start]) * int(here.reshape(-1, 32).any(-1).sum())
-            for target, lanes in self._next(self._blocks[start][-1], threads, here, alive, waiting):
+            for target, lanes in self._next(self._blocks[start][-1], threads, here, waiting):
                 if lanes.any():
                     runnable[target] = runnable[target] | lanes if target in runnable else lanes
         return total
@@ -152,7 +131,7 @@ class Machine:
                 return
         try:
             self._runs[number](threads, active)
-        except Fault as fault:
+        except KernelError as fault:
             self._fault(number, str(fault))
 
     def _guarded(self, instruction: Instruction, threads: Threads, active: Active) -> Active:
@@ -161,9 +140,7 @@ class Machine:
         guard = guard if active is None else guard & active
         return None if guard.all() else guard
 
-    def _next(
-        self, number: int, threads: Threads, here: Array, alive: Array, waiting: dict[int, Array]
-    ) -> list[tuple[int, Array]]:
+    def _next(self, number: int, threads: Threads, here: Array, waiting: dict[int, Array]) -> list[tuple[int, Array]]:
         """Where the lanes go from the last instruction of a basic block."""
         instruction, following = self.program.instructions[number], number + 1
         name = instruction.opcode[0]
@@ -174,15 +151,14 @@ class Machine:
         if name == "bra":
             return [(self.program.labels[instruction.operands[0]], guarded), (following, here & ~guarded)]
         if name in ("ret", "exit"):
-            alive &= ~guarded
             return [(following, here & ~guarded)]
         if name == "trap":
             self._fault(number, "a trap")
         if _is_control(instruction):
-            return [(following, self._passing(number, threads, guarded, alive, waiting)), (following, here & ~guarded)]
+            return [(following, self._passing(number, threads, guarded, waiting)), (following, here & ~guarded)]
         return [(following, here)] if following < len(self.program.instructions) else []
 
-    def _passing(self, number: int, threads: Threads, here: Array, alive: Array, waiting: dict[int, Array]) -> Array:
+    def _passing(self, number: int, threads: Threads, here: Array, waiting: dict[int, Array]) -> Array:
         """The lanes whose blocks are complete at a barrier; others wait."""
         if len(self.program.instructions[number].operands) != 1:
             raise NotImplementedError("instruction: got a barrier of some threads; takes one of all")
@@ -197,7 +173,9 @@ class Machine:
 
     def _fault(self, number: int, why: str) -> None:
         instruction = self.program.instructions[number]
-        raise Fault(f"{self.program.name}: {instruction.text} ({instruction.source or f'number {number}'}): {why}")
+        raise KernelError(
+            f"{self.program.name}: {instruction.text} ({instruction.source or f'number {number}'}): {why}"
+        )
 
 
 def _is_control(instruction: Instruction) -> bool:
@@ -209,51 +187,7 @@ def _nothing(threads: Threads, active: Active) -> None:
     """What only changes which instruction is next."""
 
 
-def _move(instruction: Instruction, operands: Operands) -> Run:
-    """``mov``, which also takes a register apart, or makes it of parts, the lowest first."""
-    kind = FORMATS[instruction.opcode[-1]]
-    kind = FORMATS[f"b{kind.bits}"] if kind.bits > 1 else kind
-    target, source = instruction.operands
-    if "{" not in target + source:
-        read, write = operands.reading(source, kind), operands.writing(target, kind)
-        return lambda threads, active: write(threads, read(threads), active)
-    apart = "{" in target
-    parts = [one.strip() for one in (target if apart else source).strip("{} ").split(",")]
-    part = FORMATS[f"b{kind.bits // len(parts)}"]
-    dtype = UNSIGNED[part.bits]
-    if apart:
-        read, writes = operands.reading(source, kind), [operands.writing(one, part) for one in parts]
-
-        def split(threads: Threads, active: Active) -> None:
-            pieces = np.ascontiguousarray(read(threads)).view(dtype).reshape(-1, len(parts))
-            for write, piece in zip(writes, pieces.T, strict=True):
-                write(threads, np.ascontiguousarray(piece), active)
-
-        return split
-    reads, write = [operands.reading(one, part) for one in parts], operands.writing(target, kind)
-
-    def join(threads: Threads, active: Active) -> None:
-        pieces = np.stack(np.broadcast_arrays(*[read(threads) for read in reads]), axis=-1)
-        write(threads, np.ascontiguousarray(pieces).view(UNSIGNED[kind.bits]).reshape(-1), active)
-
-    return join
-
-
 _CONTROL = {"bra", "ret", "exit", "trap", "bar", "barrier"}
-_EFFECTS: Mapping[str, Callable[[Instruction, Operands], Run]] = {
-    "ld": accesses.load,
-    "ldu": accesses.load,
-    "st": accesses.store,
-    "ldmatrix": accesses.matrices,
-    "stmatrix": accesses.matrices,
-    "atom": accesses.atomic,
-    "red": accesses.atomic,
-    "fence": accesses.fence,
-    "membar": accesses.fence,
-    "shfl": warps.shuffle,
-    "vote": warps.vote,
-    "redux": warps.reduce,
-}
 
 
 @lru_cache(maxsize=512)

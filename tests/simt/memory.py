@@ -19,7 +19,7 @@ TOUCHABLE: Final = 1
 WRITTEN: Final = 2
 
 
-class Fault(Exception):
+class KernelError(Exception):
     """What a kernel may not do."""
 
 
@@ -113,7 +113,7 @@ class Stretch:
             one = int(np.flatnonzero(where)[0])
             place = int(access.address[one]) - self.address
             place = place if self._each == self._content.size else place % self._each
-            raise Fault(
+            raise KernelError(
                 f"byte {place} of the {self._each} of {self.name} {why} (thread {int(access.thread[one])}, "
                 f"{np.count_nonzero(where)} threads in all)"
             )
@@ -166,7 +166,7 @@ class Memory:
         starts = np.array(sorted(self._stretches), np.uint64)
         number = np.searchsorted(starts, access.address, side="right") - 1
         if not len(starts) or (number < 0).any():
-            raise Fault(f"address {int(access.address.min()):#x} is of no tensor given")
+            raise KernelError(f"address {int(access.address.min()):#x} is of no tensor given")
         for one in np.unique(number):
             yield self._stretches[int(starts[one])], np.flatnonzero(number == one)
 

@@ -65,7 +65,9 @@ def test_fma_of_float64_is_rounded_once(spread: int) -> None:
 
 
 def test_fma_of_what_is_not_finite() -> None:
-    a, b, c = (np.array(values) for values in ([np.inf, 0, 1, 2, -0.0], [0, 1, 1, np.inf, 1], [1, -0.0, np.nan, -3, -0.0]))
+    a, b, c = (
+        np.array(values) for values in ([np.inf, 0, 1, 2, -0.0], [0, 1, 1, np.inf, 1], [1, -0.0, np.nan, -3, -0.0])
+    )
     with np.errstate(all="ignore"):
         for fused, dtype in ((rounding.fma32, np.float32), (rounding.fma64, np.float64)):
             found = fused(a.astype(dtype), b.astype(dtype), c.astype(dtype))

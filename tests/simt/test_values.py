@@ -155,7 +155,7 @@ def test_predicates(instruction: str, expected: list[int]) -> None:
 
 def test_a_pair_of_halves_is_compared_at_once() -> None:
     """The first predicate is of the lower half: 1 < 2 there, 2 < 1 above."""
-    text = "setp.lt.bf16x2 %p1|%p2, {0}, {1};\n selp.b32 %r9, 1, 0, %p1;\n selp.b32 %r8, 2, 0, %p2;\n or.b32 {d}, %r8, %r9;"
+    text = "setp.lt.bf16x2 %p1|%p2, {0}, {1}; selp.b32 %r9, 1, 0, %p1; selp.b32 %r8, 2, 0, %p2; or.b32 {d}, %r8, %r9;"
     operands = [np.full(32, value, np.uint32) for value in (0x40003F80, 0x3F804000)]
     assert evaluate(text, operands, "u32")[0] == 1
 

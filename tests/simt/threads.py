@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.simt.formats import UNSIGNED, Format, constant, resized
-from tests.simt.memory import TOUCHABLE, Access, Fault, Memory, Stretch
+from tests.simt.memory import TOUCHABLE, Access, KernelError, Memory, Stretch
 from tests.simt.order import Order
 from tests.simt.program import Program
 
@@ -74,14 +74,14 @@ class Threads:
     def access(self, addresses: Array, active: Active, width: int, count: int) -> Access:
         """Of the active lanes."""
         lanes = slice(None) if active is None else active
-        return Access(
-            self.thread[lanes], self.full(addresses)[lanes].astype(np.uint64), width, count, self.order.steps
-        )
+        return Access(self.thread[lanes], self.full(addresses)[lanes].astype(np.uint64), width, count, self.order.steps)
 
     def in_shared(self, access: Access, active: Active) -> Access:
         """The same in the memory of all blocks."""
         if (access.address + np.uint64(access.width * access.count) > self.shared_bytes).any():
-            raise Fault(f"byte {int(access.address.max())} of the {self.shared_bytes} of shared memory is out of bounds")
+            raise KernelError(
+                f"byte {int(access.address.max())} of the {self.shared_bytes} of shared memory is out of bounds"
+            )
         block = self.block if active is None else self.block[active]
         return access._replace(address=access.address + (block * self._row).astype(np.uint64))
 

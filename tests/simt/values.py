@@ -48,10 +48,12 @@ def value_of(opcode: tuple[str, ...], which: Approximations) -> Value | None:
     if name not in _NAMES:
         return None
     kind = kinds[-1]
-    if name in ("setp", "set"):
+    if name == "setp":
         return _comparison(modifiers, kind)
     if name == "selp":
-        return Value(lambda a, b, p: np.where(p[:, None] if a.ndim > 1 else p, a, b), (kind, kind, FORMATS["pred"]), kind)
+        return Value(
+            lambda a, b, p: np.where(p[:, None] if a.ndim > 1 else p, a, b), (kind, kind, FORMATS["pred"]), kind
+        )
     if name in BIT_INSTRUCTIONS and kind.kind not in ("f", "bf"):
         return Value(*_formats(BIT_INSTRUCTIONS[name](modifiers, kind), kind))
     if kind.kind in ("f", "bf"):
@@ -91,7 +93,9 @@ def _sum(half: bool, sign: int) -> Function:
     return np.add if sign > 0 else np.subtract
 
 
-def _exact_or_not(name: str, modifiers: tuple[str, ...], kind: Format, which: Approximations, exact: Function) -> Function:
+def _exact_or_not(
+    name: str, modifiers: tuple[str, ...], kind: Format, which: Approximations, exact: Function
+) -> Function:
     """Rounded correctly, or approximate where a modifier says so."""
     if not {"approx", "full"} & {*modifiers}:
         return exact

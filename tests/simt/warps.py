@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.simt.formats import FORMATS
-from tests.simt.memory import Fault
+from tests.simt.memory import KernelError
 from tests.simt.program import Instruction
 from tests.simt.threads import Active, Operands, Read, Threads
 
@@ -24,7 +24,9 @@ def _taking_part(threads: Threads, active: Active, members: Array) -> Array:
     masks = threads.full(members).reshape(-1, 32)
     named = (masks[..., None] >> np.arange(32, dtype=np.uint32)) & np.uint32(1) == 1
     if (here[..., None] & (named != here[:, None, :])).any():
-        raise Fault("a warp exchanges values while lanes of its mask are elsewhere, or lanes outside of it are here")
+        raise KernelError(
+            "a warp exchanges values while lanes of its mask are elsewhere, or lanes outside of it are here"
+        )
     return here
 
 
@@ -51,7 +53,7 @@ def shuffle(instruction: Instruction, operands: Operands) -> Run:
         }[mode]()
         source = threads.warp + np.where(inside, source, lane)
         if not here[source[here]].all():
-            raise Fault("a lane asks for the value of one that is elsewhere")
+            raise KernelError("a lane asks for the value of one that is elsewhere")
         writing(threads, threads.full(value(threads))[source], active)
         writing_range(threads, threads.full(inside), active)
 
