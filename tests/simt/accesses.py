@@ -31,6 +31,11 @@ def _kind(instruction: Instruction, known: set[str]) -> Format:
     return FORMATS[instruction.opcode[-1]]
 
 
+def accessed(instruction: Instruction) -> int:
+    """Bytes of each value that a load, a store or an atomic goes to, at most those of a matrix's elements in pairs."""
+    return 4 if "param" in instruction.opcode else min(FORMATS[instruction.opcode[-1]].bits // 8, 4)
+
+
 def load(instruction: Instruction, operands: Operands) -> Run:
     """``ld``: a fault where a byte may not be read."""
     kind = _kind(instruction, _QUALIFIERS | {"param"})

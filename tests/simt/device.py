@@ -31,9 +31,16 @@ class Device(OfflineDriver):
     Args:
         which: the results that approximate instructions give.
         backwards: let the last block arrive first.
+        contract: let ptxas contract what it may.
     """
 
-    def __init__(self, which: Approximations = Approximations.NEAREST, *, backwards: bool = False) -> None:
+    def __init__(
+        self,
+        which: Approximations = Approximations.NEAREST,
+        *,
+        backwards: bool = False,
+        contract: bool = False,
+    ) -> None:
         super().__init__(TARGETS["sm_90"])
         self.memory = Memory()
         self.in_op = False
@@ -41,8 +48,10 @@ class Device(OfflineDriver):
         self.instructions = 0
         self.kernels: Counter[str] = Counter()
         self.reached: dict[str, set[int]] = {}
+        self.written: dict[str, int] = {}
         self._which = which
         self._backwards = backwards
+        self._contract = contract
 
     def launch(self, launched: Launched) -> None:
         """Run it; outside of an op, on the tensors that it is given."""
@@ -55,7 +64,8 @@ class Device(OfflineDriver):
             if kind != "constexpr":
                 values.append(_bits(kind, value))
         text = kernel.asm["ptx"]
-        ran = machine(text, self._which).launch(
+        contract = self._contract and kernel.metadata.enable_fp_fusion
+        ran = machine(text, self._which, contract=contract).launch(
             launched.programs,
             values,
             self.memory,
@@ -66,6 +76,7 @@ class Device(OfflineDriver):
         self.instructions += ran.instructions
         self.kernels[f"{kernel.src.fn.module}.{kernel.name}"] += text not in self.reached
         self.reached.setdefault(text, set()).update(ran.reached)
+        self.written[text] = ran.written
         if not self.in_op:
             self.memory.take_back()
 

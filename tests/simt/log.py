@@ -9,14 +9,17 @@ from functools import cache
 
 from tests.simt.approximate import Approximations
 from tests.simt.device import Device, executing
-from tests.simt.machine import machine
 
 
 @cache
 def device() -> Device:
-    """FASTVAE_PTX_APPROXIMATIONS says what approximate instructions give: nearest, highest or lowest."""
+    """FASTVAE_PTX_APPROXIMATIONS says what approximate instructions give: nearest, highest or lowest.
+
+    FASTVAE_PTX_OTHERWISE=1: the last block arrives first, and ptxas contracts products and sums.
+    """
     which = Approximations[os.environ.get("FASTVAE_PTX_APPROXIMATIONS", "nearest").upper()]
-    return Device(which, backwards=os.environ.get("FASTVAE_PTX_ARRIVAL") == "backwards")
+    otherwise = os.environ.get("FASTVAE_PTX_OTHERWISE") == "1"
+    return Device(which, backwards=otherwise, contract=otherwise)
 
 
 @contextmanager
@@ -29,7 +32,7 @@ def logged() -> Iterator[None]:
 def summary() -> str:
     """In one line."""
     there = device()
-    written = sum(len(machine(text, there._which).program.instructions) for text in there.reached)
+    written = sum(there.written.values())
     reached = sum(map(len, there.reached.values()))
     return (
         f"executed PTX for sm_90: {len(there.kernels)} kernels in {len(there.reached)} variants, "

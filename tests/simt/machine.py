@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.simt.accesses import accessed
 from tests.simt.approximate import Approximations
 from tests.simt.compiled import compiled
+from tests.simt.contraction import contracted
 from tests.simt.formats import FORMATS, UNSIGNED
 from tests.simt.memory import KernelError, Memory
 from tests.simt.order import Order
@@ -27,10 +29,17 @@ _LANES = 8192
 
 
 class Executed(NamedTuple):
-    """What a launch has run: instructions of warps, and which of the program's."""
+    """What a launch has run.
+
+    Attributes:
+        instructions: each as often as a warp has come to it.
+        reached: the numbers of those in the program that any has come to.
+        written: how many the program has.
+    """
 
     instructions: int
     reached: set[int]
+    written: int
 
 
 class Machine:
@@ -39,16 +48,22 @@ class Machine:
     Args:
         text: PTX of one kernel.
         which: the results that approximate instructions give.
+        contract: fuse products and sums, as ptxas does where it may?
     """
 
-    def __init__(self, text: str, which: Approximations = Approximations.NEAREST) -> None:
+    def __init__(self, text: str, which: Approximations = Approximations.NEAREST, *, contract: bool = False) -> None:
         self.program: Program = parse(text)
         self._operands = Operands(self.program)
         instructions = self.program.instructions
         ends = {number + 1 for number, one in enumerate(instructions) if _is_control(one)}
         self._starts = sorted({0, *self.program.labels.values(), *ends} - {len(instructions)})
+        self._grain = min((accessed(one) for one in instructions if one.opcode[0] in _ACCESSING), default=4)
         following = dict(zip(self._starts, [*self._starts[1:], len(instructions)], strict=True))
         self._blocks = {start: range(start, end) for start, end in following.items()}
+        if contract:
+            instructions = [
+                one for block in self._blocks.values() for one in contracted(instructions[block.start : block.stop])
+            ]
         self._runs = [
             _nothing if _is_control(instruction) else compiled(instruction, self._operands, which)
             for instruction in instructions
@@ -84,7 +99,7 @@ class Machine:
             for (name, bits), value in zip(program.parameters.items(), padded, strict=True)
         }
         order = Order(grid, program.threads)
-        memory.begin()
+        memory.begin(self._grain)
         numbers = np.arange(grid) if arrival is None else np.array(arrival)
         at_once = max(1, lanes // program.threads)
         total, reached = 0, set[int]()
@@ -98,9 +113,10 @@ class Machine:
                 memory,
                 order,
             )
+            threads.shared.begin(self._grain)
             with np.errstate(all="ignore"):
                 total += self._run(threads, reached)
-        return Executed(total, reached)
+        return Executed(total, reached, len(program.instructions))
 
     def _run(self, threads: Threads, reached: set[int]) -> int:
         runnable: dict[int, Array] = {0: np.ones(threads.count, bool)}
@@ -187,10 +203,11 @@ def _nothing(threads: Threads, active: Active) -> None:
     """What only changes which instruction is next."""
 
 
+_ACCESSING = {"ld", "st", "atom", "red"}
 _CONTROL = {"bra", "ret", "exit", "trap", "bar", "barrier"}
 
 
 @lru_cache(maxsize=512)
-def machine(text: str, which: Approximations) -> Machine:
+def machine(text: str, which: Approximations, *, contract: bool) -> Machine:
     """The machine of a text, made once."""
-    return Machine(text, which)
+    return Machine(text, which, contract=contract)

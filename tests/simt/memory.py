@@ -44,13 +44,15 @@ class Stretch:
         self._each = each or content.size
         self._content = content
         self.state = np.full(content.size, state, np.uint8)
+        self._grain = 1
         self._races: Races | None = None
 
     def _of_width(self, what: NDArray[np.uint8], width: int) -> Array:
         return what[: what.size // width * width].view(UNSIGNED[8 * width])
 
-    def begin(self) -> None:
-        """Before a launch: all that came before is over."""
+    def begin(self, grain: int) -> None:
+        """Before a launch, which always accesses so many bytes together: all that came before is over."""
+        self._grain = grain
         self._races = None
 
     def load(self, access: Access, order: Order) -> list[Array]:
@@ -87,7 +89,7 @@ class Stretch:
     @property
     def _accesses(self) -> Races:
         if self._races is None:
-            self._races = Races(self._content.size)
+            self._races = Races(self._content.size, self._grain)
         return self._races
 
     def _pattern(self, state: int, width: int) -> Any:
@@ -156,10 +158,10 @@ class Memory:
             if stretch.state.all():
                 del self._stretches[start], self._kept[start]
 
-    def begin(self) -> None:
-        """Before a launch."""
+    def begin(self, grain: int) -> None:
+        """Before a launch, which always accesses so many bytes together."""
         for stretch in self._stretches.values():
-            stretch.begin()
+            stretch.begin(grain)
 
     def parts(self, access: Access) -> Iterable[tuple[Stretch, Array]]:
         """The stretches that an access goes to, and which of its threads go there."""

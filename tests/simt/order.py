@@ -50,9 +50,12 @@ class Order:
 
     def after(self, earlier: Array, step: Array, thread: Array) -> Array:
         """Is it certain that `thread` acts after what `earlier` did in a step?"""
+        ordered: Array = (earlier == thread) | (earlier == NOBODY)
+        if ordered.all():
+            return ordered
         block, own = self.block(earlier), thread // self.threads
         same = (block == own) & (earlier != MANY)
-        ordered = (earlier == thread) | (earlier == NOBODY) | (same & (step < self._barrier[own]))
+        ordered |= same & (step < self._barrier[own])
         same_warp = same & (earlier >= 0) & ((earlier % self.threads) // 32 == (thread % self.threads) // 32)
         ordered |= same_warp & (step < self._warp_barrier[thread])
         if self._visible or self._visible_to_one:

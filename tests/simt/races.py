@@ -16,38 +16,51 @@ Array = NDArray[Any]
 
 
 class Races:
-    """Who touched each byte last, and when."""
+    """Who touched each grain last, and when.
 
-    def __init__(self, size: int) -> None:
-        self._writer = np.full(size, NOBODY, np.int32)
-        self._wrote = np.zeros(size, np.int32)
-        self._reader = np.full(size, NOBODY, np.int32)
-        self._read = np.zeros(size, np.int32)
+    Args:
+        size: bytes.
+        grain: bytes that are always accessed together.
+    """
+
+    def __init__(self, size: int, grain: int) -> None:
+        count = -(-size // grain)
+        self._grain = grain
+        self._writer = np.full(count, NOBODY, np.int32)
+        self._wrote = np.zeros(count, np.int32)
+        self._reader = np.full(count, NOBODY, np.int32)
+        self._read = np.zeros(count, np.int32)
 
     def loading(self, first: Array, width: int, thread: Array, step: int, order: Order) -> Array:
         """Note loads of `width` bytes from `first` on. The places in it that race with an earlier store."""
-        racing = np.zeros(first.shape, bool)
-        for byte in (first + place for place in range(width)):
-            racing |= ~order.after(self._writer[byte], self._wrote[byte], thread)
-            before = self._reader[byte]
-            before = np.where(order.after(before, self._read[byte], thread), NOBODY, before)
-            # Of several threads that load a byte now, one stays; where another did too, both are noted.
-            self._reader[byte] = thread
-            found = _both(_both(thread, before, order), self._reader[byte], order)
-            self._reader[byte] = found
-            np.minimum.at(self._reader, byte, np.where(found < 0, found, self._reader[byte]))
-            self._read[byte] = step
-        return racing
+        place, by = self._grains(first, width, thread)
+        racing = ~order.after(self._writer[place], self._wrote[place], by)
+        before = self._reader[place]
+        before = np.where(order.after(before, self._read[place], by), NOBODY, before)
+        found = by if (before == NOBODY).all() else _both(by, before, order)
+        # Of several threads that load a grain now, one stays; where another did too, both are noted.
+        self._reader[place] = found
+        others = self._reader[place] != found
+        if others.any():
+            both = _both(found[others], self._reader[place[others]], order)
+            np.minimum.at(self._reader, place[others], both)
+        self._read[place] = step
+        return racing.reshape(len(first), -1).any(-1)
 
     def storing(self, first: Array, width: int, thread: Array, step: int, order: Order) -> Array:
         """Note stores. The places in `first` that race with an earlier access."""
-        racing = np.zeros(first.shape, bool)
-        for byte in (first + place for place in range(width)):
-            racing |= ~order.after(self._writer[byte], self._wrote[byte], thread)
-            racing |= ~order.after(self._reader[byte], self._read[byte], thread)
-            self._writer[byte] = thread
-            self._wrote[byte] = step
-        return racing
+        place, by = self._grains(first, width, thread)
+        racing = ~order.after(self._writer[place], self._wrote[place], by)
+        racing |= ~order.after(self._reader[place], self._read[place], by)
+        self._writer[place] = by
+        self._wrote[place] = step
+        return racing.reshape(len(first), -1).any(-1)
+
+    def _grains(self, first: Array, width: int, thread: Array) -> tuple[Array, Array]:
+        """Each grain of every access, and the thread that goes there."""
+        count = width // self._grain
+        place = (first // self._grain)[:, None] + np.arange(count)
+        return place.reshape(-1), np.repeat(thread, count)
 
 
 def _both(one: Array, other: Array, order: Order) -> Array:

@@ -75,11 +75,18 @@ def test_all_kernels(noted: Callable[[str, str], None]) -> None:
 
 
 @pytest.mark.slow
+def test_all_variants_touch_only_their_own(noted: Callable[[str, str], None]) -> None:
+    line, _, variants = executed("-p", "tests.gpu.conftest", "tests/simt/of_variants.py")
+    noted("all variants executed", line)
+    assert variants >= 200
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("approximations", ["highest", "lowest"])
 def test_the_worst_that_approximate_instructions_may_give(
     approximations: str, noted: Callable[[str, str], None]
 ) -> None:
-    """And the last block to arrive first: nothing may depend on the order of blocks."""
-    settings = {"FASTVAE_PTX_APPROXIMATIONS": approximations, "FASTVAE_PTX_ARRIVAL": "backwards"}
+    """And what else a device may do: contract products and sums, and begin with the last block."""
+    settings = {"FASTVAE_PTX_APPROXIMATIONS": approximations, "FASTVAE_PTX_OTHERWISE": "1"}
     line, *_ = executed("tests/gpu/test_ops.py", every=3, **settings)
     noted(f"executed with {approximations} approximations", line)

@@ -103,7 +103,13 @@ class Operands:
         self.static = place
 
     def reading(self, text: str, kind: Format) -> Read:
-        """The values of an operand as numbers of a format: of a register, a number, or a symbol's address."""
+        """The values of an operand as numbers of a format: of a register, a number, or a symbol's address.
+
+        A sign before a register or a floating-point number is of `contraction`, not of PTX.
+        """
+        if text.startswith("-") and kind.kind == "f":
+            negated = self.reading(text[1:], kind)
+            return lambda threads: -negated(threads)
         if text in self.numbers:
             number, read = self.numbers[text], kind.read
             if self.bits[text] == kind.bits:
