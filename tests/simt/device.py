@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
+import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from triton.backends.nvidia.compiler import CUDABackend
@@ -18,6 +19,7 @@ from triton.language import constexpr
 import fastvae
 from bench.proofs.compiled.driver import TARGETS, Launched, OfflineDriver, offline
 from fastvae import _library
+from fastvae._triton import _launch
 from tests.simt.approximate import Approximations
 from tests.simt.machine import machine
 from tests.simt.memory import KernelError, Memory
@@ -124,7 +126,7 @@ class _Allocations(TorchFunctionMode):
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         name = getattr(func, "__name__", "")
-        if isinstance(result, Tensor):
+        if isinstance(result, Tensor) and not self._memory.knows(result):
             self._memory.give(result, f"memory of {self._op}", written=name not in _ALLOCATING)
         in_place = name.endswith("_") and not name.endswith("__")
         for written in (args[0] if in_place else None, kwargs.get("out")):
@@ -144,11 +146,13 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 def _on(device: Device, name: str, implementation: Callable[..., Any]) -> Callable[..., Any]:
     """An op whose kernels may touch its arguments and what it allocates, and which writes all that it returns."""
     names = [*inspect.signature(implementation).parameters]
+    schema = getattr(torch.ops.fastvae, name).default._schema.arguments
+    mutated = {argument.name for argument in schema if argument.alias_info and argument.alias_info.is_write}
 
     def run(*arguments: Any) -> Any:
         for parameter, argument in zip(names, arguments, strict=False):
             for tensor in _tensors(argument):
-                device.memory.give(tensor, f"{parameter} of {name}")
+                device.memory.give(tensor, f"{parameter} of {name}", writable=parameter in mutated)
         device.in_op = True
         try:
             with _Allocations(device.memory, name):
@@ -166,12 +170,25 @@ def _on(device: Device, name: str, implementation: Callable[..., Any]) -> Callab
     return run
 
 
+def _giving(device: Device, call: Callable[..., None]) -> Callable[..., None]:
+    """A launch that may touch its tensors, too, such as counters that are there from earlier on."""
+
+    def launch(self: _launch.Launch, *given: Any) -> None:
+        for number, tensor in enumerate(given):
+            if isinstance(tensor, Tensor) and not device.memory.knows(tensor):
+                device.memory.give(tensor, f"operand {number}")
+        call(self, *given)
+
+    return launch
+
+
 @contextmanager
 def executing(device: Device) -> Iterator[Device]:
     """Run the Triton kernels on a device, in a process without Triton's interpreter; what is compiled is PTX alone."""
     find = _library._in_triton
     with (
         mock.patch.object(_library, "_in_triton", lambda name: _on(device, name, find(name))),
+        mock.patch.object(_launch.Launch, "__call__", _giving(device, _launch.Launch.__call__)),
         mock.patch.object(CUDABackend, "make_cubin", return_value=b""),
         offline("sm_90", device),
         fastvae.use_backend("triton"),

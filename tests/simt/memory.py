@@ -15,8 +15,14 @@ from tests.simt.order import Order
 from tests.simt.races import Races
 
 Array = NDArray[Any]
-TOUCHABLE: Final = 1
+READABLE: Final = 1
 WRITTEN: Final = 2
+WRITABLE: Final = 4
+_WHY: Final = {
+    READABLE: "is no element of a tensor given",
+    WRITABLE: "is no element of a tensor that may be written",
+    WRITTEN: "is read and was never written",
+}
 
 
 class KernelError(Exception):
@@ -57,7 +63,7 @@ class Stretch:
 
     def load(self, access: Access, order: Order) -> list[Array]:
         """The values; a fault where they are not to be read."""
-        first, word = self._checked(access, TOUCHABLE | WRITTEN)
+        first, word = self._checked(access, READABLE, WRITTEN)
         racing = self._accesses.loading(first, access.width * access.count, access.thread, access.step, order)
         self._refuse(access, racing, "is read without a barrier after another thread wrote it")
         content = self._of_width(self._content, access.width)
@@ -65,7 +71,7 @@ class Stretch:
 
     def store(self, access: Access, values: list[Array], order: Order) -> None:
         """Write the values; a fault where they are not to be written."""
-        first, word = self._checked(access, TOUCHABLE)
+        first, word = self._checked(access, READABLE, WRITABLE)
         content, state = self._of_width(self._content, access.width), self._of_width(self.state, access.width)
         changing = np.zeros(first.shape, bool)
         for place, value in enumerate(values):
@@ -80,7 +86,7 @@ class Stretch:
 
     def exchange(self, access: Access, place: int, new: Any) -> Any:
         """The value at the address of one thread, into which `new` of it is written."""
-        _, word = self._checked(access, TOUCHABLE | WRITTEN)
+        _, word = self._checked(access, READABLE, WRITABLE, WRITTEN)
         content = self._of_width(self._content, access.width)
         old = content[word[place]]
         content[word[place]] = new(old)
@@ -95,7 +101,7 @@ class Stretch:
     def _pattern(self, state: int, width: int) -> Any:
         return UNSIGNED[8 * width](int.from_bytes(bytes([state]) * width, "little"))
 
-    def _checked(self, access: Access, needed: int) -> tuple[Array, Array]:
+    def _checked(self, access: Access, *needed: int) -> tuple[Array, Array]:
         """The place of each access, in bytes and in words; a fault unless every byte's state has the bits `needed`."""
         size = access.width * access.count
         first = (access.address - np.uint64(self.address)).astype(np.int64)
@@ -103,11 +109,10 @@ class Stretch:
         self._refuse(access, (first < 0) | (first + size > self._content.size), "is out of bounds")
         word = first // access.width
         state = self._of_width(self.state, access.width)
-        for bit, why in ((TOUCHABLE, "is no element of a tensor given"), (WRITTEN, "is read and was never written")):
-            if needed & bit:
-                pattern = self._pattern(bit, access.width)
-                for place in range(access.count):
-                    self._refuse(access, state[word + place] & pattern != pattern, why)
+        for bit in needed:
+            pattern = self._pattern(bit, access.width)
+            for place in range(access.count):
+                self._refuse(access, state[word + place] & pattern != pattern, _WHY[bit])
         return first, word
 
     def _refuse(self, access: Access, where: Array, why: str) -> None:
@@ -128,26 +133,30 @@ class Memory:
         self._stretches: dict[int, Stretch] = {}
         self._kept: dict[int, Tensor] = {}
 
-    def give(self, tensor: Tensor, name: str, *, written: bool = True) -> None:
+    def knows(self, tensor: Tensor) -> bool:
+        """Whether any tensor of its memory was given."""
+        return tensor.untyped_storage().data_ptr() in self._stretches
+
+    def give(self, tensor: Tensor, name: str, *, written: bool = True, writable: bool = True) -> None:
         """Let kernels touch the elements of a tensor; not `written` of memory that has just been allocated."""
         if tensor.numel() == 0:
             return
         storage = tensor.untyped_storage()
         start = storage.data_ptr()
-        if start not in self._stretches:
+        if not self.knows(tensor):
             content = torch.empty(0, dtype=torch.uint8).set_(storage).numpy()
             self._stretches[start] = Stretch(name, start, content, WRITTEN if written else 0)
             self._kept[start] = tensor.detach()
-        self._elements(tensor)[...] |= TOUCHABLE
+        self._elements(tensor)[...] |= READABLE | WRITABLE * writable
 
     def wrote(self, tensor: Tensor) -> None:
         """Someone else has written the elements of a tensor."""
-        if tensor.numel() and tensor.untyped_storage().data_ptr() in self._stretches:
+        if tensor.numel() and self.knows(tensor):
             self._elements(tensor)[...] |= WRITTEN
 
     def unwritten(self, tensor: Tensor) -> int:
         """How many elements of a tensor were never written."""
-        if tensor.numel() == 0 or tensor.untyped_storage().data_ptr() not in self._stretches:
+        if tensor.numel() == 0 or not self.knows(tensor):
             return 0
         return int(np.count_nonzero((self._elements(tensor) & WRITTEN == 0).any(-1)))
 

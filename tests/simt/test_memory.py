@@ -106,6 +106,14 @@ def test_a_read_of_what_was_never_written() -> None:
     run(MINE + each(1, 20) + "ld.global.b32 {%r9}, [%rd20];", x, y, memory=memory)
 
 
+def test_a_store_to_what_is_only_to_be_read() -> None:
+    x, y, memory = numbers(32), numbers(32), Memory()
+    for number, tensor in enumerate((x, y)):
+        memory.give(tensor, f"a{number}", writable=False)
+    with pytest.raises(KernelError, match="of a1 is no element of a tensor that may be written"):
+        Machine(ptx(COPY, 2)).launch(1, [x.data_ptr(), y.data_ptr()], memory)
+
+
 def test_what_stays_unwritten_is_counted() -> None:
     x, y, memory = numbers(32), torch.empty(40, dtype=torch.int32), Memory()
     memory.give(y, "y", written=False)

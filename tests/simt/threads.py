@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.simt.formats import UNSIGNED, Format, constant, resized
-from tests.simt.memory import TOUCHABLE, Access, KernelError, Memory, Stretch
+from tests.simt.memory import READABLE, WRITABLE, Access, KernelError, Memory, Stretch
 from tests.simt.order import Order
 from tests.simt.program import Program
 
@@ -65,7 +65,7 @@ class Threads:
         self.shared_bytes = shared
         row = -(-max(shared, 1) // 16) * 16
         self._row = row
-        self.shared = Stretch("shared memory", 0, np.zeros(row * len(blocks), np.uint8), TOUCHABLE, row)
+        self.shared = Stretch("shared memory", 0, np.zeros(row * len(blocks), np.uint8), READABLE | WRITABLE, row)
 
     def full(self, values: Array) -> Array:
         """One value a lane."""
