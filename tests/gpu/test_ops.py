@@ -19,17 +19,18 @@ from bench.proofs import scales
 from fastvae._options import PARAMETERIZATIONS, REDUCTIONS
 from tests.support.covering import Case, covering, label
 from tests.support.layouts import LAYOUTS, expand_first
-from tests.support.ops import LOSSES, OPS, Op
-from tests.support.oracle import Reduced, evaluate, three_way
+from tests.support.ops import LOSSES, OPS, PAIRED, Op
+from tests.support.oracle import Reduced, evaluate, nearly_as_exact_as_torch, three_way
 from tests.support.posteriors import FLOATS, FORMS, PRIORS, draws_of, posterior, prior_of, scale_options
 
-from .conftest import DRY_RUN, thinned
+from .conftest import INTERPRETED, ON_MACHINE, thinned
 from .twice import check
 
 VIEWS = {**LAYOUTS, "expanded": expand_first}
 SHAPE = torch.Size((5, 8, 6, 20))
 ODD = torch.Size((37, 61))
-LARGE = torch.Size((3, 1501)) if DRY_RUN else torch.Size((700, 3001))
+# On the machine as many as take the blocks of a full device.
+LARGE = torch.Size((3, 1501) if INTERPRETED else (91, 1501) if ON_MACHINE else (700, 3001))
 
 
 def on(device: str, tensors: dict[str, Tensor], layout: str = "contiguous") -> dict[str, Tensor]:
@@ -62,6 +63,16 @@ def test_three_ways(device: str, case: Case) -> None:
 def test_sizes_that_nothing_divides(device: str, name: str, dtype: torch.dtype) -> None:
     op = OPS[name]
     three_way(op.call, [on(device, op.operands(ODD, dtype))], op.wanted, reduced(op, ODD, "sample"))
+
+
+PAIRS = {"name": tuple(PAIRED), "dtype": FLOATS, "shape": ((17, 3), (20, 3, 4), (40, 10), (9, 33))}
+
+
+@pytest.mark.parametrize("case", thinned(covering(2, PAIRS)), ids=label)
+def test_sums_over_pairs(device: str, case: Case) -> None:
+    op = PAIRED[case["name"]]
+    operands = on(device, op.operands(torch.Size(case["shape"]), case["dtype"]))
+    nearly_as_exact_as_torch(op.call, [operands], op.wanted, times=4)
 
 
 @pytest.mark.parametrize("name", thinned(list(OPS)))

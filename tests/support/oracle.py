@@ -11,6 +11,7 @@ error is then the number of units it loses in float32, once for each of the two 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -143,9 +144,7 @@ def three_way(
     needs several draws before torch's luck with it evens out.
     """
     fused, expected = [], []
-    # Triton's interpreter truncates to bfloat16, and takes its elementary functions from numpy.
-    interpreted = fastvae._backend.requested() == "triton" and next(iter(draws[0].values())).device.type == "cpu"
-    units = 2 if interpreted else 1
+    units = _units(next(iter(draws[0].values())))
     for operands in draws:
         with torch.no_grad():
             upstreams = upstreams_like(outputs_of(call, operands, **reduced.options()))
@@ -160,6 +159,18 @@ def three_way(
         if (why := why_refused([draw[name] for draw in fused], [draw[name] for draw in expected], units))
     }
     assert not refused, refused
+
+
+def _units(like: Tensor) -> int:
+    """In the last place, that the fused result may be further off than torch's."""
+    if like.device.type != "cpu" or fastvae._backend.requested() != "triton":
+        return 1
+    if os.environ.get("TRITON_INTERPRET") == "1":
+        # It truncates to bfloat16, and takes its elementary functions from numpy.
+        return 2
+    # Where a machine gives the worst that the PTX ISA allows: an exponential or a logarithm, and a quotient of it, each
+    # two units off.
+    return 1 if os.environ.get("FASTVAE_PTX_APPROXIMATIONS", "nearest") == "nearest" else 5
 
 
 def nearly_as_exact_as_torch(call: Call, draws: Sequence[Tensors], wanted: tuple[str, ...], times: float = 2) -> None:

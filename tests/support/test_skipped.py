@@ -35,7 +35,7 @@ def summary(folder: Path, tests: str) -> list[str]:
         text=True,
         check=True,
     )
-    return [line for line in result.stdout.splitlines() if "skipped" in line]
+    return [line for line in result.stdout.splitlines() if "skipped" in line or "noted" in line]
 
 
 def test_a_line_a_reason(tmp_path: Path) -> None:
@@ -48,6 +48,11 @@ def test_a_module_that_skips_itself(tmp_path: Path) -> None:
     # Nothing is left to run, which pytest calls an error of its own.
     (tmp_path / "conftest.py").write_text("def pytest_sessionfinish(session):\n    session.exitstatus = 0\n")
     assert summary(tmp_path, tests) == ["1 skipped: not here"]
+
+
+def test_a_note(tmp_path: Path) -> None:
+    tests = "def test_it(record_property):\n    record_property('note', 'noted: 3 kernels')"
+    assert summary(tmp_path, tests) == ["noted: 3 kernels"]
 
 
 def test_nothing_to_say(tmp_path: Path) -> None:

@@ -66,15 +66,19 @@ class OfflineDriver:
 
         def launch(programs: int, *arguments: Any) -> None:
             # y, z, stream, function, metadata and three hooks come before what the kernel is given.
-            self.launched.append(Launched(kernel, programs, arguments[8:]))
+            self.launch(Launched(kernel, programs, arguments[8:]))
 
         kernel.module, kernel.function, kernel._run = kernel.name, kernel.name, launch
 
+    def launch(self, launched: Launched) -> None:
+        """Take note of a launch."""
+        self.launched.append(launched)
+
 
 @contextmanager
-def offline(target: str) -> Iterator[OfflineDriver]:
+def offline(target: str, there: OfflineDriver | None = None) -> Iterator[OfflineDriver]:
     """Launch on CPU tensors as on a device of `TARGETS`. One target a process: kernels cache what they compile."""
-    there = OfflineDriver(TARGETS[target])
+    there = there or OfflineDriver(TARGETS[target])
     driver.set_active(there)
     with (
         mock.patch.object(_launch, "check_device"),
