@@ -12,6 +12,7 @@
 #include "call.h"
 #include "discretized_logistic_mixture.h"
 #include "flat.h"
+#include "generator.h"
 #include "mixture.h"
 #include "negative_binomial_nll.h"
 #include "options.h"
@@ -253,6 +254,7 @@ PYBIND11_MODULE(_C, m) {
   m.def("negative_binomial_nll_backward", fastvae::flat(fastvae::negative_binomial_nll_backward));
   m.def("scale_gradient", fastvae::flat(fastvae::scale_gradient));
   m.def("normal", fastvae::normal);
+  m.def("cuda_randint", fastvae::cuda_randint);
   m.def("fields", fastvae::fields_by_struct);
   m.def("alike", fastvae::alike);
   m.def("direct_call_device", fastvae::direct_call_device);
