@@ -19,6 +19,9 @@ from fastvae._triton._launch import Kernel
 _SCALE_PROGRAMS = 2048
 """Enough to fill a device. Most upstream gradients are 1, where each program only costs its launch."""
 
+_FLAT: Final = 1024
+"""Elements that a program scales at once of a gradient that is dense."""
+
 
 @triton.jit
 def _load_pair(input, target, log_scale, tiling, at, pixels: tl.constexpr, dtype: tl.constexpr):
@@ -83,20 +86,35 @@ def _backward(
 
 
 @triton.jit
-def _scale(grad, upstream, tiling, dtype: tl.constexpr):
+def _scale(
+    first, second, third, upstream, tiling, second_count, third_count, flat: tl.constexpr, dtype: tl.constexpr
+):  # fmt: skip
     factor = _tile.convert(tl.load(upstream), dtype)
     if factor != 1.0:
         tile = tl.program_id(0)
         tiles = tl.cdiv(tiling.rows, tiling.tile_rows) * tiling.chunks
         while tile < tiles:
             at = _tile.locate_at(tiling, tile.to(tl.int64) // tiling.chunks, tile.to(tl.int64) % tiling.chunks)
-            _tile.store(grad, tiling, at, _tile.load(grad, tiling, at, dtype) * factor)
+            _tile.store(first, tiling, at, _tile.load(first, tiling, at, dtype) * factor)
             tile += tl.num_programs(0)
+        _scale_dense(second, second_count, factor, flat)
+        _scale_dense(third, third_count, factor, flat)
+
+
+@triton.jit
+def _scale_dense(pointer, count, factor, flat: tl.constexpr):
+    if pointer is not None:
+        start = tl.program_id(0).to(tl.int64) * flat
+        while start < count:
+            index = start + tl.arange(0, flat)
+            value = _tile.convert(tl.load(pointer + index, mask=index < count, other=0), factor.dtype) * factor
+            tl.store(pointer + index, _tile.convert(value, pointer.dtype.element_ty), mask=index < count)
+            start += tl.num_programs(0) * flat
 
 
 _FORWARD: Final = Kernel(_forward, pointers=6, constant=likelihoods.constant)
 _BACKWARD: Final = Kernel(_backward, pointers=3, constant=likelihoods.constant)
-_SCALE: Final = Kernel(_scale, pointers=1, programs=lambda plan: min(plan.programs, _SCALE_PROGRAMS))
+_SCALE: Final = Kernel(_scale, pointers=3, programs=lambda plan: min(plan.programs, _SCALE_PROGRAMS))
 
 
 def _bytes(value: Tensor) -> Tensor:
@@ -221,8 +239,10 @@ def reconstruction_backward(
     return gradients
 
 
-def scale_gradient(grad: Tensor, upstream: Tensor) -> None:
-    """Multiply `grad` by the scalar `upstream`, read on the device; an upstream of 1 touches no memory."""
-    if grad.numel():
-        _, launch = _SCALE.over((grad,), 0, beside=(upstream,))
-        launch(grad, upstream)
+def scale_gradients(first: Tensor, second: Tensor | None, third: Tensor | None, upstream: Tensor) -> None:
+    """Multiply gradients by the scalar `upstream`, read on the device; an upstream of 1 touches no memory."""
+    others: list[Tensor | None] = [None if other is None or other.numel() == 0 else other for other in (second, third)]
+    if first.numel():
+        counts = (0 if other is None else other.numel() for other in others)
+        _, launch = _SCALE.over((first,), 0, *counts, _FLAT, beside=(*others, upstream))
+        launch(first, *others, upstream)

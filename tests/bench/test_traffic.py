@@ -121,8 +121,7 @@ FASTVAE = {
     ("bce_logits", "float32, uint8 target"): (4 * PIXELS + 1, (1, 1)),
     ("bce_logits", "bfloat16, uint8 target"): (2 * PIXELS + 1, (1, 1)),
     ("mse", "float32"): (4 * PIXELS + 4, (1, 1)),
-    # The gradient of a learned scale is scaled by itself.
-    ("gaussian_nll", "float32"): (4 * 3, (1, 2)),
+    ("gaussian_nll", "float32"): (4 * 3, (1, 1)),
     # And one to add the two losses.
     ("elbo", "float32"): (4 * PIXELS + 4 + 4 * LATENT * 20 / 784, (3, 2)),
 }

@@ -92,7 +92,7 @@ def test_no_op_reads_a_tensor_on_the_host(op: str, monkeypatch: pytest.MonkeyPat
 
 def test_scaling_reads_nothing_on_the_host() -> None:
     with _NoHostRead():
-        _triton.scale_gradient(torch.ones(5), torch.ones(()))
+        _triton.scale_gradients(torch.ones(5), torch.ones(3), None, torch.ones(()))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
@@ -101,10 +101,19 @@ def test_a_gradient_is_scaled_where_it_lies(dtype: torch.dtype, layout: str) -> 
     grad = VIEWS[layout](normal(2, 4, 3, 8).to(dtype))
     before = grad.clone()
     with on("triton"):
-        _ops.scale_gradient(grad, torch.tensor(1.0, dtype=torch.float64))
+        _ops.scale_gradients(grad, None, None, torch.tensor(1.0, dtype=torch.float64))
         assert torch.equal(grad, before)
-        _ops.scale_gradient(grad, torch.tensor(-0.5))
+        _ops.scale_gradients(grad, None, None, torch.tensor(-0.5))
     assert torch.equal(grad, -0.5 * before)
+
+
+def test_gradients_of_several_operands_are_scaled_together() -> None:
+    shapes = (3, 4099), (7,), (2, 1030)
+    gradients = [normal(*shape) for shape in shapes]
+    before = [gradient.clone() for gradient in gradients]
+    with on("triton"):
+        _ops.scale_gradients(*gradients, torch.tensor(-2.0))
+    assert all(torch.equal(after, -2 * value) for after, value in zip(gradients, before, strict=True))
 
 
 def test_a_gradient_of_more_tiles_than_programs_is_scaled(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +122,7 @@ def test_a_gradient_of_more_tiles_than_programs_is_scaled(monkeypatch: pytest.Mo
     grad = normal(5, 4099)
     before = grad.clone()
     with on("triton"):
-        _ops.scale_gradient(grad, torch.tensor(3.0))
+        _ops.scale_gradients(grad, None, None, torch.tensor(3.0))
     assert torch.equal(grad, 3 * before)
 
 
