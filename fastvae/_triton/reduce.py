@@ -56,9 +56,11 @@ def finish(
         tl.debug_barrier()
         groups = tl.cdiv(tl.num_programs(0), GROUP)
         if samples is not None and tiling.split:
-            of_rows = counters + groups + 1 + tl.program_id(0) // tiling.chunks
-            if _is_last(of_rows, tiling.chunks):
-                _finish_rows(samples, _of_rows(partials, total), tiling)
+            fold: tl.constexpr = tiling.fold if tiling.fold > 1 else 1
+            finish_rows(
+                counters + groups + 1, samples, _of_rows(partials, total), tiling.rows, tiling.chunks,
+                tiling.tile_rows * fold,
+            )  # fmt: skip
         if total is not None or second_total is not None or third_total is not None:
             group = tl.program_id(0) // GROUP
             members = tl.minimum(tl.num_programs(0) - group * GROUP, GROUP)
@@ -133,22 +135,25 @@ def _finish_all(total, partials, groups):
 
 
 @triton.jit
-def _finish_rows(samples, partials, tiling):
-    """The sums of the rows of this program's tile over their chunks."""
-    fold: tl.constexpr = tiling.fold if tiling.fold > 1 else 1
-    rows: tl.constexpr = tiling.tile_rows * fold
-    width: tl.constexpr = GROUP // rows if rows < GROUP else 1
-    row = tl.program_id(0) // tiling.chunks * rows + tl.arange(0, rows)
-    first = partials + row.to(tl.int64)[:, None] * tiling.chunks
-    total = tl.zeros((rows, width), tl.float64)
-    start = 0
-    while start < tiling.chunks:
-        chunk = start + tl.arange(0, width)[None, :]
-        present = (row < tiling.rows)[:, None] & (chunk < tiling.chunks)
-        total += tl.load(first + chunk, mask=present, other=0.0, cache_modifier=".cg")
-        start += width
-    sums = _tile.convert(tl.sum(total, axis=1), samples.dtype.element_ty)
-    tl.store(samples + row, sums, mask=row < tiling.rows)
+def finish_rows(counters, samples, partials, count, chunks, rows: tl.constexpr):
+    """The sums of a block of rows over their chunks, `partials[row, chunk]`, by the last program of the block.
+
+    Programs are numbered by blocks, then by chunks. What they left is to be behind a barrier.
+    """
+    block = tl.program_id(0) // chunks
+    if _is_last(counters + block, chunks):
+        width: tl.constexpr = GROUP // rows if rows < GROUP else 1
+        row = block * rows + tl.arange(0, rows)
+        first = partials + row.to(tl.int64)[:, None] * chunks
+        total = tl.zeros((rows, width), tl.float64)
+        start = 0
+        while start < chunks:
+            chunk = start + tl.arange(0, width)[None, :]
+            present = (row < count)[:, None] & (chunk < chunks)
+            total += tl.load(first + chunk, mask=present, other=0.0, cache_modifier=".cg")
+            start += width
+        sums = _tile.convert(tl.sum(total, axis=1), samples.dtype.element_ty)
+        tl.store(samples + row, sums, mask=row < count)
 
 
 class Sums(NamedTuple):

@@ -40,6 +40,18 @@ def with_samples(images: Tensor) -> Tensor:
     return reconstruction_with_samples(images, torch.zeros_like(images), None, None, options)[0]
 
 
+def total_correlation(moments: Tensor) -> Tensor:
+    """Of posteriors of more dimensions than a program covers, and of points drawn from them."""
+    joint, product = F.minibatch_log_densities(moments, moments, moments, dataset_size=1000)
+    return (joint - product).sum()
+
+
+def zero_inflated(x: Tensor, counts: Tensor) -> Tensor:
+    """A likelihood with gradients of three operands, each elementwise."""
+    logits = torch.zeros_like(counts, requires_grad=True)
+    return F.negative_binomial_nll(x, counts, counts.exp().requires_grad_(), zero_inflation_logits=logits)
+
+
 def main() -> None:
     byte_images = torch.zeros(8, 3, 32, 32, dtype=torch.uint8)
     with (
@@ -68,7 +80,7 @@ def main() -> None:
         moments, x, target = leaf(128, 40), leaf(128, 784), torch.zeros(128, 784)
         images, rows = leaf(200, 3, 32, 32), leaf(7, 100_000)
         mu, scale = leaf(128, 20), leaf(128, 20)
-        counts, params = torch.ones(128, 784), leaf(8, 100, 32, 32)
+        counts, params, log_scale = torch.ones(128, 784), leaf(8, 100, 32, 32), leaf()
         report: dict[str, Any] = {
             "passes": {
                 "latent": passes(lambda: packed(moments)),
@@ -81,9 +93,14 @@ def main() -> None:
                 "bytes": passes(lambda: F.mse_loss(x, torch.zeros(128, 784, dtype=torch.uint8))),
                 "log density": passes(lambda: F.log_normal(x, reduction="sum")),
                 "counts": passes(lambda: F.negative_binomial_nll(x.exp(), counts, torch.ones(128, 784))),
+                "learned scale": passes(lambda: F.gaussian_nll(x, target, log_scale)),
+                "zero-inflated counts": passes(lambda: zero_inflated(x, counts)),
                 "mixture": passes(lambda: F.discretized_logistic_mixture_nll(params, byte_images)),
+                "mixture prior": passes(lambda: F.log_normal_mixture(x, x.detach(), x.detach()).sum()),
                 "bound": passes(lambda: F.importance_weighted_bound(x).sum()),
-            }
+            },
+            # Backward has one for the points and one for the components.
+            "total correlation": passes(lambda: total_correlation(moments)),
         }
 
         def first_pointer(of: Tensor) -> list[int]:

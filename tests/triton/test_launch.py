@@ -39,6 +39,7 @@ def test_each_pass_of_an_op_is_one_launch(report: dict[str, Any]) -> None:
     """At any size, with whatever is summed: the last program to arrive adds the sums."""
     assert report["passes"]
     assert all(passes == [[1, 1]] * 3 for passes in report["passes"].values()), report["passes"]
+    assert report["total correlation"] == [[1, 2]] * 3
 
 
 @pytest.mark.parametrize("offset", [0, 1, 4, 8])

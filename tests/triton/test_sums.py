@@ -15,12 +15,13 @@ import fastvae
 import fastvae.functional as F
 from fastvae._autograd.reconstruction import reconstruction_with_samples
 from fastvae._options import ReconstructionOptions
-from fastvae._triton import _arrivals, _launch, reduce
+from fastvae._triton import _arrivals, _launch, _mixture, reduce
 from tests.support.backends import on
-from tests.support.ops import OPS
+from tests.support.ops import OPS, PAIRED
 from tests.support.oracle import evaluate
 
 SHAPE = (4, 70)
+F64 = torch.float64
 BLOCK = _launch.Blocking(16, 128)
 
 
@@ -34,29 +35,34 @@ def _shuffled(count: int) -> Sequence[int]:
 
 
 def _scalar_sigma(reduction: str) -> dict[str, Tensor]:
-    operands = OPS["gaussian_nll"].operands(SHAPE, torch.float64) | {"log_scale": torch.tensor(0.3).double()}
+    operands = OPS["gaussian_nll"].operands(SHAPE, F64) | {"log_scale": torch.tensor(0.3).double()}
     return evaluate(OPS["gaussian_nll"].call, operands, ("input", "log_scale"), reduction=reduction)
 
 
 def _scalar_counts(reduction: str) -> dict[str, Tensor]:
     op = OPS["negative_binomial_nll"]
     shared = {"inverse_dispersion": torch.tensor(1.5).double(), "zero_inflation_logits": torch.tensor(-0.5).double()}
-    return evaluate(op.call, op.operands(SHAPE, torch.float64) | shared, op.wanted, reduction=reduction)
+    return evaluate(op.call, op.operands(SHAPE, F64) | shared, op.wanted, reduction=reduction)
 
 
 def _loss(name: str, reduction: str) -> dict[str, Tensor]:
-    return evaluate(OPS[name].call, OPS[name].operands(SHAPE, torch.float64), (), reduction=reduction)
+    return evaluate(OPS[name].call, OPS[name].operands(SHAPE, F64), (), reduction=reduction)
 
 
 def _with_samples(reduction: str) -> dict[str, Tensor]:
     """The loss and the per-sample sums of one pass."""
-    t = OPS["mse_loss"].operands(SHAPE, torch.float64)
+    t = OPS["mse_loss"].operands(SHAPE, F64)
     if reduction == "sample" or fastvae._backend.requested() == "reference":
         samples = OPS["mse_loss"].call(t, reduction="sample")
         return {"loss": OPS["mse_loss"].call(t, reduction=reduction), "samples": samples}
     options = ReconstructionOptions("mse_loss", False, reduction, 1)
     loss, samples = reconstruction_with_samples(t["input"], t["target"], t["weight"], None, options)
     return {"loss": loss, "samples": samples}
+
+
+def _log_densities(reduction: str) -> dict[str, Tensor]:
+    """Two of each point, summed over dimensions; there is nothing to reduce."""
+    return evaluate(PAIRED["minibatch_log_densities"].call, PAIRED["minibatch_log_densities"].operands(SHAPE, F64), ())
 
 
 CALLS: dict[str, Callable[[str], dict[str, Tensor]]] = {
@@ -67,6 +73,7 @@ CALLS: dict[str, Callable[[str], dict[str, Tensor]]] = {
     "with samples": _with_samples,
     "scalar sigma": _scalar_sigma,
     "scalar counts": _scalar_counts,
+    "log-densities": _log_densities,
 }
 
 
@@ -77,6 +84,7 @@ def programs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     # The module, which the op of the same name hides.
     mixture = importlib.import_module("fastvae._triton.discretized_logistic_mixture")
     monkeypatch.setattr(mixture, "_LANES", BLOCK)
+    monkeypatch.setattr(_mixture, "_DIMS", 4)
     monkeypatch.setattr(reduce, "GROUP", tl.constexpr(4))
     counted: list[int] = []
     set_grid = interpreter.interpreter_builder.set_grid_dim
