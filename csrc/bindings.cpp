@@ -12,6 +12,7 @@
 #include "call.h"
 #include "discretized_logistic_mixture.h"
 #include "flat.h"
+#include "generator.h"
 #include "mixture.h"
 #include "negative_binomial_nll.h"
 #include "options.h"
@@ -214,10 +215,13 @@ py::object importance_weighted_bound_backward(const Tensor& grad_bound, const Te
   return grad_log_w.owner;
 }
 
-void scale_gradient(const Tensor& grad, const Tensor& upstream) {
-  Call<ScaleGradient> call(grad, 0);
-  call.operand(call.arguments.grad, grad).operand(call.arguments.upstream, upstream);
-  call.run(kernels().scale_gradient, true);
+void scale_gradients(const Tensor& first, const Tensor& second, const Tensor& third, const Tensor& upstream) {
+  for (const Tensor* grad : {&first, &second, &third}) {
+    if (!grad->present()) continue;
+    Call<ScaleGradient> call(*grad, 0);
+    call.operand(call.arguments.grad, *grad).operand(call.arguments.upstream, upstream);
+    call.run(kernels().scale_gradient, true);
+  }
 }
 
 void normal(const Tensor& seed, int64_t start, const Tensor& out, int threads) {
@@ -251,8 +255,9 @@ PYBIND11_MODULE(_C, m) {
   m.def("importance_weighted_bound_backward", fastvae::flat(fastvae::importance_weighted_bound_backward));
   m.def("negative_binomial_nll", fastvae::flat(fastvae::negative_binomial_nll));
   m.def("negative_binomial_nll_backward", fastvae::flat(fastvae::negative_binomial_nll_backward));
-  m.def("scale_gradient", fastvae::flat(fastvae::scale_gradient));
+  m.def("scale_gradients", fastvae::flat(fastvae::scale_gradients));
   m.def("normal", fastvae::normal);
+  m.def("cuda_randint", fastvae::cuda_randint);
   m.def("fields", fastvae::fields_by_struct);
   m.def("alike", fastvae::alike);
   m.def("direct_call_device", fastvae::direct_call_device);

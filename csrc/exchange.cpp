@@ -48,6 +48,12 @@ bool read(py::handle object, dlpack::Tensor& tensor) {
   return false;
 }
 
+// One integer in memory of the host, which a kernel of any device takes by value.
+bool is_seed(const dlpack::Tensor& tensor) {
+  return tensor.device_type == dlpack::kCpu && tensor.code == dlpack::kSigned && tensor.bits == 64 &&
+         element_count(tensor.sizes, tensor.sizes + tensor.rank) == 1;
+}
+
 }  // namespace
 
 int64_t Tensor::count() const { return element_count(sizes, sizes + rank); }
@@ -109,6 +115,7 @@ py::object direct_call_device(const py::tuple& arguments) {
     if (!PyObject_TypeCheck(argument.ptr(), torch().tensor)) continue;
     dlpack::Tensor tensor;
     if (!read(argument, tensor)) return py::none();
+    if (is_seed(tensor)) continue;
     const bool memory = tensor.data || element_count(tensor.sizes, tensor.sizes + tensor.rank) == 0;
     const char* name = device_name(tensor.device_type);
     if (!memory || !name || (device && device != name) || has_pending_negation(argument)) return py::none();

@@ -47,7 +47,7 @@ bool alike(pybind11::handle first, pybind11::handle second);
 
 // The type of the device ("cpu", "cuda") whose kernel may be called directly on `arguments`, or None where the call
 // must go through PyTorch's dispatcher: a mode, transform or trace is active, or a tensor is of a subclass, has no
-// memory or a pending negation, or is on another device than the rest.
+// memory or a pending negation, or is on another device than the rest; a seed may be on the host.
 pybind11::object direct_call_device(const pybind11::tuple& arguments);
 
 // The dtypes, devices, sizes, strides and alignments (mod 16) of tensors, some of them None, on any device: the key

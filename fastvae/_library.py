@@ -46,7 +46,7 @@ def _wanted(output: Tensor, wanted: bool) -> Tensor | None:
 def op(
     *,
     vmap: Implementation | None = None,
-    mutates: str | None = None,
+    mutates: tuple[str, ...] = (),
     everywhere: Implementation | None = None,
     tags: Sequence[torch.Tag] = (),
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -58,7 +58,7 @@ def op(
 
     Args:
         vmap: the op's rule of `fastvae._vmap`; none for an op that no transform meets.
-        mutates: the argument that the op writes to.
+        mutates: the arguments that the op writes to.
         everywhere: serves every device, in place of the kernels.
     """
 
@@ -91,8 +91,7 @@ def op(
             return run
 
         by_device = {"cpu": everywhere or on_cpu, "cuda": everywhere or on_cuda}
-        mutated = () if mutates is None else (mutates,)
-        _library.define(f"{name}{schema(fake, mutated)}", tags=(torch.Tag.pt2_compliant_tag, *tags))
+        _library.define(f"{name}{schema(fake, mutates)}", tags=(torch.Tag.pt2_compliant_tag, *tags))
         _library.impl(name, dispatched(by_device["cpu"]), "CPU")
         _library.impl(name, dispatched(by_device["cuda"]), "CUDA")
         torch.library.register_fake(f"fastvae::{name}", dispatched(fake), lib=_library)

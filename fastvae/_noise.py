@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import threading
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.compiler import is_dynamo_compiling
 
 from fastvae import _checks, _ops
+from fastvae._capture import is_capturing
+from fastvae._extension import _C
 from fastvae._layout import sample_shape
+
+_OFFSETS: Final = 4
+"""What a draw takes of a CUDA generator's counter, which stays a multiple of it."""
+
+_drawing: Final = threading.Lock()
 
 
 class Noise(NamedTuple):
-    """Exactly one of `eps` (the caller's) and `seed` (one int64 on the device, expanded by the kernel)."""
+    """Exactly one of `eps` (the caller's) and `seed` (one int64, expanded by the kernel), which is on the device, or on
+    the host, where a kernel can be given it by value."""
 
     eps: Tensor | None
     seed: Tensor | None
@@ -34,7 +44,7 @@ def noise(
     """
     _checks.num_samples(num_samples)
     if eps is None and seed is None and generator is None:
-        return Noise(None, _drawn(mu))
+        return Noise(None, _drawn(mu, None))
     given = [name for name, value in (("eps", eps), ("seed", seed), ("generator", generator)) if value is not None]
     if len(given) > 1:
         raise ValueError(
@@ -56,13 +66,37 @@ def noise(
         raise ValueError(
             f"generator: got device {generator.device}; takes a generator on the device of mu, {mu.device}"
         )
-    return Noise(None, _ops.draw_seed(mu, generator))
+    return Noise(None, _drawn(mu, generator))
 
 
-def _drawn(mu: Tensor) -> Tensor:
-    """A seed from torch's default generator; under functorch by torch's own op, which follows vmap's `randomness`."""
+def _drawn(mu: Tensor, generator: torch.Generator | None) -> Tensor:
+    """A seed from torch's generator: its default one where None is given."""
+    if _takes_a_value(mu) and not is_capturing(mu.get_device()):
+        return _drawn_on_host(torch.cuda.default_generators[mu.get_device()] if generator is None else generator)
+    # Under functorch torch's own op draws, which follows vmap's `randomness`.
     transformed = torch._C._are_functorch_transforms_active()
-    return _ops.draw_seed(mu) if transformed or not (mu.is_cpu or mu.is_cuda) else _ops.seed(mu)
+    if generator is not None or transformed or not (mu.is_cpu or mu.is_cuda):
+        return _ops.draw_seed(mu, generator)
+    return _ops.seed(mu)
+
+
+def _drawn_on_host(generator: torch.Generator) -> Tensor:
+    """What `_ops.draw_seed` would draw from a CUDA generator, without a launch: kernels of PyTorch's own take seed and
+    offset from the host, too."""
+    with _drawing:
+        offset = generator.get_offset()
+        generator.set_offset(offset + _OFFSETS)
+    return torch.tensor([_C.cuda_randint(generator.initial_seed(), offset)])
+
+
+def _takes_a_value(mu: Tensor) -> bool:
+    """May a kernel for `mu` be given the value of its seed: on CUDA, and where it is called at once?"""
+    return mu.is_cuda and _is_called_at_once(mu)
+
+
+def _is_called_at_once(mu: Tensor) -> bool:
+    """Outside of traces and transforms, on a tensor that is nothing but memory."""
+    return not is_dynamo_compiling() and _C.direct_call_device((mu,)) is not None
 
 
 def _seed_tensor(seed: int | Tensor, mu: Tensor) -> Tensor:
@@ -77,4 +111,4 @@ def _seed_tensor(seed: int | Tensor, mu: Tensor) -> Tensor:
         raise TypeError(f"seed: got {type(seed).__name__}; takes an int or a one-element int64 tensor")
     if not -(2**63) <= seed < 2**63:
         raise ValueError(f"seed: got {seed}; takes an int of 64 bits, -2**63 to 2**63 - 1")
-    return torch.full((1,), seed, dtype=torch.int64, device=mu.device)
+    return torch.full((1,), seed, dtype=torch.int64, device="cpu" if _takes_a_value(mu) else mu.device)

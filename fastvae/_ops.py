@@ -113,7 +113,7 @@ def reconstruction(
     return _outputs.reconstruction(input, log_scale, options, per_sample, grad)
 
 
-@op(mutates="input")
+@op(mutates=("input",))
 def reconstruction_inplace(
     input: Tensor,
     target: Tensor,
@@ -140,9 +140,12 @@ def reconstruction_backward(
     return _outputs.gradients(wanted, input, target, log_scale)
 
 
-@op(mutates="grad")
-def scale_gradient(grad: Tensor, upstream: Tensor) -> None:
-    """Multiplies `grad` by the scalar `upstream`, read on the device; an upstream of 1 touches no memory."""
+@op(mutates=("first", "second", "third"))
+def scale_gradients(first: Tensor, second: Tensor | None, third: Tensor | None, upstream: Tensor) -> None:
+    """Multiplies gradients by the scalar `upstream`, read on the device; an upstream of 1 touches no memory.
+
+    Where there are several, each is dense.
+    """
 
 
 @op(vmap=_vmap.log_normal)

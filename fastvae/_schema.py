@@ -37,7 +37,8 @@ def _arguments(function: Callable[..., object], mutated: tuple[str, ...]) -> Ite
         elif get_origin(kind) is tuple:
             yield f"bool[{len(get_args(kind))}] {name}"
         else:
-            yield f"{_TYPES[kind]}{'(a!)' * (name in mutated)} {name}"
+            alias = f"Tensor({'abc'[mutated.index(name)]}!)" if name in mutated else "Tensor"
+            yield f"{_TYPES[kind].replace('Tensor', alias)} {name}"
 
 
 def _returns(function: Callable[..., object]) -> str:

@@ -16,9 +16,8 @@ _LATENT_RATIOS: Final = {"compile": Required(1.2, None)}
 _PACKED_RATIOS: Final = {"compile": Required(1.4, None)}
 # Where launches decide: faster than eager as it is, and no slower than the compiler under graphs.
 _LAUNCH_RATIOS: Final = {"eager": Required(1, None), "compile_graph": Required(1, None)}
-# A draw of the seed, the kernel and the sum of its parts; the loss needs no seed.
-_LATENT_LAUNCHES: Final = Launches(3, 1)
-_LOSS_LAUNCHES: Final = Launches(2, 1)
+# Eager, a seed is drawn on the host, and the last program to arrive adds up the sums.
+_LAUNCHES: Final = Launches(1, 1)
 
 
 def required(benchmark: Benchmark, provider: str) -> Required | None:
@@ -37,8 +36,4 @@ def required(benchmark: Benchmark, provider: str) -> Required | None:
 
 def launches(benchmark: Benchmark) -> Launches:
     """How many launches fastvae may have."""
-    if not benchmark.launch_bound:
-        return Launches()
-    if benchmark.op in LOSSES:
-        return _LOSS_LAUNCHES
-    return _LATENT_LAUNCHES if benchmark.op in LATENTS else Launches()
+    return _LAUNCHES if benchmark.launch_bound and benchmark.op in (*LOSSES, *LATENTS) else Launches()

@@ -34,9 +34,9 @@ def scaled(written: Sequence[Tensor | None], upstream: Tensor) -> tuple[Tensor |
     """The gradients times their upstream: in place, or a product for each of a batch of upstream gradients."""
     if _is_batched(upstream):
         return tuple(None if gradient is None else gradient * upstream for gradient in written)
-    for gradient in written:
-        if gradient is not None:
-            _ops.scale_gradient(gradient, upstream)
+    first, second, third, *_ = *(gradient for gradient in written if gradient is not None), None, None, None
+    if first is not None:
+        _ops.scale_gradients(first, second, third, upstream)
     return tuple(written)
 
 

@@ -18,7 +18,7 @@ from fastvae._triton.reconstruction import (
     reconstruction,
     reconstruction_backward,
     reconstruction_inplace,
-    scale_gradient,
+    scale_gradients,
 )
 from fastvae._triton.reparameterize_kl import reparameterize_kl, reparameterize_kl_backward
 from fastvae._triton.reparameterize_kl_packed import reparameterize_kl_packed, reparameterize_kl_packed_backward
@@ -43,5 +43,5 @@ __all__ = [
     "reparameterize_kl_backward",
     "reparameterize_kl_packed",
     "reparameterize_kl_packed_backward",
-    "scale_gradient",
+    "scale_gradients",
 ]

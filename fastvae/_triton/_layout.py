@@ -26,7 +26,8 @@ class Tiling(NamedTuple):
 
     There may be a `single` row. Offsets are int32 but in `wide` tensors. Columns count groups of four where `grouped`,
     else elements. Where rows are no whole number of groups, but some operands go on from row to row, a row of the tile
-    may hold `fold` rows, whose groups straddle them: columns then count the elements of one.
+    may hold `fold` rows, whose groups straddle them: columns then count the elements of one. Rows are
+    `split` where one takes several chunks.
     """
 
     rows: int
@@ -40,6 +41,7 @@ class Tiling(NamedTuple):
     grouped: Any
     fold: Any
     wide: Any
+    split: Any
 
 
 class Steps(NamedTuple):
@@ -141,6 +143,7 @@ def plan(
         tl.constexpr(grouped or fold > 0),
         tl.constexpr(fold),
         tl.constexpr(max(_extent(shape, operand) for operand in strides) >= _INT32_ELEMENTS),
+        tl.constexpr(chunks > 1),
     )
     if fold:
         by_group = _make_steps((length // LANES,), (1,), 1, LANES)

@@ -13,7 +13,7 @@ from torch import Tensor
 from fastvae._extension import _C
 from fastvae._options import ScaleForm
 from fastvae._outputs import compute_dtype
-from fastvae._triton import _launch, _operands, scale_forms
+from fastvae._triton import _arrivals, _launch, _operands, scale_forms
 from fastvae._triton._launch import INTERPRETED, Launch
 from fastvae._triton._mixture_kernels import Shape, forward, to_components, to_points
 
@@ -27,22 +27,32 @@ _TILE: Final = dict.fromkeys((4, 8), 2**17) if INTERPRETED else {4: 1024, 8: 512
 
 
 class Mixture(NamedTuple):
-    """What the kernels take of a mixture beside tensors: how it is weighted, what its scales mean, and whether each
-    dimension is a mixture of its own, too."""
+    """What the kernels take of a mixture beside tensors: what its scales mean, whether each dimension is a mixture of
+    its own, too, what two of the components are weighted by, and what is added to every log-density."""
 
     form: ScaleForm
     by_dimension: bool
     log_own: float | None = None
     log_next: float | None = None
+    log_weight: float = 0.0
 
 
 _launches: dict[tuple[Any, ...], Launch] = {}
 
 
 def _run(
-    function: Any, over: int, tensors: Sequence[Tensor | None], strides: tuple[Any, ...], shape: Shape, mixture: Mixture
+    function: Any,
+    over: int,
+    tensors: Sequence[Tensor | None],
+    strides: tuple[Any, ...],
+    shape: Shape,
+    mixture: Mixture,
+    results: Sequence[Tensor | None] = (),
 ) -> None:
-    """Run with programs that share out the points (`over` = 0) or the components (1), and the dimensions in chunks."""
+    """Run with programs that share out the points (`over` = 0) or the components (1), and the dimensions in chunks.
+
+    `results`, which the function takes behind the other tensors, are no more than pointers.
+    """
     like = tensors[0]
     assert like is not None
     _launch.check_device(like)
@@ -50,20 +60,21 @@ def _run(
     launch = None if INTERPRETED else _launches.get(key)
     if launch is None:
         dtype = compute_dtype(like)
-        block_dims = min(_DIMS, triton.next_power_of_2(max(shape.dims, 1)))
+        block_dims = _block_dims(shape)
         block_points = _POINTS[dtype.itemsize]
         rest = max(_TILE[dtype.itemsize] // (block_points * block_dims), 4)
         blocks = (block_points, min(rest, max(triton.next_power_of_2(shape.components), 4)), block_dims)
         in_chunks = mixture.by_dimension or function is not forward
-        chunks = max(triton.cdiv(shape.dims, block_dims), 1) if in_chunks else 1
+        chunks = _chunks(shape) if in_chunks else 1
         launch = Launch(
             function,
             triton.cdiv(shape[over], blocks[over]) * chunks,
-            [None] * len(tensors),
+            [None] * (len(tensors) + len(results)),
             (
                 *strides,
                 shape,
                 *(value and _operands.float_bits(value) for value in (mixture.log_own, mixture.log_next)),
+                *([_operands.float_bits(mixture.log_weight)] if function is forward else []),
                 scale_forms.constant(mixture.form),
                 mixture.by_dimension,
                 *blocks,
@@ -74,18 +85,37 @@ def _run(
         if len(_launches) == _MAX_LAUNCHES:
             _launches.clear()
         _launches[key] = launch
-    launch(*tensors)
+    launch(*tensors, *results)
 
 
-def add(z: Tensor, mu: Tensor, scale: Tensor, log_weights: Tensor | None, out: Tensor, mixture: Mixture) -> None:
-    """What backward needs of the sums over components ``[K, D]`` for points ``[batch, D]``, into `out`.
+def _block_dims(shape: Shape) -> int:
+    """The dimensions that a program covers."""
+    return min(_DIMS, int(triton.next_power_of_2(max(shape.dims, 1))))
 
-    That is the logarithm of the sum of each dimension, where those are wanted, then the largest exponent of all
-    dimensions together and the sum relative to it. `log_weights` are normalized, in the compute dtype.
+
+def _chunks(shape: Shape) -> int:
+    return max(int(triton.cdiv(shape.dims, _block_dims(shape))), 1)
+
+
+def add(
+    z: Tensor, mu: Tensor, scale: Tensor, log_weights: Tensor | None, mixture: Mixture,
+    sums: Tensor, log_prob: Tensor, log_product: Tensor | None = None,
+) -> None:  # fmt: skip
+    """The log-densities of points ``[batch, D]`` under components ``[K, D]``: of all dimensions together, and the sum
+    of those of each dimension, where it is a mixture of its own.
+
+    `sums` get what backward needs of the sums over components: the logarithm of each dimension's, where those are
+    wanted, then the largest exponent of all dimensions together and the sum relative to it. `log_weights` are
+    normalized, in the compute dtype.
     """
     shape = Shape(*z.shape[:1], *mu.shape)
     strides = z.stride(), mu.stride(), scale.stride()
-    _run(forward, 0, (z, mu, scale, log_weights, out), strides, shape, mixture)
+    partials, counters = None, None
+    if log_product is not None and _chunks(shape) > 1:
+        partials = sums.new_empty((shape.points, _chunks(shape)), dtype=torch.float64)
+        counters = _arrivals.counters(sums, triton.cdiv(shape.points, _POINTS[sums.dtype.itemsize]))
+    results = log_prob, log_product, partials, counters
+    _run(forward, 0, (z, mu, scale, log_weights, sums), strides, shape, mixture, results)
 
 
 def gradients(

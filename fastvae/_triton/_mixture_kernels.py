@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import triton
 import triton.language as tl
 
-from fastvae._triton import _tile, scale_forms
+from fastvae._triton import _tile, reduce, scale_forms
 from fastvae._triton._mixture_tile import (
     add_exponentials,
     inverse_sigma,
@@ -50,10 +50,10 @@ class Shape(NamedTuple):
     dims: Any
 
 
-@triton.jit(do_not_specialize=["log_own", "log_next"])
+@triton.jit(do_not_specialize=["log_own", "log_next", "log_weight"])
 def forward(
-    z, mu, scale, weight, sums,
-    z_strides, mu_strides, scale_strides, shape, log_own, log_next, form,
+    z, mu, scale, weight, sums, log_prob, log_product, partials, counters,
+    z_strides, mu_strides, scale_strides, shape, log_own, log_next, log_weight, form,
     by_dimension: tl.constexpr, block_points: tl.constexpr, block_components: tl.constexpr, block_dims: tl.constexpr,
     dtype: tl.constexpr,
 ):  # fmt: skip
@@ -82,14 +82,24 @@ def forward(
             greatest, total = add_exponentials(joint + added, greatest, total, 1)
         start += block_components
     columns = shape.dims + 2 if by_dimension else 2
-    if by_dimension:
-        base_each = tl.where(tl.abs(greatest_each) == float("inf"), 0.0, greatest_each)
-        store_matrix(sums, (columns, 1), point, column, shape.points, shape.dims, base_each + log(total_each))
+    every = _tile.from_bits(log_weight.to(tl.int64), dtype)
     if chunk == 0:
         base = tl.where(tl.abs(greatest) == float("inf"), 0.0, greatest)
         last = sums + (point.to(tl.int64) + 1) * columns - 2
         tl.store(last, base, mask=point < shape.points)
         tl.store(last + 1, total, mask=point < shape.points)
+        tl.store(log_prob + point, (log(total) + every) + base, mask=point < shape.points)
+    if by_dimension:
+        base_each = tl.where(tl.abs(greatest_each) == float("inf"), 0.0, greatest_each)
+        each = base_each + log(total_each)
+        store_matrix(sums, (columns, 1), point, column, shape.points, shape.dims, each)
+        product = tl.sum(tl.where((column < shape.dims)[None, :], each + every, 0.0), axis=1)
+        if partials is None:
+            tl.store(log_product + point, product, mask=point < shape.points)
+        else:
+            tl.store(partials + point.to(tl.int64) * chunks + chunk, product, mask=point < shape.points)
+            tl.debug_barrier()
+            reduce.finish_rows(counters, log_product, partials, shape.points, chunks, block_points)
 
 
 @triton.jit

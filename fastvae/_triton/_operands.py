@@ -30,6 +30,18 @@ def float_bits(value: float) -> int:
     return bits
 
 
+def seed(given: Tensor | None) -> tuple[Tensor | None, int]:
+    """A seed as kernels take it: in memory of the device, or, where the host has it, by value."""
+    if given is None:
+        return None, 0
+    return (None, int(given.item())) if on_host(given) else (given, 0)
+
+
+def on_host(seed: Tensor) -> bool:
+    """Is it in memory of the host? Under the interpreter it always is; tests of seeds on the device say otherwise."""
+    return seed.is_cpu
+
+
 def expanded(operands: Iterable[Tensor | None], shape: torch.Size) -> list[Tensor | None]:
     """Each operand as a view of `shape`."""
     return [None if operand is None else operand.expand(shape) for operand in operands]

@@ -115,8 +115,8 @@ def _raised(value, greatest, total):
 
 @triton.jit(do_not_specialize=["factor", "levels"])
 def _loss_and_gradients(
-    parameters, target, upstream, loss, grad, partials, tiling, factor, levels, count, stride, target_stride,
-    grad_stride, channels: tl.constexpr, bytes: tl.constexpr, dtype: tl.constexpr,
+    parameters, target, upstream, loss, grad, per_sample, total_loss, partials, counters, tiling, factor, levels,
+    count, stride, target_stride, grad_stride, channels: tl.constexpr, bytes: tl.constexpr, dtype: tl.constexpr,
 ):  # fmt: skip
     at = _tile.locate(tiling)
     none = tl.program_id(0).to(tl.int64) * 0  # of components, and of channels
@@ -139,12 +139,11 @@ def _loss_and_gradients(
         greatest, total = _raised(parts[0] + logit, greatest, total)
         greatest_logit, prior_total = _raised(logit, greatest_logit, prior_total)
         m += 1
-    if loss is not None or partials is not None:
+    if loss is not None or per_sample is not None or total_loss is not None:
         value = (greatest_logit - greatest) + log(prior_total / total)
         if loss is not None:
             _tile.store(loss, tiling, at, value)
-        if partials is not None:
-            _tile.store_sums(partials, tiling, at, value)
+        reduce.add(per_sample, total_loss, partials, tiling, at, value, factor)
     if grad is not None:
         gradient = constant_like(x0, 0.0) - _tile.from_bits(factor, dtype)
         if upstream is not None:
@@ -168,9 +167,10 @@ def _loss_and_gradients(
                 for part in tl.static_range(channels * kinds):
                     _put(grad, tiling, at, grad_stride, count, m, 0, part, kinds, weight * parts[part + 1])
             m += 1
+    reduce.finish(counters, tiling, per_sample, total_loss, partials)
 
 
-_MIXTURE: Final = Kernel(_loss_and_gradients, pointers=1, covering=lambda like: _LANES)
+_MIXTURE: Final = Kernel(_loss_and_gradients, pointers=4, covering=lambda like: _LANES)
 
 
 def _run(
@@ -193,7 +193,7 @@ def _run(
             per_sample.zero_()
         return
     samples = loss if reduction == "sample" else per_sample
-    summed = samples if samples is not None else loss if reduction != "none" else None
+    total = None if reduction in ("none", "sample") else loss
     operands = (
         pixels,
         target.select(dim, 0),
@@ -212,14 +212,9 @@ def _run(
         target.shape[dim],
         target.dtype == torch.uint8,
     )
-    plan, launch = _MIXTURE.over(operands, 0 if samples is None else 1, *arguments, beside=(summed,))
-    kept = "sample" if samples is not None else reduction
-    partials = None if summed is None else reduce.partial_sums(plan, summed, kept)
-    launch(*operands, partials)
-    if partials is not None and samples is not None:
-        reduce.samples(partials, samples)
-    if partials is not None and loss is not None and reduction not in ("none", "sample"):
-        reduce.total(partials, loss, factor)
+    plan, launch = _MIXTURE.over(operands, 0 if samples is None else 1, *arguments, beside=(samples, total))
+    sums = reduce.sums(plan, samples, total)
+    launch(*operands, *sums, reduce.counters(plan, sums))
 
 
 def discretized_logistic_mixture_nll(

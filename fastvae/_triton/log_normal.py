@@ -16,8 +16,10 @@ from fastvae._triton._launch import Kernel
 from fastvae._triton.elementary import constant_like
 
 
-@triton.jit
-def _forward(z, mu, scale, log_prob, partials, tiling, form, dtype: tl.constexpr):
+@triton.jit(do_not_specialize=["factor"])
+def _forward(
+    z, mu, scale, log_prob, per_sample, total, partials, counters, tiling, factor, form, dtype: tl.constexpr
+):  # fmt: skip
     at = _tile.locate(tiling)
     delta = _tile.load(z, tiling, at, dtype)
     value = constant_like(delta, -0.91893853320467274178)
@@ -29,8 +31,8 @@ def _forward(z, mu, scale, log_prob, partials, tiling, form, dtype: tl.constexpr
         value = value - scale_ratios.log_abs_sigma(raw, form) - 0.5 * scale_ratios.distance(delta, raw, form)
     if log_prob is not None:
         _tile.store(log_prob, tiling, at, value)
-    else:
-        _tile.store_sums(partials, tiling, at, value)
+    reduce.add(per_sample, total, partials, tiling, at, value, factor)
+    reduce.finish(counters, tiling, per_sample, total, partials)
 
 
 @triton.jit(do_not_specialize=["factor"])
@@ -54,7 +56,7 @@ def _backward(z, mu, scale, upstream, grad_z, grad_mu, grad_scale, tiling, facto
         _tile.store(grad_z, tiling, at, along_z)
 
 
-_FORWARD: Final = Kernel(_forward, pointers=1, constant=scale_forms.constant)
+_FORWARD: Final = Kernel(_forward, pointers=4, constant=scale_forms.constant)
 _BACKWARD: Final = Kernel(_backward, constant=scale_forms.constant)
 
 
@@ -66,11 +68,13 @@ def log_normal(z: Tensor, mu: Tensor | None, scale: Tensor | None, options: Dens
         reduce.of_nothing(out, reduction, z.shape[:batch_dims].numel())
         return out
     operands = (z, *_operands.expanded((mu, scale), z.shape), out if reduction == "none" else None)
-    plan, launch = _FORWARD.over(operands, batch_dims if reduction == "sample" else 0, options.form)
-    partials = None if reduction == "none" else reduce.partial_sums(plan, out, reduction)
-    launch(*operands, partials)
-    if partials is not None:
-        reduce.finish(partials, out, reduction, z.shape, batch_dims)
+    per_sample = out if reduction == "sample" else None
+    total = None if reduction in ("none", "sample") else out
+    factor = _operands.factor(reduction, z.shape, batch_dims)
+    rows = 0 if per_sample is None else batch_dims
+    plan, launch = _FORWARD.over(operands, rows, factor, options.form, beside=(per_sample, total))
+    sums = reduce.sums(plan, per_sample, total)
+    launch(*operands, *sums, reduce.counters(plan, sums))
     return out
 
 

@@ -24,9 +24,9 @@ def log_normal_mixture(
     """(log-density, sums) of points ``[batch, D]`` under components ``[K, D]``."""
     log_prob, sums = _outputs.log_normal_mixture(z)
     if len(z):
-        _mixture.add(z, mu, scale, _normalized(log_weights, z), sums, Mixture(form, False))
         log_weight = -math.log(len(mu)) if log_weights is None else 0.0
-        torch.add(sums[:, 1].log() + log_weight, sums[:, 0], out=log_prob)
+        mixture = Mixture(form, False, log_weight=log_weight)
+        _mixture.add(z, mu, scale, _normalized(log_weights, z), mixture, sums, log_prob)
     return log_prob, sums
 
 

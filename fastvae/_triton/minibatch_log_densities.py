@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from fastvae import _outputs
@@ -13,12 +12,12 @@ from fastvae._triton import _mixture, _operands
 from fastvae._triton._mixture import Mixture
 
 
-def _mixture_of(options: MinibatchOptions, batch: int) -> tuple[Mixture, float]:
-    """The posteriors of a batch as one mixture, whose weights are 1 for most pairs, and the logarithm of those."""
+def _mixture_of(options: MinibatchOptions, batch: int) -> Mixture:
+    """The posteriors of a batch as one mixture, whose weights are the same for most pairs."""
     log_weight, log_own, log_next = options.log_weights(batch)
     if options.weighting == "mws":
-        return Mixture(options.form, True), log_weight
-    return Mixture(options.form, True, log_own, log_next), log_weight
+        return Mixture(options.form, True, log_weight=log_weight)
+    return Mixture(options.form, True, log_own, log_next, log_weight)
 
 
 def minibatch_log_densities(
@@ -26,12 +25,8 @@ def minibatch_log_densities(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(log q(z), sum_d log q(z_d), sums) of ``[batch, D]``."""
     log_qz, log_qz_product, sums = _outputs.minibatch_log_densities(z)
-    batch, dims = z.shape
-    if batch:
-        mixture, log_weight = _mixture_of(options, batch)
-        _mixture.add(z, mu, scale, None, sums, mixture)
-        torch.add(sums[:, dims + 1].log() + log_weight, sums[:, dims], out=log_qz)
-        torch.sum(sums[:, :dims] + log_weight, 1, out=log_qz_product)
+    if len(z):
+        _mixture.add(z, mu, scale, None, _mixture_of(options, len(z)), sums, log_qz, log_qz_product)
     return log_qz, log_qz_product, sums
 
 
@@ -51,7 +46,7 @@ def minibatch_log_densities_backward(
     if z.numel() == 0:
         _operands.zero(gradients)
         return gradients
-    mixture, _ = _mixture_of(options, len(z))
+    mixture = _mixture_of(options, len(z))
     upstream = grad_log_qz, grad_log_qz_product
     _mixture.gradients(upstream, z, mu, scale, None, sums, mixture, to_z, to_mu, to_scale)
     return gradients

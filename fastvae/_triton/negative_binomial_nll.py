@@ -22,10 +22,10 @@ _FEATURES: Final = 1024 if INTERPRETED else 64
 
 
 @triton.jit
-def _put(gradient, sums, tiling, at, value, by_feature: tl.constexpr):
+def _put(gradient, total, partials, tiling, at, value, by_feature: tl.constexpr):
     """Store a gradient, what each feature of the tile adds to it, or what the whole tile does."""
-    if sums is not None:
-        _tile.store_sums(sums, tiling, at, value)
+    if total is not None:
+        reduce.add(None, total, partials, tiling, at, value)
     elif by_feature:
         _tile.store_feature_sums(gradient, tiling, at, value)
     elif gradient is not None:
@@ -35,8 +35,9 @@ def _put(gradient, sums, tiling, at, value, by_feature: tl.constexpr):
 @triton.jit(do_not_specialize=["factor"])
 def _loss_and_gradients(
     mean, target, dispersion, logits, weight, upstream, loss, grad_mean, grad_dispersion, grad_logits,
-    loss_sums, dispersion_sums, logit_sums, tiling, factor, log_input: tl.constexpr,
-    dispersion_by_feature: tl.constexpr, logits_by_feature: tl.constexpr, dtype: tl.constexpr,
+    per_sample, total, partials, dispersion_total, dispersion_partials, logits_total, logits_partials, counters,
+    tiling, factor, log_input: tl.constexpr, dispersion_by_feature: tl.constexpr, logits_by_feature: tl.constexpr,
+    dtype: tl.constexpr,
 ):  # fmt: skip
     at = _tile.locate(tiling)
     given = _tile.load(mean, tiling, at, dtype)
@@ -55,15 +56,20 @@ def _loss_and_gradients(
         scale = scale * _tile.load(upstream, tiling, at, dtype)
     if loss is not None:
         _tile.store(loss, tiling, at, value)
-    if loss_sums is not None:
-        _tile.store_sums(loss_sums, tiling, at, value)
+    reduce.add(per_sample, total, partials, tiling, at, value, factor)
     if grad_mean is not None:
         _tile.store(grad_mean, tiling, at, by_mean * scale)
-    _put(grad_dispersion, dispersion_sums, tiling, at, by_dispersion * scale, dispersion_by_feature)
-    _put(grad_logits, logit_sums, tiling, at, by_logit * scale, logits_by_feature)
+    _put(
+        grad_dispersion, dispersion_total, dispersion_partials, tiling, at, by_dispersion * scale, dispersion_by_feature
+    )
+    _put(grad_logits, logits_total, logits_partials, tiling, at, by_logit * scale, logits_by_feature)
+    reduce.finish(
+        counters, tiling, per_sample, total, partials, dispersion_total, dispersion_partials, logits_total,
+        logits_partials,
+    )  # fmt: skip
 
 
-_RUN: Final = Kernel(_loss_and_gradients, pointers=3, per_thread=16)
+_RUN: Final = Kernel(_loss_and_gradients, pointers=8, per_thread=16)
 
 
 class _Summed:
@@ -78,13 +84,13 @@ class _Summed:
         self._mean = mean
         shape = None if gradient is None else (1,) * (mean.dim() - gradient.dim()) + tuple(gradient.shape)
         broadcast = shape is not None and shape != tuple(mean.shape)
-        self.whole = broadcast and gradient is not None and gradient.numel() == 1
+        self.total = gradient if broadcast and gradient is not None and gradient.numel() == 1 else None
         features = (1,) * batch_dims + tuple(mean.shape[batch_dims:])
-        self.by_feature = broadcast and not self.whole and shape == features
+        self.by_feature = broadcast and self.total is None and shape == features
         self.written: Tensor | None = None
         if self.by_feature:
             self.written = mean.new_empty((1, *features[batch_dims:]), dtype=_outputs.compute_dtype(mean))
-        elif not self.whole:
+        elif self.total is None:
             self.written = _operands.full_gradient(gradient, mean)
 
     @property
@@ -93,19 +99,17 @@ class _Summed:
             return self.written
         return self.written[0].expand(self._mean.shape)
 
-    def prepare(self, plan: Plan) -> Tensor | None:
+    def prepare(self, plan: Plan) -> reduce.Sums:
         """Make room for the sums of `plan`; those of the whole are returned."""
         if self.by_feature and self.written is not None:
             blocks = -(-plan.tiling.rows // plan.tiling.tile_rows.value)
             self.written = self.written.new_empty((blocks, *self.written.shape[1:]))
-        return reduce.partial_sums(plan, self._mean, "sum") if self.whole else None
+        return reduce.sums(plan, None, self.total)
 
-    def finish(self, sums: Tensor | None) -> None:
-        if self.gradient is None:
+    def finish(self) -> None:
+        if self.gradient is None or self.total is not None:
             return
-        if sums is not None:
-            reduce.total(sums, self.gradient, reduce.ONE)
-        elif self.by_feature and self.written is not None:
+        if self.by_feature and self.written is not None:
             self.gradient.copy_(self.written.sum(0, dtype=torch.float64).reshape(self.gradient.shape))
         else:
             _operands.narrow(self.written, self.gradient)
@@ -127,10 +131,10 @@ class Pair(NamedTuple):
     options: NegativeBinomialOptions
 
     def run(
-        self, upstream: Tensor | None, loss: Tensor | None, summed: Tensor | None, kept: str,
+        self, upstream: Tensor | None, loss: Tensor | None, per_sample: Tensor | None, total: Tensor | None,
         gradients: Sequence[Tensor | None],
-    ) -> Tensor | None:  # fmt: skip
-        """Fill in the unreduced loss and the gradients; return the sums of the loss towards `summed`."""
+    ) -> None:  # fmt: skip
+        """Fill in the unreduced loss, its sums and the gradients, None where not wanted."""
         mean, target, dispersion, logits, weight, (log_input, reduction, batch_dims) = self
         to_mean, *others = gradients
         of_dispersion, of_logits = (_Summed(gradient, mean, batch_dims) for gradient in others)
@@ -138,22 +142,22 @@ class Pair(NamedTuple):
         parameters = _operands.expanded((dispersion, logits, None if weight is None else _bytes(weight)), mean.shape)
         inputs = (mean, target, *parameters, upstream, loss, to_mean)
         factor = _operands.factor(reduction, mean.shape, batch_dims)
-        rows = batch_dims if kept == "sample" or any(by_feature) else 0
+        rows = batch_dims if per_sample is not None or any(by_feature) else 0
         plan, launch = _RUN.over(
             (*inputs, of_dispersion.operand, of_logits.operand),
             rows,
             factor,
             log_input,
             *by_feature,
-            beside=(summed, *(other.gradient if other.whole else None for other in (of_dispersion, of_logits))),
+            beside=(per_sample, total, of_dispersion.total, of_logits.total),
             widest=_FEATURES if any(by_feature) else None,
         )
-        sums = None if summed is None else reduce.partial_sums(plan, summed, kept)
-        whole = [other.prepare(plan) for other in (of_dispersion, of_logits)]
-        launch(*inputs, of_dispersion.operand, of_logits.operand, sums, *whole)
-        for other, of_whole in zip((of_dispersion, of_logits), whole, strict=True):
-            other.finish(of_whole)
-        return sums
+        sums = reduce.sums(plan, per_sample, total)
+        whole = of_dispersion.prepare(plan), of_logits.prepare(plan)
+        given = (*inputs, of_dispersion.operand, of_logits.operand)
+        launch(*given, *sums, *whole[0][1:], *whole[1][1:], reduce.counters(plan, sums, *whole))
+        of_dispersion.finish()
+        of_logits.finish()
 
 
 def negative_binomial_nll(
@@ -176,13 +180,9 @@ def negative_binomial_nll(
         return outputs
     samples = loss if reduction == "sample" else beside
     elementwise = loss if reduction == "none" else None
-    summed = samples if samples is not None else None if elementwise is not None else loss
+    total = None if reduction in ("none", "sample") else loss
     pair = Pair(mean, target, inverse_dispersion, zero_inflation_logits, weight, options)
-    sums = pair.run(None, elementwise, summed, reduction if samples is None else "sample", gradients)
-    if sums is not None and samples is not None:
-        reduce.samples(sums, samples)
-    if sums is not None and reduction not in ("none", "sample"):
-        reduce.total(sums, loss, _operands.factor(reduction, mean.shape, batch_dims))
+    pair.run(None, elementwise, samples, total, gradients)
     return outputs
 
 
@@ -203,5 +203,5 @@ def negative_binomial_nll_backward(
         return gradients
     upstream = _operands.upstream(grad_loss, mean.shape, options.reduction, options.batch_dims)
     pair = Pair(mean, target, inverse_dispersion, zero_inflation_logits, weight, options)
-    pair.run(upstream, None, None, "none", gradients)
+    pair.run(upstream, None, None, None, gradients)
     return gradients

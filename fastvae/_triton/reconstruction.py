@@ -15,10 +15,12 @@ from fastvae._likelihoods import LOSSES
 from fastvae._options import ReconstructionOptions
 from fastvae._triton import _operands, _tile, likelihoods, reduce
 from fastvae._triton._launch import Kernel
-from fastvae._triton._layout import Plan
 
 _SCALE_PROGRAMS = 2048
 """Enough to fill a device. Most upstream gradients are 1, where each program only costs its launch."""
+
+_FLAT: Final = 1024
+"""Elements that a program scales at once of a gradient that is dense."""
 
 
 @triton.jit
@@ -36,8 +38,9 @@ def _load_pair(input, target, log_scale, tiling, at, pixels: tl.constexpr, dtype
 
 @triton.jit(do_not_specialize=["factor"])
 def _forward(
-    input, target, weight, log_scale, loss, grad, grad_log_scale, partials, scale_partials, tiling, factor,
-    likelihood: tl.constexpr, full: tl.constexpr, pixels: tl.constexpr, dtype: tl.constexpr,
+    input, target, weight, log_scale, loss, grad, grad_log_scale, per_sample, total, partials, scale_total,
+    scale_partials, counters, tiling, factor, likelihood: tl.constexpr, full: tl.constexpr, pixels: tl.constexpr,
+    dtype: tl.constexpr,
 ):  # fmt: skip
     at = _tile.locate(tiling)
     x, t, log_sigma = _load_pair(input, target, log_scale, tiling, at, pixels, dtype)
@@ -47,25 +50,24 @@ def _forward(
         value = value * w
     if loss is not None:
         _tile.store(loss, tiling, at, value)
-    if partials is not None:
-        _tile.store_sums(partials, tiling, at, value)
+    reduce.add(per_sample, total, partials, tiling, at, value, factor)
     if grad is not None:
         if weight is not None:
             slope = slope * w
         _tile.store(grad, tiling, at, slope * _tile.from_bits(factor, dtype))
-    if grad_log_scale is not None or scale_partials is not None:
+    if grad_log_scale is not None or scale_total is not None:
         if weight is not None:
             scale_slope = scale_slope * w
         if grad_log_scale is not None:
             _tile.store(grad_log_scale, tiling, at, scale_slope * _tile.from_bits(factor, dtype))
-        else:
-            _tile.store_sums(scale_partials, tiling, at, scale_slope)
+        reduce.add(None, scale_total, scale_partials, tiling, at, scale_slope, factor)
+    reduce.finish(counters, tiling, per_sample, total, partials, scale_total, scale_partials)
 
 
 @triton.jit(do_not_specialize=["factor"])
 def _backward(
-    input, target, weight, log_scale, upstream, grad_input, grad_target, grad_log_scale, partials, tiling, factor,
-    likelihood: tl.constexpr, pixels: tl.constexpr, dtype: tl.constexpr,
+    input, target, weight, log_scale, upstream, grad_input, grad_target, grad_log_scale, scale_total, scale_partials,
+    counters, tiling, factor, likelihood: tl.constexpr, pixels: tl.constexpr, dtype: tl.constexpr,
 ):  # fmt: skip
     at = _tile.locate(tiling)
     x, t, log_sigma = _load_pair(input, target, log_scale, tiling, at, pixels, dtype)
@@ -79,12 +81,14 @@ def _backward(
         _tile.store(grad_target, tiling, at, gradient * target_slope)
     if grad_log_scale is not None:
         _tile.store(grad_log_scale, tiling, at, gradient * scale_slope)
-    if partials is not None:
-        _tile.store_sums(partials, tiling, at, gradient * scale_slope)
+    reduce.add(None, scale_total, scale_partials, tiling, at, gradient * scale_slope)
+    reduce.finish(counters, tiling, None, scale_total, scale_partials)
 
 
 @triton.jit
-def _scale(grad, upstream, tiling, dtype: tl.constexpr):
+def _scale(
+    first, second, third, upstream, tiling, second_count, third_count, flat: tl.constexpr, dtype: tl.constexpr
+):  # fmt: skip
     factor = _tile.convert(tl.load(upstream), dtype)
     if factor != 1.0:
         tile = _tile.program(tiling)
@@ -92,13 +96,26 @@ def _scale(grad, upstream, tiling, dtype: tl.constexpr):
         while tile < tiles:
             row_block, chunk = _tile.block_of(tiling, tile)
             at = _tile.locate_at(tiling, row_block, chunk)
-            _tile.store(grad, tiling, at, _tile.load(grad, tiling, at, dtype) * factor)
+            _tile.store(first, tiling, at, _tile.load(first, tiling, at, dtype) * factor)
             tile += tl.num_programs(0)
+        _scale_dense(second, second_count, factor, flat)
+        _scale_dense(third, third_count, factor, flat)
 
 
-_FORWARD: Final = Kernel(_forward, pointers=2, constant=likelihoods.constant)
-_BACKWARD: Final = Kernel(_backward, pointers=1, constant=likelihoods.constant)
-_SCALE: Final = Kernel(_scale, pointers=1, programs=lambda plan: min(plan.programs, _SCALE_PROGRAMS))
+@triton.jit
+def _scale_dense(pointer, count, factor, flat: tl.constexpr):
+    if pointer is not None:
+        start = tl.program_id(0).to(tl.int64) * flat
+        while start < count:
+            index = start + tl.arange(0, flat)
+            value = _tile.convert(tl.load(pointer + index, mask=index < count, other=0), factor.dtype) * factor
+            tl.store(pointer + index, _tile.convert(value, pointer.dtype.element_ty), mask=index < count)
+            start += tl.num_programs(0) * flat
+
+
+_FORWARD: Final = Kernel(_forward, pointers=6, constant=likelihoods.constant)
+_BACKWARD: Final = Kernel(_backward, pointers=3, constant=likelihoods.constant)
+_SCALE: Final = Kernel(_scale, pointers=3, programs=lambda plan: min(plan.programs, _SCALE_PROGRAMS))
 
 
 def _bytes(value: Tensor) -> Tensor:
@@ -135,20 +152,14 @@ class _LogScale:
     """Where the gradient of log_scale goes: sums of the whole where it is one value, else the full shape, narrowed."""
 
     def __init__(self, gradient: Tensor | None, input: Tensor) -> None:
-        self.gradient = gradient
-        self.summed = gradient is not None and gradient.numel() == 1
-        self.written = None if self.summed else _operands.full_gradient(gradient, input)
-        self._input = input
+        self._gradient = gradient
+        self.total = gradient if gradient is not None and gradient.numel() == 1 else None
+        self.written = None if self.total is not None else _operands.full_gradient(gradient, input)
 
-    def partials(self, plan: Plan) -> Tensor | None:
-        """Where the programs leave their sums."""
-        return reduce.partial_sums(plan, self._input, "sum") if self.summed else None
-
-    def finish(self, partials: Tensor | None, factor: int) -> None:
-        """Reduce what was written, or the partial sums times `factor`, into the gradient."""
-        if partials is not None and self.gradient is not None:
-            reduce.total(partials, self.gradient, factor)
-        _operands.narrow(self.written, self.gradient)
+    def finish(self) -> None:
+        """Sum what was written at the full shape."""
+        if self.total is None:
+            _operands.narrow(self.written, self._gradient)
 
 
 def _run(pair: Pair, loss: Tensor, per_sample: Tensor | None, *grads: Tensor | None) -> None:
@@ -164,19 +175,13 @@ def _run(pair: Pair, loss: Tensor, per_sample: Tensor | None, *grads: Tensor | N
     of_scale = _LogScale(to_log_scale, input)
     samples = loss if reduction == "sample" else per_sample
     operands = (*pair.operands, loss if reduction == "none" else None, grad, of_scale.written)
-    rows = 0 if samples is None else batch_dims
-    summed = samples if samples is not None else loss if reduction != "none" else None
+    total = None if reduction in ("none", "sample") else loss
     arguments = (pair.factor, name, full, _holds_pixels(pair.target, name))
-    plan, launch = _FORWARD.over(operands, rows, *arguments, beside=(summed, to_log_scale))
-    kept = "sample" if samples is not None else reduction
-    partials = None if summed is None else reduce.partial_sums(plan, summed, kept)
-    scale_partials = of_scale.partials(plan)
-    launch(*operands, partials, scale_partials)
-    if partials is not None and samples is not None:
-        reduce.samples(partials, samples)
-    if partials is not None and reduction not in ("none", "sample"):
-        reduce.total(partials, loss, pair.factor)
-    of_scale.finish(scale_partials, pair.factor)
+    rows = 0 if samples is None else batch_dims
+    plan, launch = _FORWARD.over(operands, rows, *arguments, beside=(samples, total, of_scale.total))
+    sums, scale_sums = reduce.sums(plan, samples, total), reduce.sums(plan, None, of_scale.total)
+    launch(*operands, *sums, *scale_sums[1:], reduce.counters(plan, sums, scale_sums))
+    of_scale.finish()
 
 
 def reconstruction(
@@ -228,15 +233,17 @@ def reconstruction_backward(
     upstream = _operands.upstream(grad_loss, input.shape, options.reduction, options.batch_dims)
     operands = (*pair.operands, upstream, to_input, to_target, of_scale.written)
     arguments = (pair.factor, options.loss, _holds_pixels(target, options.loss))
-    plan, launch = _BACKWARD.over(operands, 0, *arguments, beside=(to_log_scale,))
-    partials = of_scale.partials(plan)
-    launch(*operands, partials)
-    of_scale.finish(partials, reduce.ONE)
+    plan, launch = _BACKWARD.over(operands, 0, *arguments, beside=(of_scale.total,))
+    sums = reduce.sums(plan, None, of_scale.total)
+    launch(*operands, *sums[1:], reduce.counters(plan, sums))
+    of_scale.finish()
     return gradients
 
 
-def scale_gradient(grad: Tensor, upstream: Tensor) -> None:
-    """Multiply `grad` by the scalar `upstream`, read on the device; an upstream of 1 touches no memory."""
-    if grad.numel():
-        _, launch = _SCALE.over((grad,), 0, beside=(upstream,))
-        launch(grad, upstream)
+def scale_gradients(first: Tensor, second: Tensor | None, third: Tensor | None, upstream: Tensor) -> None:
+    """Multiply gradients by the scalar `upstream`, read on the device; an upstream of 1 touches no memory."""
+    others: list[Tensor | None] = [None if other is None or other.numel() == 0 else other for other in (second, third)]
+    if first.numel():
+        counts = (0 if other is None else other.numel() for other in others)
+        _, launch = _SCALE.over((first,), 0, *counts, _FLAT, beside=(*others, upstream))
+        launch(first, *others, upstream)

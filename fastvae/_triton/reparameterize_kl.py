@@ -19,10 +19,10 @@ from fastvae._triton.elementary import constant_like
 @triton.jit
 def _draw(eps, eps_step, seed, logical, count, k, tiling, at, dtype: tl.constexpr):
     """eps of sample number k: the caller's, or the seed's."""
-    if seed is None:
+    if eps is not None:
         return _tile.load_at(eps, k * eps_step, tiling, at, dtype)
     else:
-        return noise.normal(tl.load(seed), logical, count, k, tiling, at).to(dtype)
+        return noise.normal(seed, logical, count, k, tiling, at).to(dtype)
 
 
 @triton.jit
@@ -34,10 +34,19 @@ def _offset(mean, mu_p, tiling, at, dtype: tl.constexpr):
 
 
 @triton.jit
+def _seed(at, value):
+    """The seed: read on the device, or given by value."""
+    if at is not None:
+        value = tl.load(at)
+    return value.to(tl.int64)
+
+
+@triton.jit(do_not_specialize=["seed", "factor"])
 def _forward(
-    mu, scale, mu_p, scale_p, eps, z, kl, seed, partials, tiling, logical, count, samples, eps_step, z_step, form,
-    dtype: tl.constexpr,
+    mu, scale, mu_p, scale_p, eps, z, kl, per_sample, total, partials, counters, seed_at, seed: tl.int64, tiling,
+    logical, count, samples, eps_step, z_step, factor, form, dtype: tl.constexpr,
 ):  # fmt: skip
+    seed = _seed(seed_at, seed)
     at = _tile.locate(tiling)
     mean, unclamped = _tile.load_both(mu, scale, tiling, at, dtype)
     raw = scale_forms.clamp(unclamped, form)
@@ -48,7 +57,7 @@ def _forward(
             draw = _draw(eps, eps_step, seed, logical, count, k, tiling, at, dtype)
             _tile.store_at(z, k * z_step, tiling, at, mean + sigma * draw)
             k += 1
-    if kl is not None or partials is not None:
+    if kl is not None or per_sample is not None or total is not None:
         raw_p = None
         if scale_p is not None:
             raw_p = scale_forms.clamp(_tile.load(scale_p, tiling, at, dtype), form)
@@ -58,15 +67,16 @@ def _forward(
         value = 0.5 * (distance + deficit)
         if kl is not None:
             _tile.store(kl, tiling, at, value)
-        else:
-            _tile.store_sums(partials, tiling, at, value)
+        reduce.add(per_sample, total, partials, tiling, at, value, factor)
+        reduce.finish(counters, tiling, per_sample, total, partials)
 
 
-@triton.jit(do_not_specialize=["factor"])
+@triton.jit(do_not_specialize=["seed", "factor"])
 def _backward(
-    mu, scale, mu_p, scale_p, eps, grad_z, grad_kl, grad_mu, grad_scale, grad_mu_p, grad_scale_p, seed, tiling,
-    logical, count, samples, eps_step, z_step, factor, form, dtype: tl.constexpr,
+    mu, scale, mu_p, scale_p, eps, grad_z, grad_kl, grad_mu, grad_scale, grad_mu_p, grad_scale_p, seed_at,
+    seed: tl.int64, tiling, logical, count, samples, eps_step, z_step, factor, form, dtype: tl.constexpr,
 ):  # fmt: skip
+    seed = _seed(seed_at, seed)
     at = _tile.locate(tiling)
     mean, unclamped = _tile.load_both(mu, scale, tiling, at, dtype)
     raw = scale_forms.clamp(unclamped, form)
@@ -108,8 +118,8 @@ def _backward(
 
 
 # Both expand a seed.
-_FORWARD: Final = Kernel(_forward, pointers=2, logical=True, constant=scale_forms.constant)
-_BACKWARD: Final = Kernel(_backward, pointers=1, logical=True, constant=scale_forms.constant)
+_FORWARD: Final = Kernel(_forward, pointers=6, logical=True, constant=scale_forms.constant)
+_BACKWARD: Final = Kernel(_backward, pointers=2, logical=True, constant=scale_forms.constant)
 
 
 def _first_sample(value: Tensor | None, num_samples: int | None) -> tuple[Tensor | None, int]:
@@ -155,6 +165,8 @@ def sample_and_kl(
     first_z, z_step = _first_sample(z, num_samples)
     elementwise = kl if reduction == "none" else None
     operands = (mu, scale, *_operands.expanded((prior_mu, prior_scale), mu.shape), eps, first_z, elementwise)
+    per_sample, total = (summed, None) if reduction == "sample" else (None, summed)
+    seed_at, seed_value = _operands.seed(seed)
     plan, launch = _FORWARD.over(
         operands,
         batch_dims if reduction == "sample" else 0,
@@ -162,14 +174,13 @@ def sample_and_kl(
         num_samples or 1,
         eps_step,
         z_step,
+        _operands.factor(reduction or "none", mu.shape, batch_dims),
         options.form,
-        beside=(seed, summed),
+        beside=(seed_at, per_sample, total),
         paired=(0,) if interleaved else (),
     )
-    partials = None if summed is None else reduce.partial_sums(plan, summed, reduction or "")
-    launch(*operands, seed, partials)
-    if partials is not None and summed is not None:
-        reduce.finish(partials, summed, reduction or "", mu.shape, batch_dims)
+    sums = reduce.sums(plan, per_sample, total)
+    launch(*operands, *sums, reduce.counters(plan, sums), seed_at, seed_value)
     return z, kl
 
 
@@ -204,6 +215,7 @@ def write_gradients(
     given = (mu, scale, *prior, eps, grad_z, grad_kl)
     operands = (*given, *to_posterior, *written)
     paired = (0,) if to_posterior[0] is None else (0, len(given))
+    seed_at, seed_value = _operands.seed(seed)
     _, launch = _BACKWARD.over(
         operands,
         0,
@@ -213,10 +225,10 @@ def write_gradients(
         z_step,
         _operands.factor(reduction, mu.shape, options.batch_dims),
         options.form,
-        beside=(seed,),
+        beside=(seed_at,),
         paired=paired if interleaved else (),
     )
-    launch(*operands, seed)
+    launch(*operands, seed_at, seed_value)
     for value, gradient in zip(written, to_prior, strict=True):
         _operands.narrow(value, gradient)
 

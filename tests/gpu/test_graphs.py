@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -113,3 +114,23 @@ def test_without_learning_only_the_noise_moves_the_loss(gpu: str) -> None:
         graph.replay()
         losses.add(result.item())
     assert len(losses) == REPLAYS
+
+
+def test_graphs_replayed_at_once_share_no_sums(gpu: str) -> None:
+    """Each has the bits of an eager call, however often both run at the same time."""
+    inputs = [torch.randn(300, 3000, device=gpu, generator=torch.Generator(gpu).manual_seed(seed)) for seed in (0, 1)]
+    target = torch.zeros(300, 3000, device=gpu)
+
+    def loss(x: Tensor) -> tuple[Tensor, Tensor]:
+        return F.mse_loss(x, target), F.mse_loss(x, target, reduction="sample")
+
+    eager = [loss(x) for x in inputs]
+    graphs = [captured(functools.partial(loss, x)) for x in inputs]
+    streams = [torch.cuda.Stream() for _ in inputs]
+    for _ in range(50):
+        for stream, (graph, _) in zip(streams, graphs, strict=True):
+            with torch.cuda.stream(stream):
+                graph.replay()
+    torch.cuda.synchronize()
+    for (_, found), expected in zip(graphs, eager, strict=True):
+        assert all(torch.equal(value, other) for value, other in zip(found, expected, strict=True))

@@ -10,7 +10,7 @@ import triton.language as tl
 from torch import Tensor
 
 import fastvae.functional as F
-from fastvae import _C
+from fastvae import _C, _noise, _ops
 from fastvae._triton import noise
 from fastvae.reference import noise as reference
 from tests.support.layouts import LAYOUTS
@@ -104,3 +104,18 @@ def test_a_drawn_seed_follows_the_generator_of_the_device(device: str) -> None:
     torch.manual_seed(0)
     assert torch.equal(F.reparameterize(mu, mu), first)
     assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("seed", [0, 7, -1])
+@pytest.mark.parametrize("offset", [0, 4, 400, 2**34])
+def test_a_seed_drawn_on_the_host_is_the_one_drawn_on_the_device(gpu: str, seed: int, offset: int) -> None:
+    generator, mu = torch.cuda.default_generators[0], torch.zeros(1, device=gpu)
+    torch.cuda.manual_seed(seed)
+    generator.set_offset(offset)
+    on_device = _ops.draw_seed(mu)
+    moved = generator.get_offset()
+    generator.set_offset(offset)
+    on_host = _noise._drawn(mu, None)
+    assert on_host.is_cpu
+    assert on_host.item() == on_device.item()
+    assert generator.get_offset() == moved

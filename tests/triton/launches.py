@@ -20,6 +20,8 @@ from torch import Tensor
 import fastvae
 import fastvae.functional as F
 from bench.proofs.compiled.driver import fake_cuda
+from fastvae._autograd.reconstruction import reconstruction_with_samples
+from fastvae._options import ReconstructionOptions
 from fastvae._triton.reparameterize_kl import _FORWARD
 
 
@@ -32,7 +34,26 @@ def packed(moments: Tensor, **options: Any) -> Tensor:
     return z.sum() + kl.sum()
 
 
+def with_samples(images: Tensor) -> Tensor:
+    """A loss and, of the same pass, that of each sample."""
+    options = ReconstructionOptions("mse_loss", False, "batchmean", 1)
+    return reconstruction_with_samples(images, torch.zeros_like(images), None, None, options)[0]
+
+
+def total_correlation(moments: Tensor) -> Tensor:
+    """Of posteriors of more dimensions than a program covers, and of points drawn from them."""
+    joint, product = F.minibatch_log_densities(moments, moments, moments, dataset_size=1000)
+    return (joint - product).sum()
+
+
+def zero_inflated(x: Tensor, counts: Tensor) -> Tensor:
+    """A likelihood with gradients of three operands, each elementwise."""
+    logits = torch.zeros_like(counts, requires_grad=True)
+    return F.negative_binomial_nll(x, counts, counts.exp().requires_grad_(), zero_inflation_logits=logits)
+
+
 def main() -> None:
+    byte_images = torch.zeros(8, 3, 32, 32, dtype=torch.uint8)
     with (
         tempfile.TemporaryDirectory() as folder,
         fake_cuda(Path(folder)) as fake,
@@ -57,13 +78,29 @@ def main() -> None:
             return found
 
         moments, x, target = leaf(128, 40), leaf(128, 784), torch.zeros(128, 784)
+        images, rows = leaf(200, 3, 32, 32), leaf(7, 100_000)
         mu, scale = leaf(128, 20), leaf(128, 20)
+        counts, params, log_scale = torch.ones(128, 784), leaf(8, 100, 32, 32), leaf()
         report: dict[str, Any] = {
-            "latent": passes(lambda: packed(moments)),
-            "latent per sample": passes(lambda: packed(moments, reduction="sample")),
-            "separate": passes(lambda: F.reparameterize_kl(mu, scale)[1]),
-            "loss": passes(lambda: F.binary_cross_entropy_with_logits(x, target)),
-            "bytes": passes(lambda: F.mse_loss(x, torch.zeros(128, 784, dtype=torch.uint8))),
+            "passes": {
+                "latent": passes(lambda: packed(moments)),
+                "latent per sample": passes(lambda: packed(moments, reduction="sample")),
+                "separate": passes(lambda: F.reparameterize_kl(mu, scale)[1]),
+                "loss": passes(lambda: F.binary_cross_entropy_with_logits(x, target)),
+                "large loss": passes(lambda: F.binary_cross_entropy_with_logits(images, torch.zeros_like(images))),
+                "loss with samples": passes(lambda: with_samples(images)),
+                "rows in parts": passes(lambda: F.mse_loss(rows, torch.zeros_like(rows), reduction="sample").sum()),
+                "bytes": passes(lambda: F.mse_loss(x, torch.zeros(128, 784, dtype=torch.uint8))),
+                "log density": passes(lambda: F.log_normal(x, reduction="sum")),
+                "counts": passes(lambda: F.negative_binomial_nll(x.exp(), counts, torch.ones(128, 784))),
+                "learned scale": passes(lambda: F.gaussian_nll(x, target, log_scale)),
+                "zero-inflated counts": passes(lambda: zero_inflated(x, counts)),
+                "mixture": passes(lambda: F.discretized_logistic_mixture_nll(params, byte_images)),
+                "mixture prior": passes(lambda: F.log_normal_mixture(x, x.detach(), x.detach()).sum()),
+                "bound": passes(lambda: F.importance_weighted_bound(x).sum()),
+            },
+            # Backward has one for the points and one for the components.
+            "total correlation": passes(lambda: total_correlation(moments)),
         }
 
         def first_pointer(of: Tensor) -> list[int]:

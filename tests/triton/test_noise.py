@@ -16,7 +16,7 @@ import triton
 import triton.language as tl
 
 import fastvae.functional as F
-from fastvae._triton import _launch, noise
+from fastvae._triton import _launch, _operands, noise
 from fastvae.reference import noise as reference
 from tests.core.test_fused import NEAR_TIES, exact
 from tests.support.backends import on
@@ -96,7 +96,7 @@ def test_both_ways_to_draw_equal_the_reference_anywhere_in_the_stream(seed: int,
 
 @pytest.mark.parametrize("block", [64, 256])
 def test_eps_does_not_depend_on_the_block(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_launch, "blocking", lambda like: _launch.Blocking(block, 128))
+    monkeypatch.setattr(_launch, "_INTERPRETED", _launch.Blocking(block, 128))
     for shape in ((5, 20), (3, 33)):
         eps = _eps(11, torch.zeros(shape))
         np.testing.assert_array_equal(eps.flatten().numpy(), reference.normal(11, eps.numel()))
@@ -135,3 +135,19 @@ def test_a_compiler_finds_nothing_to_contract() -> None:
     )
     assert forbidden == allowed
     assert forbidden["fma.f32"] > forbidden["mul.f32"] > forbidden["add.f32"] > 0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_seed_in_memory_of_the_device_is_that_given_by_value(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def draw() -> tuple[torch.Tensor, torch.Tensor]:
+        scale = torch.ones(3, 21, requires_grad=True)
+        with on("triton"):
+            z = F.reparameterize(torch.zeros(3, 21), scale, parameterization="std", seed=seed)
+            return z, *torch.autograd.grad(z.sum(), scale)
+
+    by_value = draw()
+    monkeypatch.setattr(_operands, "on_host", lambda seed: False)
+    z, gradient = draw()
+    assert torch.equal(z, by_value[0])
+    assert torch.equal(gradient, by_value[1])
+    np.testing.assert_array_equal(z.detach().flatten().numpy(), reference.normal(seed, z.numel()))

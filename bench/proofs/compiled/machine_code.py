@@ -29,7 +29,8 @@ class Facts(NamedTuple):
         registers: a thread (a lane, on AMD, of vectors).
         stack: bytes a thread.
         spills: registers kept in memory, or instructions that do so.
-        loads: the widths of its loads from global memory, in bits, loads of one value for many threads left out.
+        loads: the widths of its loads from global memory, in bits, loads of one value for many threads left out, and
+            those of what other programs wrote, which pass the cache of a multiprocessor by.
         instructions: in its code.
         arithmetic: the float32 instructions of its PTX that round; empty on AMD.
     """
@@ -80,7 +81,7 @@ def _nvidia(kernel: CompiledKernel) -> Facts:
     registers, stack, _, local = resources(cubin)
     code = _printed(cubin, "nvdisasm", "-c", "-ndf")
     opcodes = re.findall(r"^\s*/\*[0-9a-f]+\*/\s+(?:@!?U?P\w+\s+)?([A-Z][\w.]*)", code, re.MULTILINE)
-    loads = [_nvidia_bits(opcode) for opcode in opcodes if opcode.startswith("LDG")]
+    loads = [_nvidia_bits(opcode) for opcode in opcodes if opcode.startswith("LDG") and "STRONG" not in opcode]
     return Facts(
         registers,
         stack,
@@ -102,7 +103,8 @@ def _amd(kernel: CompiledKernel) -> Facts:
         for field in ("vgpr_count", "vgpr_spill_count", "private_segment_fixed_size")
     )
     # Scalar registers that are too many are kept in lanes of vector registers; in memory, they would be in the stack.
-    loads = [_AMD_BITS[width] for width in re.findall(r"\b(?:global|buffer|flat)_load_([a-z]+(?:x\d)?)\b", code)]
+    widths = re.findall(r"\b(?:global|buffer|flat)_load_([a-z]+(?:x\d)?)\b(?!.* nt\b)", code)
+    loads = [_AMD_BITS[width] for width in widths]
     instructions = re.findall(r"^\t(?!\.|;)[a-z]\w+", code, re.MULTILINE)
     return Facts(registers, stack, spilled, _of_elements(loads, kernel), len(instructions), [])
 

@@ -10,9 +10,6 @@ from bench.proofs.compiled import machine_code
 from bench.proofs.compiled.driver import offline
 from bench.proofs.compiled.variants import all_variants
 
-# Reads partial sums, whose number need be no multiple of four.
-_UNALIGNED = "_add_segments"
-
 
 def main(target: str, text: str = "") -> None:
     """Write the kernels of all variants that have the text in their names to stdout, each once."""
@@ -24,10 +21,14 @@ def main(target: str, text: str = "") -> None:
             for kernel in (launched.kernel for launched in driver.launched):
                 if id(kernel) not in seen:
                     seen.add(id(kernel))
-                    aligned = variant.aligned and kernel.name != _UNALIGNED
                     facts = machine_code.facts(kernel)._asdict()
                     name = f"{variant.name}: {kernel.name.strip('_')}"
-                    row = {"kernel": name, "target": target, "aligned": aligned, "element_bits": variant.element_bits}
+                    row = {
+                        "kernel": name,
+                        "target": target,
+                        "aligned": variant.aligned,
+                        "element_bits": variant.element_bits,
+                    }
                     print(json.dumps(row | facts), flush=True)
 
 

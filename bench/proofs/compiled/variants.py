@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 import fastvae.functional as F
-from fastvae._triton import _layout
+from fastvae._autograd.reconstruction import reconstruction_with_samples
+from fastvae._options import ReconstructionOptions
+from fastvae._triton import _layout, _operands
 
 
 class Variant(NamedTuple):
@@ -94,6 +96,7 @@ def _latents() -> Iterator[Variant]:
     yield variant("packed 20 shared prior", partial(packed, 20, prior=(_leaf(20), _leaf(20))))
     yield variant("packed 20 five samples", partial(packed, 20, num_samples=5))
     yield variant("packed 20 eps", partial(packed, 20, eps=torch.zeros(_BATCH, 20)))
+    yield variant("packed 20 seed in memory", lambda: _with_seeds_on_the_device(partial(packed, 20)))
     yield variant("packed 20 wide indices", lambda: _with_wide_indices(partial(packed, 20, 64, reduction="sample")))
     yield Variant(
         "reparameterize 20", lambda: _backward(F.reparameterize(_leaf(_BATCH, 20), _leaf(_BATCH, 20))), True, 32
@@ -125,6 +128,12 @@ def _reconstructions() -> Iterator[Variant]:
         shape = (_BATCH, 4, 16, 16)
         _backward(F.gaussian_nll(_leaf(*shape), torch.zeros(shape), _leaf(*scale_shape), reduction=reduction))
 
+    def with_samples(columns: int) -> None:
+        options = ReconstructionOptions("mse_loss", False, "mean", 1)
+        _backward(
+            reconstruction_with_samples(_leaf(_BATCH, columns), torch.zeros(_BATCH, columns), None, None, options)[0]
+        )
+
     bce = F.binary_cross_entropy_with_logits
     for loss in (bce, F.binary_cross_entropy, F.mse_loss, F.l1_loss):
         yield variant(loss, "float32")
@@ -145,6 +154,8 @@ def _reconstructions() -> Iterator[Variant]:
     yield variant(bce, "sample, many short rows", 4096, 8, reduction="sample")
     yield variant(bce, "sample, odd rows", _BATCH, 785, aligned=False, reduction="sample")
     yield variant(bce, "in place", inplace=True)
+    for name, columns in (("whole", 60), ("parts of", 3 * 32 * 32)):
+        yield Variant(f"mse_loss mean and {name} rows", partial(with_samples, columns), True, 32)
     for name, shape in (("scalar", ()), ("channel", (4, 1, 1)), ("elementwise", (_BATCH, 4, 16, 16))):
         for reduction in ("mean", "sample"):
             run = partial(gaussian_nll, shape, reduction)
@@ -239,6 +250,12 @@ def _logistic_mixtures() -> Iterator[Variant]:
             False,  # a lane has one pixel
             _bits(dtype, target),
         )
+
+
+def _with_seeds_on_the_device(run: Callable[[], None]) -> None:
+    """As in the capture of a graph."""
+    with mock.patch.object(_operands, "on_host", return_value=False):
+        run()
 
 
 def _with_wide_indices(run: Callable[[], None]) -> None:

@@ -11,7 +11,9 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 from triton.runtime import interpreter
 
@@ -20,6 +22,7 @@ from bench.proofs.traffic import counts
 from bench.proofs.traffic.counts import Tally
 from bench.proofs.traffic.eager import Kernels
 from bench.proofs.traffic.workloads import Workload
+from fastvae import _noise, _ops
 
 
 class Accesses:
@@ -40,11 +43,16 @@ class Accesses:
         return sum(size * np.unique(np.concatenate(parts)).size for size, parts in self._addresses.items())
 
 
+def _drawn_on_host(mu: Tensor, generator: torch.Generator | None) -> Tensor:
+    with _disable_current_modes():
+        return _ops.draw_seed(torch.empty(0), generator)
+
+
 @contextmanager
 def counted() -> Iterator[Tally]:
-    """Count the Triton launches of the block, and the kernels of PyTorch's own ops such as the draw of a seed.
+    """Count the Triton launches of the block, and the kernels of PyTorch's own ops.
 
-    A branch that depends on data counts as it runs.
+    A branch that depends on data counts as it runs. A seed is drawn as for a GPU in eager mode, on the host.
     """
     tally = Tally()
     loads, stores = Accesses(), Accesses()
@@ -73,6 +81,7 @@ def counted() -> Iterator[Tally]:
         mock.patch.object(builder, "create_masked_load", noted_load),
         mock.patch.object(builder, "create_masked_store", noted_store),
         mock.patch.object(grid, "__call__", noted_launch),
+        mock.patch.object(_noise, "_drawn", _drawn_on_host),
         fastvae.use_backend("triton"),
         np.errstate(all="ignore"),
         Kernels(tally),
