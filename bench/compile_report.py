@@ -1,30 +1,29 @@
 """What every kernel compiles to for four GPUs, none of which need be there: ``python -m bench.compile_report``.
 
-Two targets are compiled at a time, each in a process of its own. ``--count`` counts the instructions an element of the
-kernels of large tensors instead.
+Two targets are compiled at a time, each in a process of its own. The kernels of large tensors, and those that inductor
+would generate, go into the model of `bench.proofs.sm_model`.
 """
 
 from __future__ import annotations
 
-import functools
 import itertools
 import json
 import os
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import click
 
-from bench import ROOT
-from bench.proofs.sm_model import requirements
-from bench.proofs.sm_model.counts import KINDS, Count
+from bench import machine
+from bench.proofs import worker
+from bench.proofs.sm_model import report, results
 
 TARGETS = ("sm_80", "sm_90", "sm_100", "gfx942")
 _WIDEST = 128
+_WORKER = "bench.proofs.compiled.one_target"
 
 
 @dataclass(frozen=True)
@@ -73,28 +72,9 @@ def measure(
     Raises:
         RuntimeError: something did not compile.
     """
-    run = functools.partial(_lines, "bench.proofs.compiled.one_target", only=only, environment=environment)
     with ThreadPoolExecutor(max_workers=at_once) as pool:
-        return [_row(found) for lines in pool.map(run, targets) for found in lines]
-
-
-def count(targets: Sequence[str], *, only: str = "", environment: Mapping[str, str] = os.environ) -> list[Count]:
-    """Instructions an element of the kernels of large tensors that have `only` in their names.
-
-    Raises:
-        RuntimeError: something did not compile.
-    """
-    lines = (_lines("bench.proofs.sm_model.counted", target, only=only, environment=environment) for target in targets)
-    return [Count(**found) for found in itertools.chain.from_iterable(lines)]
-
-
-def _lines(module: str, target: str, *, only: str, environment: Mapping[str, str]) -> list[dict[str, Any]]:
-    environment = {name: value for name, value in environment.items() if name != "TRITON_INTERPRET"}
-    command = [sys.executable, "-m", module, target, only]
-    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise RuntimeError(f"{target}: {result.stderr[-3000:]}")
-    return [json.loads(line) for line in result.stdout.splitlines()]
+        found = pool.map(lambda target: worker.findings(_WORKER, target, only, environment=environment), targets)
+        return [_row(row) for rows in found for row in rows]
 
 
 def _row(found: dict[str, Any]) -> Row:
@@ -117,45 +97,55 @@ def table(rows: Sequence[Row]) -> Iterator[str]:
     yield f"\n{len(rows)} kernels, {faulty} with a stack, a spill or a narrow load on aligned rows"
 
 
-def counts_table(counts: Sequence[Count]) -> Iterator[str]:
-    """Lines of text: instructions an element by kind, and whether they are as few as they must be, or are to be."""
-    width = max((len(count.kernel) for count in counts), default=0)
-    for target in dict.fromkeys(count.target for count in counts):
-        of_target = [count for count in counts if count.target == target]
-        yield f"\n{f'{target}, instructions an element':{width}}    all{''.join(f'{kind:>9}' for kind in KINDS)}"
-        for count in of_target:
-            kinds = "".join(f"{count.per_element[kind]:9.1f}" for kind in KINDS)
-            yield f"{count.kernel:{width}} {count.total:6.1f}{kinds}{_verdict(count)}"
-
-
-def _verdict(count: Count) -> str:
-    limit = requirements.limit(count.kernel)
-    if limit is None:
-        return ""
-    missed = f"MUST BE {limit.must}" if count.total > limit.must else f"goal {limit.goal}"
-    return "" if count.total <= limit.goal else f"  {missed}"
-
-
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON list instead of a table.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON list of what is compiled instead of tables.")
 @click.option("--target", "targets", type=click.Choice(TARGETS), multiple=True, help="Only this. [default: all]")
 @click.option("--only", default="", help="Only kernels with this in the name of their variant, or of their op.")
-@click.option("--count", "counted", is_flag=True, help="Instructions an element of the kernels of large tensors.")
+@click.option("--count", "counted", is_flag=True, help="Only the instructions an element of kernels of large tensors.")
+@click.option("--model", "predicted", is_flag=True, help="Only those kernels, with what the model says of them.")
+@click.option("--csv", type=click.Path(path_type=Path, dir_okay=False), help="Append what the model says to this file.")
+@click.option("--commit", envvar="FASTVAE_COMMIT", help="What is compiled. [default: of the checkout]")
 @click.pass_context
-def main(ctx: click.Context, as_json: bool, targets: tuple[str, ...], only: str, counted: bool) -> None:
-    """Compile every kernel for GPUs that need not be there; ends with 1 where one has a fault."""
+def main(
+    ctx: click.Context,
+    as_json: bool,
+    targets: tuple[str, ...],
+    only: str,
+    counted: bool,
+    predicted: bool,
+    csv: Path | None,
+    commit: str | None,
+) -> None:
+    """Compile every kernel for GPUs that need not be there; ends with 1 where one has a fault.
+
+    Without a target, kernels of large tensors and those of inductor then go into the model of one multiprocessor.
+    """
     if counted:
-        for line in counts_table(count(targets or ("sm_90",), only=only)):
-            click.echo(line)
+        for target in targets or ("sm_90",):
+            _echo(report.counts(report.count(target, only=only)))
         return
-    rows = measure(targets or TARGETS, only=only)
+    rows = [] if predicted else measure(targets or TARGETS, only=only)
     if as_json:
         click.echo(json.dumps([{name: asdict(row)[name] for name in _PUBLIC} for row in rows]))
-    else:
-        for line in table(rows):
-            click.echo(line)
+    elif rows:
+        _echo(table(rows))
+    if predicted or not (targets or as_json):
+        _model(only, csv, commit)
     if any(row.faults for row in rows):
         ctx.exit(1)
+
+
+def _model(only: str, csv: Path | None, commit: str | None) -> None:
+    predictions = report.predict(only=only)
+    ours = [found for found in predictions if found.provider == "fastvae" and found.target == "sm_90"]
+    _echo(itertools.chain(report.counts(ours), report.shares(predictions), report.ratios(predictions)))
+    if csv is not None:
+        results.append(csv, predictions, commit or machine.commit())
+
+
+def _echo(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(line)
 
 
 if __name__ == "__main__":

@@ -148,7 +148,7 @@ counted = [
     generated(lambda x: (x + torch.randn_like(x),), tensors(1)),
     generated(lambda x: (torch.mul(*x.chunk(2, dim=1)),), tensors(1)),
 ]
-print(json.dumps([[tally.bytes, tally.launches] for pair in counted for tally in pair]))
+print(json.dumps([[tally.bytes, tally.launches] for pair in counted for _, tally in pair]))
 """
 
 

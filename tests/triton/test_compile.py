@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 
 import pytest
 from click.testing import CliRunner
 
 from bench import compile_report
 from bench.compile_report import TARGETS, Row
+from bench.proofs.sm_model import report
 from tests.support.kept import KEPT
 from tests.support.ops import LOSSES
 
@@ -82,6 +84,7 @@ def test_the_report_names_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None
     assert not row.faults
     assert faulty.faults == ["stack", "spills", "narrow loads"]
     monkeypatch.setattr(compile_report, "measure", lambda targets, only: [row, faulty])
+    monkeypatch.setattr(report, "predict", lambda only: [])
     text = CliRunner().invoke(compile_report.main, [])
     assert text.exit_code == 1
     assert "2 kernels, 1 with" in text.output
@@ -90,3 +93,17 @@ def test_the_report_names_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None
         "kernel": "op: forward", "target": "sm_90", "registers": 40, "stack": 0, "spills": 0, "load_bits": 128,
         "aligned": True, "instructions": 100,
     }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_kernels_of_large_tensors_move_each_byte_once() -> None:
+    counted = report.count("sm_90", environment={**os.environ, "TRITON_CACHE_DIR": str(KEPT / "triton")})
+    moved: Counter[str] = Counter()
+    for found in counted:
+        moved[found.kernel.rpartition(" ")[0]] += found.bytes
+    latents = {"reparameterize_kl": 32, "reparameterize_kl_packed": 32}
+    losses = {"bce_logits": 12, "mse": 12}
+    whole = {f"{op} float32": each for op, each in (latents | losses | {"gaussian_nll": 12}).items()}
+    halves = {f"{op} bfloat16": each // 2 for op, each in (latents | losses).items()}
+    bytes_of_pixels = {"bce_logits float32 uint8 target": 9, "bce_logits bfloat16 uint8 target": 5}
+    assert moved == whole | halves | bytes_of_pixels | {"bce_probabilities float32": 12}

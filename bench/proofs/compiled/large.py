@@ -13,15 +13,22 @@ from triton.compiler import CompiledKernel
 import fastvae
 import fastvae.functional as F
 from bench import ops
-from bench.ops import Op
+from bench.ops import Inputs, Op, Shape
 from bench.proofs.compiled.driver import offline
 
-_SHAPE: Final = (2048, 1024)
+SHAPE: Final = (2048, 1024)
 """Enough elements for large blocks. Nothing reads them."""
+
+
+def _probabilities(shape: Shape) -> Inputs:
+    inputs = ops.BCE.inputs(shape)
+    return inputs._replace(differentiable=tuple(x.detach().sigmoid().requires_grad_() for x in inputs.differentiable))
+
 
 _BCE_PROBABILITIES: Final = replace(
     ops.BCE,
     name="bce_probabilities",
+    inputs=_probabilities,
     fastvae=lambda x, target: (F.binary_cross_entropy(x, target, reduction="sum"),),
     peers={"": lambda x, target: (T.binary_cross_entropy(x, target, reduction="sum"),)},
 )
@@ -54,7 +61,7 @@ class LargeKernel(NamedTuple):
     """A kernel that touches every element of a large tensor.
 
     Attributes:
-        name: the op, its dtypes, and forward or backward.
+        name: the op with its dtypes, and forward or backward.
         elements: that one program covers.
     """
 
@@ -73,10 +80,10 @@ def compiled(target: str, chosen: Sequence[Op] = OPS) -> Iterator[LargeKernel]:
     with offline(target) as driver, fastvae.use_backend("triton"):
         for op in chosen:
             driver.launched.clear()
-            inputs = op.inputs(_SHAPE)
+            inputs = op.inputs(SHAPE)
             outputs = op.fastvae(*inputs.differentiable, *inputs.constant)
             torch.autograd.grad(outputs, inputs.differentiable, inputs.upstream_of(outputs))
             for kernel, programs, _ in driver.launched:
                 if kernel.name in _WHOLE:
-                    elements = _SHAPE[0] * _SHAPE[1] // programs
+                    elements = SHAPE[0] * SHAPE[1] // programs
                     yield LargeKernel(f"{name_of(op)} {kernel.name.strip('_')}", kernel, elements)

@@ -58,15 +58,15 @@ _CLASSES: Final = _table(
             Pipe.ALU,
             Kind.INTEGER,
             "BMSK CS2R I2FP IABS IADD3 ICMP IMNMX ISETP LEA LOP3 MOV P2R PLOP3 PRMT R2P SEL SGXT SHF SHL SHR VABSDIFF "
-            "VIADD VIADDMNMX VIMNMX",
+            "VIADD VIADDMNMX VIMNMX VIMNMX3",
         ),
         (Pipe.XU, Kind.SPECIAL, "F2F F2I FRND I2F MUFU"),
-        (Pipe.XU, Kind.INTEGER, "BREV FLO POPC"),
+        (Pipe.XU, Kind.INTEGER, "BREV FLO POPC REDUX"),
         (Pipe.FP64, Kind.FP64, "DADD DFMA DMNMX DMUL DSETP"),
         (
             Pipe.LSU,
             Kind.MEMORY,
-            "ATOM ATOMG ATOMS LD LDC LDG LDL LDS LDSM MATCH RED SHFL ST STG STL STS",
+            "ATOM ATOMG ATOMS LD LDC LDG LDL LDS LDSM MATCH RED SHFL ST STG STL STS STSM",
         ),
         (Pipe.LSU, Kind.INTEGER, "S2R R2UR S2UR"),
         (Pipe.UNIFORM, Kind.MEMORY, "ULDC"),
@@ -101,12 +101,4 @@ def classify(instruction: Instruction) -> Class:
         )
     if found.pipe is Pipe.FMA_HEAVY and any(move in instruction.operands for move in _MOVES):
         return found._replace(kind=Kind.INTEGER)
-    return found
-
-
-def counts(instructions: Iterable[Instruction]) -> dict[Kind, int]:
-    """How many of each kind."""
-    found = dict.fromkeys(Kind, 0)
-    for instruction in instructions:
-        found[classify(instruction).kind] += 1
     return found

@@ -13,11 +13,13 @@ from typing import Final, NamedTuple
 
 _LABEL: Final = re.compile(r"^\s*([.$][\w.$]+|[A-Za-z_][\w$]*):\s*$")
 _INSTRUCTION: Final = re.compile(
-    r"^\s*/\*[0-9a-f]{4,}\*/\s+(?:(@!?U?P\w+)\s+)?([A-Z][\w.]*)(.*?);?\s*/\* 0x([0-9a-f]{16}) \*/"
+    r"^\s*/\*([0-9a-f]{4,})\*/\s+(?:(@!?U?P\w+)\s+)?([A-Z][\w.]*)(.*?);?\s*/\* 0x([0-9a-f]{16}) \*/"
 )
 _UPPER_HALF: Final = re.compile(r"^\s*/\* 0x([0-9a-f]{16}) \*/")
 _TARGET: Final = re.compile(r"`\(([^)]+)\)")
 
+BARRIERS: Final = 6
+"""That a warp has, to wait for results whose time is not known."""
 NO_BARRIER: Final = 7
 
 
@@ -33,6 +35,7 @@ class Instruction(NamedTuple):
         writes, reads: the barrier, of 0 to 5, that is released when the result is there, or the operands were read;
             `NO_BARRIER` where there is none.
         waits: the mask of the barriers that it waits for.
+        address: from the beginning of the kernel.
     """
 
     opcode: str
@@ -43,6 +46,7 @@ class Instruction(NamedTuple):
     writes: int = NO_BARRIER
     reads: int = NO_BARRIER
     waits: int = 0
+    address: int = 0
 
     @property
     def name(self) -> str:
@@ -77,12 +81,13 @@ def _instructions(listing: str, labels: dict[str, int]) -> Iterator[Instruction]
         if label := _LABEL.match(line):
             labels[label[1]] = index
         elif match := _INSTRUCTION.match(line):
-            guard, opcode, operands, lower = match.groups()
+            address, guard, opcode, operands, lower = match.groups()
             upper = _UPPER_HALF.match(next(lines, ""))
             if upper is None:
                 raise ValueError(f"listing: got {line.strip()!r} without its upper half; takes that of nvdisasm -hex")
             index += 1
-            yield Instruction(opcode, guard or "", operands.strip(), None, *_control(int(upper[1] + lower, 16)))
+            control = _control(int(upper[1] + lower, 16))
+            yield Instruction(opcode, guard or "", operands.strip(), None, *control, int(address, 16))
 
 
 def _control(bits: int) -> tuple[int, int, int, int]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from unittest import mock
 
 import torch
@@ -27,15 +28,27 @@ _LAUNCH: Final = re.compile(r"^ +(?:\w+ = )?(?:\w+\.run|(?:aten|extern_kernels|t
 """A call in the generated code: of a Triton kernel, or of an op that PyTorch brings, such as the draw of a seed."""
 
 
-def generated(function: Function, inputs: Sequence[Tensor]) -> tuple[Tally, Tally]:
-    """What the code for forward and backward of `function` would do."""
-    tallies = {False: Tally(), True: Tally()}  # by whether it is backward's; no code is made where nothing is to do
+class _CompiledError(Exception):
+    """Instead of running what was compiled for a device that is not there."""
+
+
+class Generated(NamedTuple):
+    """Code for forward or for backward, and what it would do."""
+
+    code: str
+    tally: Tally
+
+
+def generated(function: Function, inputs: Sequence[Tensor]) -> tuple[Generated, Generated]:
+    """What would be generated for forward and backward of `function`."""
+    # By whether it is backward's; no code is made where nothing is to do.
+    found = {False: Generated("", Tally()), True: Generated("", Tally())}
 
     def take(graph: GraphLowering) -> Any:
         """The last step of a compilation, which would load the code."""
         code, _ = graph.codegen()
         moved, *_ = graph.count_bytes()
-        tallies[graph.is_backward] = Tally(moved, len(_LAUNCH.findall(code.value)))
+        found[graph.is_backward] = Generated(code.value, Tally(moved, len(_LAUNCH.findall(code.value))))
         return SimpleNamespace(call=None)
 
     def lower(graph: GraphModule, examples: Sequence[Any], **options: Any) -> Any:
@@ -43,8 +56,10 @@ def generated(function: Function, inputs: Sequence[Tensor]) -> tuple[Tally, Tall
 
     def backend(graph: GraphModule, examples: list[Tensor]) -> Callable[..., Any]:
         compile_fx(graph, examples, inner_compile=lower)
-        # What is compiled cannot run: the call of the compiled function runs the graph as it is.
-        return graph.forward
+        return cannot_run
+
+    def cannot_run(*_: Any) -> Any:
+        raise _CompiledError
 
     absent_gpu.pretend()
     torch.compiler.reset()
@@ -52,12 +67,14 @@ def generated(function: Function, inputs: Sequence[Tensor]) -> tuple[Tally, Tall
         mock.patch.object(GraphLowering, "compile_to_module", take),
         torch._inductor.config.patch(fx_graph_cache=False, compile_threads=1),
         torch._functorch.config.patch(enable_autograd_cache=False, force_non_lazy_backward_lowering=True),
+        suppress(_CompiledError),
     ):
         torch.compile(function, backend=backend, fullgraph=True, dynamic=False)(*inputs)
-    return tallies[False], tallies[True]
+    return found[False], found[True]
 
 
 def count(workload: Workload) -> tuple[Tally, Tally]:
     """Forward and backward of the plain PyTorch, compiled."""
     inputs = workload.inputs()
-    return generated(workload.peer, (*inputs.differentiable, *inputs.constant))
+    forward, backward = generated(workload.peer, (*inputs.differentiable, *inputs.constant))
+    return forward.tally, backward.tally
