@@ -23,7 +23,8 @@ from fastvae._triton._mixture_tile import (
     log_weights,
     store_matrix,
 )
-from fastvae._triton.elementary import exp, log
+from fastvae._triton.exponential import exp
+from fastvae._triton.logarithm import log
 
 
 class Points(NamedTuple):

@@ -9,7 +9,8 @@ import triton
 import triton.language as tl
 
 from fastvae._triton import _tile, scale_forms, scale_ratios
-from fastvae._triton.elementary import constant_like, exp
+from fastvae._triton.elementary import constant_like
+from fastvae._triton.exponential import exp
 
 
 @triton.jit

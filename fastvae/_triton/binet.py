@@ -5,7 +5,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from fastvae._triton.elementary import constant_like, log
+from fastvae._triton.elementary import constant_like
+from fastvae._triton.logarithm import log
 
 
 @triton.jit

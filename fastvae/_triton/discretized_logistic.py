@@ -11,7 +11,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from fastvae._triton.elementary import exp
+from fastvae._triton.exponential import exp
 
 
 @triton.jit

@@ -17,7 +17,9 @@ from fastvae._options import DiscretizedMixtureOptions
 from fastvae._triton import _operands, _tile, reduce
 from fastvae._triton._launch import INTERPRETED, Blocking, Kernel
 from fastvae._triton.discretized_logistic import level, quotient, tanh
-from fastvae._triton.elementary import constant_like, exp, log
+from fastvae._triton.elementary import constant_like
+from fastvae._triton.exponential import exp
+from fastvae._triton.logarithm import log
 
 _LANES: Final = Blocking(4096, 128) if INTERPRETED else Blocking(128, 128)
 

@@ -13,7 +13,8 @@ from fastvae import _outputs
 from fastvae._triton import _tile
 from fastvae._triton._launch import Kernel
 from fastvae._triton._layout import Plan
-from fastvae._triton.elementary import exp, log
+from fastvae._triton.exponential import exp
+from fastvae._triton.logarithm import log
 
 _STRIDED_WIDTH = 32
 """Columns of a program where the stride between samples is not 1: it then covers more rows, whose elements share memory

@@ -14,18 +14,10 @@ import triton
 import triton.language as tl
 
 from fastvae._triton.binet import log_factorial
-from fastvae._triton.elementary import (
-    constant_like,
-    exp,
-    fast_exp_of_negative,
-    log,
-    log1m,
-    log1p_unit,
-    log_of_complement,
-    log_of_probability,
-    reciprocal,
-    sigmoid_of_exp,
-)
+from fastvae._triton.elementary import constant_like, reciprocal
+from fastvae._triton.exponential import exp, fast_exp_of_negative
+from fastvae._triton.logarithm import log, log1m, log1p_unit, log_of_complement, log_of_probability
+from fastvae._triton.logistic import sigmoid_of_exp
 
 
 @triton.jit

@@ -13,7 +13,9 @@ import triton
 import triton.language as tl
 
 from fastvae._triton.binet import binet
-from fastvae._triton.elementary import constant_like, exp, exp_less_one, log, log1p_deficit
+from fastvae._triton.elementary import constant_like
+from fastvae._triton.exponential import exp, exp_less_one
+from fastvae._triton.logarithm import curvature, log, log1p_deficit, split
 
 # The logarithms of means beyond which t + m has lost the smaller of the two, in float32 and float64.
 FAR_32: Final = tl.constexpr(40.0)
@@ -29,20 +31,10 @@ def logarithm(e, one_plus_e):
         value = tl.where(near, e - small, tl.log(one_plus_e))
         return tl.where(near, small, e - value), value
     else:
-        bits = one_plus_e.to(tl.int32, bitcast=True) & 0x7FFFFFFF
-        exponent = (bits - 0x3F3504F3) >> 23
-        f = (bits - (exponent << 23)).to(tl.float32, bitcast=True) - 1.0
+        f, exponent = split(one_plus_e.to(tl.int32, bitcast=True) & 0x7FFFFFFF)
         f = tl.where(exponent == 0, e, f)
-        p = f * 7.0376836292e-2 + -1.1514610310e-1  # as in log
-        p = p * f + 1.1676998740e-1
-        p = p * f + -1.2420140846e-1
-        p = p * f + 1.4249322787e-1
-        p = p * f + -1.6668057665e-1
-        p = p * f + 2.0000714765e-1
-        p = p * f + -2.4999993993e-1
-        p = p * f + 3.3333331174e-1
-        square = (f * f) * (0.5 - f * p)
-        n = exponent.to(tl.float32)
+        square = -(f * f) * curvature(f)
+        n = exponent.to(tl.float32) * 2.0**-23
         linear = n * 0.693359375 + (n * -2.12194440e-4 + f)  # f itself where n is 0
         return (e - linear) + square, linear - square  # only the first is sure to be NaN where e is
 

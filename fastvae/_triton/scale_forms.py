@@ -12,7 +12,9 @@ import triton
 import triton.language as tl
 
 from fastvae._options import ScaleForm
-from fastvae._triton.elementary import SHRINK_32, SHRINK_64, constant_like, exp, sigmoid, softplus, sqrt
+from fastvae._triton.elementary import SHRINK_32, SHRINK_64, constant_like, sqrt
+from fastvae._triton.exponential import exp
+from fastvae._triton.logistic import sigmoid, softplus
 
 
 class Form(NamedTuple):

@@ -10,14 +10,8 @@ import triton
 import triton.language as tl
 
 from fastvae._triton import scale_forms
-from fastvae._triton.elementary import (
-    exp_less_one,
-    log,
-    log1p_deficit,
-    log_quotient,
-    square_times_exp,
-    times_exp,
-)
+from fastvae._triton.exponential import exp_less_one, square_times_exp, times_exp
+from fastvae._triton.logarithm import log, log1p_deficit, log_quotient
 
 
 @triton.jit

@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from fastvae._triton import elementary
+from fastvae._triton import elementary, exponential, logarithm, logistic
 
 COUNT = 16384
 
@@ -40,32 +40,32 @@ def _evaluate(x, y, name: tl.constexpr, count: tl.constexpr):
     index = tl.arange(0, count)
     value = tl.load(x + index)
     if name == "log1p_unit":
-        tl.store(y + index, elementary.log1p_unit(value))
+        tl.store(y + index, logarithm.log1p_unit(value))
     elif name == "exp":
-        tl.store(y + index, elementary.exp(value))
+        tl.store(y + index, exponential.exp(value))
     elif name == "fast_exp_of_negative":
-        tl.store(y + index, elementary.fast_exp_of_negative(value))
+        tl.store(y + index, exponential.fast_exp_of_negative(value))
     elif name == "log":
-        tl.store(y + index, elementary.log(value))
+        tl.store(y + index, logarithm.log(value))
     elif name == "softplus":
-        tl.store(y + index, elementary.softplus(value))
+        tl.store(y + index, logistic.softplus(value))
     elif name == "sigmoid":
-        tl.store(y + index, elementary.sigmoid(value))
+        tl.store(y + index, logistic.sigmoid(value))
     elif name == "log1m":
-        tl.store(y + index, elementary.log1m(value))
+        tl.store(y + index, logarithm.log1m(value))
     elif name == "log_of_probability":
-        tl.store(y + index, elementary.log_of_probability(value))
+        tl.store(y + index, logarithm.log_of_probability(value))
     elif name == "log_of_complement":
-        tl.store(y + index, elementary.log_of_complement(value))
+        tl.store(y + index, logarithm.log_of_complement(value))
     elif name == "reciprocal":
         tl.store(y + index, elementary.reciprocal(value))
     elif name == "exp_less_one":
-        e, u, q = elementary.exp_less_one(value)
+        e, u, q = exponential.exp_less_one(value)
         tl.store(y + index, e)
         tl.store(y + count + index, u)
         tl.store(y + 2 * count + index, q)
     else:
-        tl.store(y + index, elementary.log1p_deficit(value))
+        tl.store(y + index, logarithm.log1p_deficit(value))
 
 
 def evaluate(name: str, x: Tensor) -> Tensor:
