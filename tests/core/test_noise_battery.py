@@ -64,7 +64,7 @@ def test_normals_are_normal(test: str, normals: Values) -> None:
 
 
 def test_every_p_value_has_its_share() -> None:
-    words, normals = by_element(noise.ROUNDS)[: COUNT // 4], cpp_normal(SEED, COUNT // 4).astype(np.float64)
+    words, normals = by_element(noise.ROUNDS)[: COUNT // 2], cpp_normal(SEED, COUNT // 2).astype(np.float64)
     found = [p for test in OF_WORDS.values() for p in test(words)]
     found += [p for test in OF_NORMALS.values() for p in test(normals)]
     assert 2 * len(found) == P_VALUES
