@@ -86,7 +86,8 @@ def _drawn_on_host(generator: torch.Generator) -> Tensor:
     with _drawing:
         offset = generator.get_offset()
         generator.set_offset(offset + _OFFSETS)
-    return torch.tensor([_C.cuda_randint(generator.initial_seed(), offset)])
+    # Of no dimension, which is the fastest to make.
+    return torch.scalar_tensor(_C.cuda_randint(generator.initial_seed(), offset), dtype=torch.int64)
 
 
 def _takes_a_value(mu: Tensor) -> bool:

@@ -34,9 +34,10 @@ def scaled(written: Sequence[Tensor | None], upstream: Tensor) -> tuple[Tensor |
     """The gradients times their upstream: in place, or a product for each of a batch of upstream gradients."""
     if _is_batched(upstream):
         return tuple(None if gradient is None else gradient * upstream for gradient in written)
-    first, second, third, *_ = *(gradient for gradient in written if gradient is not None), None, None, None
-    if first is not None:
-        _ops.scale_gradients(first, second, third, upstream)
+    present = [gradient for gradient in written if gradient is not None]
+    if present:
+        second, third = (*present[1:], None, None)[:2]
+        _ops.scale_gradients(present[0], second, third, upstream)
     return tuple(written)
 
 

@@ -112,9 +112,9 @@ class Launch:
     """A kernel with all its arguments but the tensors, and the numbers that change from call to call.
 
     Args:
-        function: the jitted function, whose first parameters are those.
+        function: the jitted function, whose first parameters are the tensors, then those numbers.
         programs: how many run.
-        places: of each tensor, or None for one that the kernel takes as a pointer, or for a number.
+        places: of each tensor, or None for one that the kernel takes as a pointer.
         rest: what the function takes behind those.
         options: Triton's, such as num_warps.
     """
@@ -129,28 +129,28 @@ class Launch:
         self._options = options
         self._compiled: Callable[..., None] | None = None
 
-    def __call__(self, *given: Tensor | int | None) -> None:
+    def __call__(self, *tensors: Tensor | None, numbers: tuple[int, ...] = ()) -> None:
         """Run on tensors with the layouts of `places`, the first of them present; None where the kernel takes none."""
-        like = given[0]
-        assert isinstance(like, Tensor)
+        like = tensors[0]
+        assert like is not None
         device = like.get_device()
         if device < 0 or device == driver.active.get_current_device():
-            self._run(given)
+            self._run(tensors, numbers)
         else:
             with torch.cuda.device(device):
-                self._run(given)
+                self._run(tensors, numbers)
 
-    def _run(self, given: tuple[Tensor | int | None, ...]) -> None:
-        pairs = zip(given, self._places, strict=True)
+    def _run(self, tensors: tuple[Tensor | None, ...], numbers: tuple[int, ...]) -> None:
+        pairs = zip(tensors, self._places, strict=True)
         if self._compiled is not None:
             addresses = [
-                each if not isinstance(each, Tensor) else each.data_ptr() if place is None else place.address(each)
-                for each, place in pairs
+                None if tensor is None else tensor.data_ptr() if place is None else place.address(tensor)
+                for tensor, place in pairs
             ]
-            self._compiled(*addresses, *self._rest)
+            self._compiled(*addresses, *numbers, *self._rest)
             return
-        views = [each if not isinstance(each, Tensor) or place is None else place.view(each) for each, place in pairs]
-        compiled = self._function[(self._programs,)](*views, *self._rest, **self._options)
+        views = [tensor if tensor is None or place is None else place.view(tensor) for tensor, place in pairs]
+        compiled = self._function[(self._programs,)](*views, *numbers, *self._rest, **self._options)
         if not INTERPRETED:
             self._compiled = compiled[(self._programs, 1, 1)]
 
@@ -158,12 +158,12 @@ class Launch:
 class Kernel:
     """A kernel over operands of one shape, and its launches.
 
-    Its function takes the operands, other pointers and numbers, the tiling, the steps of the row-major index where it
-    is `logical`, further arguments, and the dtype of its arithmetic.
+    Its function takes the operands, other pointers, the numbers of one call, the tiling, the steps of the row-major
+    index where it is `logical`, further arguments, and the dtype of its arithmetic.
 
     Args:
         function: the jitted function.
-        pointers: how many parameters are neither operands nor behind the tiling: those of one call.
+        pointers: how many other pointers there are.
         logical: does it want the row-major index of its elements?
         constant: from a further argument, as it is hashed, to what the function takes: most stay as they are.
         programs: how many share a plan.

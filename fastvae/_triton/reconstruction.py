@@ -19,7 +19,7 @@ from fastvae._triton._launch import Kernel
 _SCALE_PROGRAMS = 2048
 """Enough to fill a device. Most upstream gradients are 1, where each program only costs its launch."""
 
-_FLAT: Final = 1024
+_FLAT: Final = tl.constexpr(1024)
 """Elements that a program scales at once of a gradient that is dense."""
 
 
@@ -86,9 +86,7 @@ def _backward(
 
 
 @triton.jit
-def _scale(
-    first, second, third, upstream, tiling, second_count, third_count, flat: tl.constexpr, dtype: tl.constexpr
-):  # fmt: skip
+def _scale(first, second, third, upstream, tiling, second_count, third_count, dtype: tl.constexpr):
     factor = _tile.convert(tl.load(upstream), dtype)
     if factor != 1.0:
         tile = _tile.program(tiling)
@@ -98,19 +96,19 @@ def _scale(
             at = _tile.locate_at(tiling, row_block, chunk)
             _tile.store(first, tiling, at, _tile.load(first, tiling, at, dtype) * factor)
             tile += tl.num_programs(0)
-        _scale_dense(second, second_count, factor, flat)
-        _scale_dense(third, third_count, factor, flat)
+        _scale_dense(second, second_count, factor)
+        _scale_dense(third, third_count, factor)
 
 
 @triton.jit
-def _scale_dense(pointer, count, factor, flat: tl.constexpr):
+def _scale_dense(pointer, count, factor):
     if pointer is not None:
-        start = tl.program_id(0).to(tl.int64) * flat
+        start = tl.program_id(0).to(tl.int64) * _FLAT
         while start < count:
-            index = start + tl.arange(0, flat)
+            index = start + tl.arange(0, _FLAT)
             value = _tile.convert(tl.load(pointer + index, mask=index < count, other=0), factor.dtype) * factor
             tl.store(pointer + index, _tile.convert(value, pointer.dtype.element_ty), mask=index < count)
-            start += tl.num_programs(0) * flat
+            start += tl.num_programs(0) * _FLAT
 
 
 _FORWARD: Final = Kernel(_forward, pointers=6, constant=likelihoods.constant)
@@ -242,8 +240,7 @@ def reconstruction_backward(
 
 def scale_gradients(first: Tensor, second: Tensor | None, third: Tensor | None, upstream: Tensor) -> None:
     """Multiply gradients by the scalar `upstream`, read on the device; an upstream of 1 touches no memory."""
-    others: list[Tensor | None] = [None if other is None or other.numel() == 0 else other for other in (second, third)]
     if first.numel():
-        counts = (0 if other is None else other.numel() for other in others)
-        _, launch = _SCALE.over((first,), 0, *counts, _FLAT, beside=(*others, upstream))
-        launch(first, *others, upstream)
+        counts = 0 if second is None else second.numel(), 0 if third is None else third.numel()
+        _, launch = _SCALE.over((first,), 0, *counts, beside=(second, third, upstream))
+        launch(first, second, third, upstream)

@@ -118,8 +118,8 @@ def _backward(
 
 
 # Both expand a seed.
-_FORWARD: Final = Kernel(_forward, pointers=6, logical=True, constant=scale_forms.constant)
-_BACKWARD: Final = Kernel(_backward, pointers=2, logical=True, constant=scale_forms.constant)
+_FORWARD: Final = Kernel(_forward, pointers=5, logical=True, constant=scale_forms.constant)
+_BACKWARD: Final = Kernel(_backward, pointers=1, logical=True, constant=scale_forms.constant)
 
 
 def _first_sample(value: Tensor | None, num_samples: int | None) -> tuple[Tensor | None, int]:
@@ -180,7 +180,7 @@ def sample_and_kl(
         paired=(0,) if interleaved else (),
     )
     sums = reduce.sums(plan, per_sample, total)
-    launch(*operands, *sums, reduce.counters(plan, sums), seed_at, seed_value)
+    launch(*operands, *sums, reduce.counters(plan, sums), seed_at, numbers=(seed_value,))
     return z, kl
 
 
@@ -228,7 +228,7 @@ def write_gradients(
         beside=(seed_at,),
         paired=paired if interleaved else (),
     )
-    launch(*operands, seed_at, seed_value)
+    launch(*operands, seed_at, numbers=(seed_value,))
     for value, gradient in zip(written, to_prior, strict=True):
         _operands.narrow(value, gradient)
 

@@ -96,7 +96,7 @@ def test_a_generator_that_is_given_is_the_one_that_moves(generator: Generator, m
     with no_launch(monkeypatch):
         drawn = _noise._drawn(torch.zeros(2), own)
     assert (generator.offset, own.offset) == (0, 4)
-    assert drawn.tolist() == [_C.cuda_randint(3, 0)]
+    assert drawn.item() == _C.cuda_randint(3, 0)
 
 
 def test_backward_draws_the_noise_of_forward(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
