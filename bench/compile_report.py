@@ -104,7 +104,7 @@ def table(rows: Sequence[Row]) -> Iterator[str]:
 @click.option("--count", "counted", is_flag=True, help="Only the instructions an element of kernels of large tensors.")
 @click.option("--model", "predicted", is_flag=True, help="Only those kernels, with what the model says of them.")
 @click.option("--csv", type=click.Path(path_type=Path, dir_okay=False), help="Append what the model says to this file.")
-@click.option("--commit", envvar="FASTVAE_COMMIT", help="What is compiled. [default: of the checkout]")
+@click.option("--commit", help="What is compiled, for the rows of --csv. [default: of the checkout]")
 @click.pass_context
 def main(
     ctx: click.Context,
@@ -120,6 +120,7 @@ def main(
 
     Without a target, kernels of large tensors and those of inductor then go into the model of one multiprocessor.
     """
+    _check(as_json, targets, counted, predicted, csv, commit)
     if counted:
         for target in targets or ("sm_90",):
             _echo(report.counts(report.count(target, only=only)))
@@ -129,10 +130,30 @@ def main(
         click.echo(json.dumps([{name: asdict(row)[name] for name in _PUBLIC} for row in rows]))
     elif rows:
         _echo(table(rows))
-    if predicted or not (targets or as_json):
+    if not (targets or as_json):
         _model(only, csv, commit)
     if any(row.faults for row in rows):
         ctx.exit(1)
+
+
+def _check(
+    as_json: bool, targets: tuple[str, ...], counted: bool, predicted: bool, csv: Path | None, commit: str | None
+) -> None:
+    """Refuse what does not go together.
+
+    Raises:
+        UsageError: an option that would be ignored, or a target whose instructions are not known.
+    """
+    if counted and (unknown := [target for target in targets if target not in report.TARGETS]):
+        raise click.UsageError(f"--target: got {unknown[0]} with --count; takes {' or '.join(report.TARGETS)}")
+    if as_json and (counted or predicted):
+        raise click.UsageError("--json: got it with --count or --model; takes what is compiled")
+    if predicted and (counted or targets):
+        raise click.UsageError("--model: got it with --count or --target; takes all GPUs of the model")
+    if csv is not None and (as_json or counted or targets):
+        raise click.UsageError("--csv: got it without the model; takes no --json, --count or --target")
+    if commit is not None and csv is None:
+        raise click.UsageError("--commit: got it without --csv; takes the commit of its rows")
 
 
 def _model(only: str, csv: Path | None, commit: str | None) -> None:

@@ -12,6 +12,8 @@ from typing import Final
 import click
 
 from bench import ROOT, pages, plot, table
+from bench.proofs.sm_model import pages as predictions
+from bench.proofs.sm_model.results import FILE
 from bench.results import latest_file, newest
 
 # What a reader of the README is most likely to run, and where fastvae gains least: small batches, whole steps.
@@ -73,11 +75,13 @@ def _image(caption: str, picture: Path, page: Path) -> str:
 @click.argument("csv", type=click.Path(path_type=Path), required=False)
 @click.option("--root", type=click.Path(path_type=Path, file_okay=False), default=ROOT, help="[default: the checkout]")
 def main(csv: Path | None, root: Path) -> None:
-    """Write CSV, by default of the CPU measured last, and what was measured on GPUs into the pages below ROOT."""
+    """Write CSV, by default of the CPU measured last, and what GPUs are to take and took into the pages below ROOT."""
     results, readme, docs = root / "bench" / "results", root / "README.md", root / "docs"
     try:
         cpu((csv or latest_file(results)).resolve(), readme, docs / "performance.md")
         gpus(results, readme, docs / "gpu.md")
+        if (results / "offline" / FILE).exists():
+            predictions.write(results / "offline", results, docs / "gpu.md")
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     for page in (readme, docs / "performance.md", docs / "gpu.md"):

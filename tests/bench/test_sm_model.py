@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from bench import compile_report
 from bench.proofs.sm_model import lanes, pipes, report, requirements, results, sass
 from bench.proofs.sm_model.kernels import KINDS, Compiled, Prediction
 from bench.proofs.sm_model.machine import MACHINES, resident
@@ -234,3 +236,38 @@ def test_predictions_are_kept(tmp_path: Path) -> None:
     assert rows[0].instructions == 3
     assert [row.commit for row in results.newest(rows)] == ["new", "new"]
     assert [row.cycles for row in results.newest(rows, "old")] == [2, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("options", "refused"),
+    [
+        ("--count --target gfx942", "--target: got gfx942"),
+        ("--json --model", "--json"),
+        ("--model --target sm_90", "--model"),
+        ("--count --csv x.csv", "--csv"),
+        ("--count --commit abc", "--commit"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(options: str, refused: str) -> None:
+    result = CliRunner().invoke(compile_report.main, options.split())
+    assert result.exit_code == 2
+    assert f"Error: {refused}" in result.output
+
+
+def test_the_report_counts_predicts_and_keeps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    kinds = dict.fromkeys(KINDS, 10.0)
+    cycles_of = {"fastvae": 2.0, "inductor": 3.0}
+    found = [
+        Prediction(provider, "mse float32 forward", target, kinds, 12, {machine.name: of_kernel})
+        for provider, of_kernel in cycles_of.items()
+        for target in report.TARGETS
+        for machine in MACHINES.values()
+        if machine.target == target
+    ]
+    monkeypatch.setattr(report, "predict", lambda only: found)
+    path = tmp_path / results.FILE
+    output = CliRunner().invoke(compile_report.main, ["--model", "--csv", str(path), "--commit", "abc"]).output
+    assert "mse float32 forward   60.0" in output
+    assert f"12.00{12 / 2 / MACHINES['A100'].bytes_per_cycle:7.2f}" in output
+    assert output.count("1.50        -   1.50") == len(MACHINES)
+    assert {row.commit for row in results.load(path)} == {"abc"}

@@ -96,8 +96,9 @@ def test_the_report_names_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.slow
-def test_kernels_of_large_tensors_move_each_byte_once() -> None:
-    counted = report.count("sm_90", environment={**os.environ, "TRITON_CACHE_DIR": str(KEPT / "triton")})
+@pytest.mark.parametrize("target", report.TARGETS)
+def test_kernels_of_large_tensors_move_each_byte_once(target: str) -> None:
+    counted = report.count(target, environment={**os.environ, "TRITON_CACHE_DIR": str(KEPT / "triton")})
     moved: Counter[str] = Counter()
     for found in counted:
         moved[found.kernel.rpartition(" ")[0]] += found.bytes
