@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from bench import ops
+from bench import heavy_ops, ops
 from bench.calls import SizedOp
 from bench.gpu.device import Device
 from bench.ops import Op, Shape
@@ -25,6 +25,31 @@ MIDDLE: Final = Size((4096, 784), (4096, 128), False)
 _SIZES: Final = (LARGE, MNIST, MIDDLE)
 _DRY_SIZES: Final = (Size((12, 16), (12, 4), False), Size((3, 7), (3, 5), True))
 
+# The losses that take a large part of a step, at their own sizes beside those.
+HEAVY: Final[dict[Size, tuple[SizedOp, ...]]] = {
+    MNIST: (
+        SizedOp(heavy_ops.TOTAL_CORRELATION, ((256, 10),)),
+        SizedOp(heavy_ops.LOG_NORMAL_MIXTURE, ((128, 40), (500, 40))),
+        SizedOp(heavy_ops.NEGATIVE_BINOMIAL, ((128, 2000),)),
+        SizedOp(heavy_ops.ZERO_INFLATED, ((128, 2000),)),
+        SizedOp(heavy_ops.DISCRETIZED, ((16, 3, 32, 32),)),
+    ),
+    MIDDLE: (
+        SizedOp(heavy_ops.TOTAL_CORRELATION, ((2048, 32),)),
+        SizedOp(heavy_ops.LOG_NORMAL_MIXTURE, ((1024, 32), (500, 32))),
+        SizedOp(heavy_ops.NEGATIVE_BINOMIAL, ((1024, 20000),)),
+        SizedOp(heavy_ops.ZERO_INFLATED, ((1024, 20000),)),
+        SizedOp(heavy_ops.DISCRETIZED, ((64, 3, 64, 64),)),
+    ),
+    _DRY_SIZES[1]: (
+        SizedOp(heavy_ops.TOTAL_CORRELATION, ((6, 3),)),
+        SizedOp(heavy_ops.LOG_NORMAL_MIXTURE, ((5, 3), (4, 3))),
+        SizedOp(heavy_ops.NEGATIVE_BINOMIAL, ((5, 7),)),
+        SizedOp(heavy_ops.ZERO_INFLATED, ((5, 7),)),
+        SizedOp(heavy_ops.DISCRETIZED, ((2, 3, 2, 3),)),
+    ),
+}
+
 LOSSES: Final = (ops.BCE, ops.BCE_BYTES, ops.BCE_BYTES_HALF, ops.MSE)
 LATENTS: Final = (ops.REPARAMETERIZE_KL, ops.REPARAMETERIZE_KL_PACKED, ops.REPARAMETERIZE_KL_PACKED_HALF)
 
@@ -37,8 +62,13 @@ class Benchmark(NamedTuple):
 
     @property
     def op(self) -> Op:
-        """Of `bench.ops`."""
+        """Of `bench.ops` or `bench.heavy_ops`."""
         return self.sized.op
+
+    @property
+    def roundings(self) -> int:
+        """That a right result has, at most: a result of the heavy losses is of many terms."""
+        return 16 if any(self.op is sized.op for heavy in HEAVY.values() for sized in heavy) else 4
 
     @property
     def kind(self) -> str:
@@ -64,3 +94,5 @@ def benchmarks_of(size: Size) -> Iterator[Benchmark]:
         yield Benchmark(SizedOp(op, (size.latent,)), size.launch_bound)
     if size is not LARGE:
         yield Benchmark(SizedOp(ops.ELBO, (size.latent, size.pixels)), size.launch_bound)
+    for sized in HEAVY.get(size, ()):
+        yield Benchmark(sized, size.launch_bound)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Final
 
 import torch
 from torch import Tensor
@@ -11,20 +10,20 @@ from torch import Tensor
 import fastvae
 from bench.ops import Function, Inputs
 
-# Error allowed, in eps of the result's dtype, relative to the largest value.
-_ROUNDINGS: Final = 4
 
-
-def mistake(function: Function, inputs: Inputs) -> str | None:
+def mistake(function: Function, inputs: Inputs, roundings: int = 4) -> str | None:
     """What is wrong with the outputs and gradients of a function of `fastvae.functional`; None where nothing is.
 
     Both draw the same seed, from which the reference makes its own noise.
+
+    Args:
+        roundings: how many each result may be off, in units of eps relative to the largest of its kind.
     """
     with fastvae.use_backend("reference"):
         exact = _results(function, inputs.to(torch.float64))
     for name, found in _results(function, inputs).items():
         error = _error(found, exact[name])
-        limit = _ROUNDINGS * torch.finfo(found.dtype).eps
+        limit = roundings * torch.finfo(found.dtype).eps
         if not error <= limit:
             return f"{name}: error {error:.2e}, takes at most {limit:.2e}"
     return None
