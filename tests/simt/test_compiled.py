@@ -26,7 +26,7 @@ def passing(*arguments: str, every: int = 1, **settings: str) -> str:
     # What is compiled ends with PTX, and must not be found by those who need machine code.
     environment |= {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(KEPT / "ptx"), "OMP_NUM_THREADS": "1"}
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")])
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", "0", *arguments]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-2000:]
     return result.stdout
