@@ -4,7 +4,8 @@ Nothing is computed, so branches are decided by what they lead to. A branch forw
 over a loop is taken: those are slow paths of divisions, square roots and trigonometry, for denormal and huge values.
 Any other branch that depends on a predicate falls through, and a loop runs a given number of times. A guarded exit is
 for threads beyond the end, and not taken; but where nothing is left to be stored than one value for the whole block,
-all warps but the first take it. Instructions whose guard is false are issued, too, and so count.
+all warps but the first take it. Behind an atomic, by which programs count themselves, guarded branches and exits are
+taken: what they skip is for the last program to arrive. Instructions whose guard is false are issued, too, and so count.
 """
 
 from __future__ import annotations
@@ -47,23 +48,25 @@ def paths(code: Sequence[Instruction], *, passes: int = 1) -> Paths:
 def _executed(code: Sequence[Instruction], passes: int) -> list[Instruction]:
     path: list[Instruction] = []
     repeated: Counter[int] = Counter()
+    counted = False
     at = 0
     while at < len(code) and len(path) < _MOST:
         instruction = code[at]
         path.append(instruction)
-        if instruction.name == "EXIT" and not instruction.guard:
+        counted = counted or instruction.name.startswith("ATOM")
+        if instruction.name == "EXIT" and (counted or not instruction.guard):
             return path
-        at = _next(code, at, repeated, passes)
+        at = _next(code, at, repeated, passes, counted)
     raise ValueError("path: got one without an exit; takes a kernel whose branches name their targets")
 
 
-def _next(code: Sequence[Instruction], at: int, repeated: Counter[int], passes: int) -> int:
+def _next(code: Sequence[Instruction], at: int, repeated: Counter[int], passes: int, counted: bool) -> int:
     instruction = code[at]
     target = instruction.target
     if instruction.name != "BRA" or target is None:
         return at + 1
     if target > at:
-        return target if not instruction.guard or _slow(code, at + 1, target) else at + 1
+        return target if counted or not instruction.guard or _slow(code, at + 1, target) else at + 1
     # A loop that is left by a branch over this one ends here, too: what follows is where that leads.
     repeated[at] = (repeated[at] + 1) % passes
     return target if repeated[at] else at + 1
