@@ -102,10 +102,17 @@ def _run_in(order: Callable[[int], Sequence[int]], programs: list[int], monkeypa
     )
 
 
+CASES = [
+    *((call, _shuffled, reduction) for call in CALLS for reduction in ("sample", "mean")),
+    *((call, _backwards, "mean") for call in ("mse_loss", "with samples")),
+]
+SLOW = ("scalar counts", _shuffled, "sample")
+
+
 @pytest.mark.parametrize(
-    ("call", "order"), [*((call, _shuffled) for call in CALLS), ("mse_loss", _backwards), ("with samples", _backwards)]
+    ("call", "order", "reduction"),
+    [pytest.param(*case, marks=pytest.mark.slow if case == SLOW else ()) for case in CASES],
 )
-@pytest.mark.parametrize("reduction", ["sample", "mean"])
 def test_the_last_to_arrive_adds_all(
     call: str,
     order: Callable[[int], Sequence[int]],
