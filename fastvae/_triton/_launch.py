@@ -38,7 +38,7 @@ _INTERPRETED: Final = Blocking(4096, 128)
 # A vector load an operand and thread.
 _SMALL: Final = Blocking(256, 64)
 # By the size of an element: two vector loads of float32 or float64, four of a half, and registers to spare.
-_LARGE: Final = {8: Blocking(512, 128), 4: Blocking(1024, 128), 2: Blocking(2048, 128)}
+_LARGE: Final = {8: Blocking(512, 128), 4: Blocking(2048, 128), 2: Blocking(4096, 128)}
 # From so many elements on, blocks of `_LARGE` leave no multiprocessor of a large device idle.
 _FULL_DEVICE: Final = 2**17
 
@@ -262,6 +262,6 @@ class Kernel:
             self._programs(plan),
             [*places, *(None,) * self._pointers],
             rest,
-            **compile_options(threads, all_registers=self._per_thread is not None or rest[-1] == tl.float64),
+            **compile_options(threads, all_registers=True),
         )
         return plan, launch
