@@ -178,6 +178,20 @@ STUDIES: Final = (
         ),
     ),
     Task(
+        "quadrant-samples",
+        "S2",
+        (
+            Command(
+                (
+                    "python", "-m", "bench.reproductions.samples", "{out}/quadrants/quadrants-1-cvae",
+                    "--data-dir", "{data}", "--out", "{folder}",
+                ),
+                "metrics.json",
+            ),
+        ),
+        ("metrics.json",),
+    ),
+    Task(
         "segmentation",
         "S2",
         (Command(_SEGMENTATION, "metrics.json"),),
