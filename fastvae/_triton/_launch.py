@@ -38,7 +38,7 @@ _INTERPRETED: Final = Blocking(4096, 128)
 # A vector load an operand and thread.
 _SMALL: Final = Blocking(256, 64)
 # By the size of an element: two vector loads of float32 or float64, four of a half, and registers to spare.
-_LARGE: Final = {8: Blocking(512, 128), 4: Blocking(2048, 128), 2: Blocking(4096, 128)}
+_LARGE: Final = {8: Blocking(512, 128), 4: Blocking(1024, 128), 2: Blocking(2048, 128)}
 # From so many elements on, blocks of `_LARGE` leave no multiprocessor of a large device idle.
 _FULL_DEVICE: Final = 2**17
 
@@ -63,17 +63,17 @@ def check_device(like: Tensor) -> None:
         )
 
 
-def compile_options(threads: int, *, all_registers: bool) -> dict[str, Any]:
+def compile_options(threads: int) -> dict[str, Any]:
     """Triton's, for programs of so many threads.
 
-    ptxas would rather spill a register or two than have one program less at a time. With `all_registers` it is told how
-    many there are for these threads, and does not.
+    ptxas would rather compute values twice, or spill a register or two, than have one program less at a time. Told how
+    many registers there are for these threads, it does not.
     """
     if INTERPRETED:
         return {"num_warps": 1}
     target = driver.active.get_current_target()
     options = {"num_warps": threads // target.warp_size}
-    if all_registers and target.backend == "cuda":
+    if target.backend == "cuda":
         options["maxnreg"] = min(255, 2**16 // threads)
     return options
 
@@ -262,6 +262,6 @@ class Kernel:
             self._programs(plan),
             [*places, *(None,) * self._pointers],
             rest,
-            **compile_options(threads, all_registers=True),
+            **compile_options(threads),
         )
         return plan, launch

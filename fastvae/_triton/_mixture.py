@@ -80,7 +80,7 @@ def _run(
                 *blocks,
                 tl.float64 if dtype == torch.float64 else tl.float32,
             ),
-            **_launch.compile_options(_THREADS, all_registers=True),
+            **_launch.compile_options(_THREADS),
         )
         if len(_launches) == _MAX_LAUNCHES:
             _launches.clear()

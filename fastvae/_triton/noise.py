@@ -58,7 +58,7 @@ def _product(word, factor: tl.constexpr):
 @triton.jit
 def philox(seed, c0, c1, c2, c3):
     """Philox4x32-7 of counters of uint32 under the halves of the seed. (Triton's own multiplies twice.)"""
-    key = seed.to(tl.uint64, bitcast=True)
+    key = seed.to(tl.uint64)
     k0 = key.to(tl.uint32)
     k1 = (key >> 32).to(tl.uint32)
     for _ in tl.static_range(7):

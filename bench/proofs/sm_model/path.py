@@ -5,7 +5,7 @@ over a loop is taken: those are slow paths of divisions, square roots and trigon
 Any other branch that depends on a predicate falls through, and a loop runs a given number of times. A guarded exit is
 for threads beyond the end, and not taken; but where nothing is left to be stored than one value for the whole block,
 all warps but the first take it. Behind an atomic, by which programs count themselves, guarded branches and exits are
-taken: what they skip is for the last program to arrive. Instructions whose guard is false are issued, too, and so count.
+taken: what they skip is for the last program to arrive. Instructions whose guard is false are issued, and so count.
 """
 
 from __future__ import annotations
