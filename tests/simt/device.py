@@ -173,11 +173,11 @@ def _on(device: Device, name: str, implementation: Callable[..., Any]) -> Callab
 def _giving(device: Device, call: Callable[..., None]) -> Callable[..., None]:
     """A launch that may touch its tensors, too, such as counters that are there from earlier on."""
 
-    def launch(self: _launch.Launch, *given: Any) -> None:
+    def launch(self: _launch.Launch, *given: Any, numbers: tuple[int, ...] = ()) -> None:
         for number, tensor in enumerate(given):
             if isinstance(tensor, Tensor) and not device.memory.knows(tensor):
                 device.memory.give(tensor, f"operand {number}")
-        call(self, *given)
+        call(self, *given, numbers=numbers)
 
     return launch
 
