@@ -18,15 +18,8 @@ from fastvae._options import reduction_scale
 from fastvae._triton import _arrivals, _tile
 from fastvae._triton._layout import Plan
 
-_GROUP_BITS: Final = tl.constexpr(9)
-GROUP: Final = tl.constexpr(2**9)
+GROUP: Final = tl.constexpr(512)
 """The programs of a group: no more sums than a program of 64 threads loads at once."""
-
-
-@triton.jit
-def _groups_of(programs):
-    """How many groups, by a shift: a quotient of signed integers takes more."""
-    return (programs + (GROUP - 1)) >> _GROUP_BITS
 
 
 @triton.jit
@@ -61,7 +54,7 @@ def finish(
     if counters is not None:
         # What other threads of the program left is ordered before the count of the one that counts.
         tl.debug_barrier()
-        groups = _groups_of(tl.num_programs(0))
+        groups = tl.cdiv(tl.num_programs(0), GROUP)
         if samples is not None and tiling.split:
             fold: tl.constexpr = tiling.fold if tiling.fold > 1 else 1
             finish_rows(
@@ -69,8 +62,8 @@ def finish(
                 tiling.tile_rows * fold,
             )  # fmt: skip
         if total is not None or second_total is not None or third_total is not None:
-            group = tl.program_id(0) >> _GROUP_BITS
-            members = tl.minimum(tl.num_programs(0) - (group << _GROUP_BITS), GROUP)
+            group = tl.program_id(0) // GROUP
+            members = tl.minimum(tl.num_programs(0) - group * GROUP, GROUP)
             if _is_last(counters + group, members):
                 _finish_group(total, partials, group, members, groups)
                 _finish_group(second_total, second_partials, group, members, groups)
@@ -101,7 +94,7 @@ def _of_rows(partials, total):
     if total is None:
         return partials
     else:
-        return partials + tl.num_programs(0) + _groups_of(tl.num_programs(0))
+        return partials + tl.num_programs(0) + tl.cdiv(tl.num_programs(0), GROUP)
 
 
 @triton.jit
