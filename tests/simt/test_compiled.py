@@ -66,12 +66,12 @@ def test_the_machine_refuses_what_kernels_may_not_do() -> None:
 
 @pytest.mark.slow
 def test_all_kernels(noted: Callable[[str, str], None]) -> None:
-    """Of every op, in every variant that the tests of a GPU launch."""
+    """Of every op, in every fourth case that the tests of a GPU launch: all of them take a core ten minutes."""
     files = [f"tests/gpu/test_{name}.py" for name in ("noise", "ops", "large", "compile")]
-    line, kernels, variants = executed(*files)
+    line, kernels, variants = executed(*files, every=4)
     noted("all executed", line)
-    assert kernels >= 20
-    assert variants >= 400
+    assert kernels >= 14
+    assert variants >= 200
 
 
 @pytest.mark.slow
@@ -91,5 +91,5 @@ def test_the_worst_that_approximate_instructions_may_give(
     Not the tests that hold a result to fewer units than such instructions are off, where a difference leaves little.
     """
     settings = {"FASTVAE_PTX_APPROXIMATIONS": approximations, "FASTVAE_PTX_OTHERWISE": "1"}
-    line, *_ = executed("tests/gpu/test_ops.py", "-k", "not every_scale and not special", every=3, **settings)
+    line, *_ = executed("tests/gpu/test_ops.py", "-k", "not every_scale and not special", every=12, **settings)
     noted(f"executed with {approximations} approximations", line)
