@@ -15,9 +15,11 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Final
 
+from bench import pages
+
 ROOT: Final = Path(__file__).parent.parent
 PAGE: Final = ROOT / "docs" / "architecture.md"
-BEGIN, END = "<!-- imports:begin -->\n", "<!-- imports:end -->\n"
+_PART: Final = "imports"
 
 Graph = dict[str, set[str]]
 
@@ -115,9 +117,7 @@ def drawn(package: Path = ROOT / "fastvae") -> str:
 
 def page(text: str) -> str:
     """The text of the page with the map in its place."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{drawn()}\n{END}{after}"
+    return pages.insert(text, _PART, f"\n{drawn()}")
 
 
 if __name__ == "__main__":

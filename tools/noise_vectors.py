@@ -14,11 +14,12 @@ from typing import Final
 
 import numpy as np
 
+from bench import pages
 from fastvae.reference import noise
 from fastvae.reference.fused import fma
 
 PAGE: Final = Path(__file__).parent.parent / "docs" / "noise.md"
-BEGIN, END = "<!-- vectors:begin -->\n", "<!-- vectors:end -->\n"
+_PART: Final = "vectors"
 
 # Rounded to float64 first, each would be the middle between two floats, or exactly a float.
 FMA: Final = (
@@ -50,12 +51,8 @@ def _hexadecimal(value: float | np.float32) -> str:
     return f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}p{exponent}"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(head)} |"
-    yield "|---" * len(head) + "|"
-    for row in rows:
-        yield f"| {' | '.join(f'`{cell}`' for cell in row)} |"
-    yield ""
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Sequence[str]:
+    return pages.table(head, ([f"`{cell}`" for cell in row] for row in rows), text_columns=len(head)), ""
 
 
 def _pairs() -> Iterator[Sequence[str]]:
@@ -88,9 +85,7 @@ def drawn() -> str:
 
 def page(text: str) -> str:
     """The text of the page with the tables in their place."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{drawn()}\n{END}{after}"
+    return pages.insert(text, _PART, f"\n{drawn()}")
 
 
 if __name__ == "__main__":
