@@ -6,50 +6,31 @@ bound, is far below the likelihood until there are enough of them.
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 import torch
 
 from fastvae import CVAE
 from fastvae.train.data import datasets
-from fastvae.train.data.datasets import Data
+from fastvae.train.data.datasets import Split
+from fastvae.train.evaluation import likelihood
 from fastvae.train.models import build
-from fastvae.train.models.build import conditioning
 from fastvae.train.runs import atomic, weights
 from fastvae.train.runs.folder import RunFolder
 from fastvae.train.settings.config import Config
-
-# Images at once, and decoded for as many latents at once.
-_IMAGES: Final = 50
-_CHUNK: Final = 200
+from fastvae.train.studies.quadrants import METHODS
 
 
-@torch.no_grad()
-def estimates(model: CVAE, config: Config, data: Data, images: int, num_samples: tuple[int, ...]) -> dict[str, Any]:
-    """By method and number of latents, -log p(target | condition) in nats over the first test images.
-
-    Returns:
-        For each method and number, as text, the mean and its standard error over images.
-    """
-    model.eval()
-    conditioned = conditioning(config)
-    found: dict[str, Any] = {}
-    for method in ("monte_carlo", "importance"):
-        for count in num_samples:
-            noise = torch.Generator().manual_seed(config.seed)
-            values = []
-            for pictures, labels in zip(
-                data.test.images[:images].split(_IMAGES), data.test.labels[:images].split(_IMAGES), strict=True
-            ):
-                pair = conditioned(pictures, labels)
-                options: dict[str, Any] = {"num_samples": count, "chunk_size": _CHUNK, "generator": noise}
-                values.append(-model.log_likelihood(*pair, method=method, **options))
-            nll = torch.cat(values).double()
-            error = nll.std(correction=0).item() / math.sqrt(len(nll))
-            found.setdefault(method, {})[str(count)] = {"nll": nll.mean().item(), "standard_error": error}
+def estimates(model: CVAE, config: Config, images: Split, num_samples: tuple[int, ...]) -> dict[str, Any]:
+    """By method and number of latents, as text, -log p(target | condition) in nats, and its standard error."""
+    found: dict[str, Any] = {method: {} for method in METHODS}
+    for count in num_samples:
+        estimated = likelihood.estimates(model, config, images, count)
+        for method, (_, key) in METHODS.items():
+            error = estimated[f"{key}_standard_error"]
+            found[method][str(count)] = {"nll": -estimated[key], "standard_error": error}
     return found
 
 
@@ -70,8 +51,9 @@ def main(run: Path, data_dir: str | None, images: int, num_samples: tuple[int, .
     torch.set_num_threads(config.threads)
     data = datasets.load(config.data, data_dir or config.data_dir)
     out.mkdir(parents=True, exist_ok=True)
-    found = estimates(model, config, data, images, num_samples)
-    atomic.write_json(out / "metrics.json", {"images": min(images, len(data.test.labels)), **found})
+    first = Split(*(tensor[:images] for tensor in data.test))
+    found = estimates(model, config, first, num_samples)
+    atomic.write_json(out / "metrics.json", {"images": len(first.labels), **found})
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from bench.reproductions.counts.section import counts
 from bench.reproductions.judging import NOT_RUN
 from bench.reproductions.runs import S2_ONE_HOT, WriteUp
 from bench.reproductions.sprites.section import sprites
+from fastvae.train.studies.quadrants import METHODS
 
 
 def _s1(write_up: WriteUp, numbers: Path) -> list[str]:
@@ -84,7 +85,7 @@ def _samples(metrics: dict[str, Any] | None) -> Iterator[str]:
                 for count in counts
             ),
         ]
-        for method, name in (("monte_carlo", "Monte Carlo"), ("importance", "importance sampling"))
+        for method, (name, _) in METHODS.items()
     ]
     yield pages.table([f"{metrics['images']} images", *(f"{int(count):,} latents" for count in counts)], rows)
 

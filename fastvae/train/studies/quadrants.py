@@ -40,7 +40,7 @@ _MODELS: Final[dict[str, tuple[str, Settings]]] = {
     "hybrid": ("hybrid", _LATENT | {"objective": "hybrid"}),
 }
 # By method: its name in the table, and what `likelihood.estimates` calls it.
-_METHODS: Final = {
+METHODS: Final = {
     "monte_carlo": ("Monte Carlo", "log_likelihood_monte_carlo"),
     "importance": ("importance sampling", "log_likelihood"),
 }
@@ -118,7 +118,7 @@ def _trained(explicit: Settings, out: Path, dataset: Data) -> Iterator[tuple[str
 
 def _rows(count: int, name: str, trainer: Trainer, num_samples: int) -> Iterator[Row]:
     found = _evaluated(trainer, num_samples)
-    for method, (_, key) in _METHODS.items():
+    for method, (_, key) in METHODS.items():
         if key in found:
             last = trainer.history[-1]
             yield Row(
@@ -168,7 +168,7 @@ def lines(rows: Sequence[Row]) -> Iterator[str]:
     """The table of the paper: a line for each model and method, a column for each number of quadrants."""
     yield _line("negative log-likelihood (nats)", [f"{count} given" for count in COUNTS])
     for model, method in dict.fromkeys((row.model, row.method) for row in rows):
-        label = _MODELS[model][0] + (f", {_METHODS[method][0]}" if method in _METHODS else "")
+        label = _MODELS[model][0] + (f", {METHODS[method][0]}" if method in METHODS else "")
         found = [row for row in rows if (row.model, row.method) == (model, method)]
         yield _line(label, [f"{row.negative_log_likelihood:.1f} +- {row.standard_error:.1f}" for row in found])
 
