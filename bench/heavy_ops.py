@@ -18,6 +18,7 @@ _ZEROS: Final = 0.9  # the share of them in single-cell counts
 _MMD: Final = losses.MMD()
 _DIP: Final = losses.DIP()
 _SCRATCH: Final = 2**20  # bytes a thread
+_ROUNDINGS: Final = 16  # a result is of many terms
 
 
 def _log_normal(x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
@@ -185,21 +186,22 @@ MMD: Final = Op(
 DIP: Final = Op("dip", "-", _means, _dip, {"": _dip}, {"tests/losses/test_regularizers.py": "dip"}, None, None)
 TOTAL_CORRELATION: Final = Op(
     "total_correlation", "-", _posterior, _fused_total_correlation, {"": total_correlation},
-    {"tests/core/test_minibatch_log_densities.py": "not triton"}, None, (12,), scratch=_SCRATCH,
+    {"tests/core/test_minibatch_log_densities.py": "not triton"}, None, (12,), scratch=_SCRATCH, roundings=_ROUNDINGS,
 )  # fmt: skip
 LOG_NORMAL_MIXTURE: Final = Op(
     "log_normal_mixture", "-", _components, _fused_mixture, {"": _mixture},
-    {"tests/core/test_log_normal_mixture.py": "not triton"}, None, (4, 8), scratch=_SCRATCH,
+    {"tests/core/test_log_normal_mixture.py": "not triton"}, None, (4, 8), scratch=_SCRATCH, roundings=_ROUNDINGS,
 )  # fmt: skip
 NEGATIVE_BINOMIAL: Final = Op(
     "negative_binomial", "float32", _cells, _fused_negative_binomial, {"": negative_binomial},
-    {"tests/core/test_negative_binomial_nll.py": "not triton"}, None, (4,), scratch=_SCRATCH,
+    {"tests/core/test_negative_binomial_nll.py": "not triton"}, None, (4,), scratch=_SCRATCH, roundings=_ROUNDINGS,
 )  # fmt: skip
 ZERO_INFLATED: Final = Op(
     "zero_inflated_negative_binomial", "float32", _inflated_cells, fused_zero_inflated, {"": zero_inflated},
-    {"tests/core/test_negative_binomial_nll.py": "not triton"}, None, (8,), scratch=_SCRATCH,
+    {"tests/core/test_negative_binomial_nll.py": "not triton"}, None, (8,), scratch=_SCRATCH, roundings=_ROUNDINGS,
 )  # fmt: skip
 DISCRETIZED: Final = Op(
     "discretized_logistic_mixture", "float32", _pixels_of_mixtures, _fused_discretized, {"": _discretized},
     {"tests/core/test_discretized_logistic_mixture.py": "not triton"}, None, (400 // 3 + 1,), scratch=_SCRATCH,
+    roundings=_ROUNDINGS,
 )  # fmt: skip

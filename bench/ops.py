@@ -21,6 +21,8 @@ Function = Callable[..., Outputs]
 # Test file: the part of it, as pytest's -k, that the quick suite runs.
 Tests = Mapping[str, str]
 
+ROUNDINGS: Final = 4
+
 RECONSTRUCTION_TESTS: Final[Tests] = {
     "tests/core/test_reconstruction.py": "(torchs or bytes or inplace or learned) and not triton"
 }
@@ -69,6 +71,7 @@ class Op:
             not bound it.
         max_peak: and may allocate so many at once; None where nothing is asked.
         scratch: bytes that it may allocate besides.
+        roundings: that a right result has, at most, in units of its dtype's eps relative to the largest of its kind.
         fresh: each call gets its own copy of the differentiable inputs.
         dtype: of the inputs but the target.
     """
@@ -84,6 +87,7 @@ class Op:
     fresh: bool = False
     dtype: str = "float32"
     scratch: int = 0
+    roundings: int = ROUNDINGS
 
 
 def size_name(shapes: Sequence[Shape]) -> str:

@@ -66,11 +66,6 @@ class Benchmark(NamedTuple):
         return self.sized.op
 
     @property
-    def roundings(self) -> int:
-        """That a right result has, at most: a result of the heavy losses is of many terms."""
-        return 16 if any(self.op is sized.op for heavy in HEAVY.values() for sized in heavy) else 4
-
-    @property
     def kind(self) -> str:
         """The op and its dtypes, at any size."""
         return f"{self.op.name} {self.op.dtype} {self.op.target}"

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 import fastvae
-from bench.ops import Function, Inputs
+from bench.ops import ROUNDINGS, Function, Inputs
 
 
-def mistake(function: Function, inputs: Inputs, roundings: int = 4) -> str | None:
+def mistake(function: Function, inputs: Inputs, roundings: int = ROUNDINGS) -> str | None:
     """What is wrong with the outputs and gradients of a function of `fastvae.functional`; None where nothing is.
 
     Both draw the same seed, from which the reference makes its own noise.

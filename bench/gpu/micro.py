@@ -77,7 +77,7 @@ def mistakes(benchmarks: Sequence[Benchmark], where: Device) -> dict[str, str]:
     for benchmark in benchmarks:
         with fastvae.use_backend("triton"):
             try:
-                why = mistake(benchmark.op.fastvae, benchmark.sized.inputs(where.name), benchmark.roundings)
+                why = mistake(benchmark.op.fastvae, benchmark.sized.inputs(where.name), benchmark.op.roundings)
             except Exception:
                 why = traceback.format_exc()
         if why is not None:
