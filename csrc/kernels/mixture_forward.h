@@ -121,12 +121,15 @@ void add_all(const Mixture& a, const Planes<T>& p, const Strata<T>& strata, Tile
       for (int64_t d = 0; d < p.dims; ++d) {
         const T *mu = p.mu + d * p.stride + k, *inverse = p.inverse + d * p.stride + k;
         const T* constant = p.constant + d * p.stride + k;
-        if (!a.by_dimension) tile.add_dimension(d, count, n, mu, inverse);
-        for (int64_t r = 0; a.by_dimension && r < count; ++r) {
-          T *run = tile.run + r * tile.width, *sum = sums + (i + r) * columns + d;
-          const T* c = strata.apply(i + r, k, n, constant, tile.constants);
-          const T terms = sum_of_densities(n, tile.z[r][d], mu, inverse, c, run);
-          *sum = k ? *sum + terms : terms;
+        if (a.by_dimension) {
+          for (int64_t r = 0; r < count; ++r) {
+            T *run = tile.run + r * tile.width, *sum = sums + (i + r) * columns + d;
+            const T* c = strata.apply(i + r, k, n, constant, tile.constants);
+            const T terms = sum_of_densities(n, tile.z[r][d], mu, inverse, c, run);
+            *sum = k ? *sum + terms : terms;
+          }
+        } else {
+          tile.add_dimension(d, count, n, mu, inverse);
         }
         tile.end_dimension(d, p.dims, count);
       }

@@ -88,12 +88,18 @@ def units(steps, tiling, at):
 
 
 @triton.jit
-def offsets(steps, start, tiling, at):
-    """The offset of each element, `start` units further on; one for four where lanes share it."""
+def _from_start(steps, start, tiling, at):
+    """The offset of each element's group in elements, `start` units further on."""
     offset = units(steps, tiling, at)
     if steps.further:
         offset += start
-    offset = offset * steps.unit
+    return offset * steps.unit
+
+
+@triton.jit
+def offsets(steps, start, tiling, at):
+    """The offset of each element, `start` units further on; one for four where lanes share it."""
+    offset = _from_start(steps, start, tiling, at)
     if tiling.grouped and not steps.shared and (tiling.fold == 0 or steps.unit == 4):
         offset += at[2] * steps.lane_stride
     return offset
@@ -148,11 +154,7 @@ def store(operand, tiling, at, value):
 
 @triton.jit
 def _pointers_to_pairs(operand, tiling, at):
-    offset = units(operand.steps, tiling, at)
-    if operand.steps.further:
-        offset += operand.start
-    offset = offset * 8
-    return operand.pointer + offset + tl.arange(0, 8)[None, None, :]
+    return operand.pointer + _from_start(operand.steps, operand.start, tiling, at) + tl.arange(0, 8)[None, None, :]
 
 
 @triton.jit
@@ -201,10 +203,7 @@ def _store_row_sums(partials, tiling, value, folded: tl.constexpr):
     row = row_block * tiling.tile_rows + tl.arange(0, tiling.tile_rows)
     if tiling.fold > 1:
         row = row * tiling.fold + folded
-    if tiling.single:
-        tl.store(partials + chunk + row, sums)
-    else:
-        tl.store(partials + row.to(tl.int64) * tiling.chunks + chunk, sums, mask=row < tiling.rows)
+    tl.store(partials + row.to(tl.int64) * tiling.chunks + chunk, sums, mask=row < tiling.rows)
 
 
 @triton.jit

@@ -69,7 +69,7 @@ def log_of_probability(x):
 
 @triton.jit
 def _split_probability(x):
-    """`_split` of x in [0, 1]; 2^32 x is no denormal."""
+    """`split` of x in [0, 1]; 2^32 x is no denormal."""
     return split((x * 4294967296.0).to(tl.int32, bitcast=True) - (32 << 23))
 
 
