@@ -16,12 +16,10 @@ from fastvae._triton.elementary import COMPILED, constant_like
 def _split_exponent_of_exp(x, least: tl.constexpr, most: tl.constexpr):
     """(r, shifted): e^x = e^r 2^k with k from `least` to `most`; |r| is at most ln(2) / 2 where k is not held there.
 
-    The low bits of `shifted` are those of k + 127, a float32's exponent. NaN stays in r. For x <= 0, `most` is None.
+    The low bits of `shifted` are those of k + 127, a float32's exponent. NaN stays in r.
     """
     # Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits of the sum.
-    shifted = tl.maximum(x * 1.44269504 + 12583039.0, 12583039.0 + least)
-    if most is not None:
-        shifted = tl.minimum(shifted, 12583039.0 + most)
+    shifted = tl.minimum(tl.maximum(x * 1.44269504 + 12583039.0, 12583039.0 + least), 12583039.0 + most)
     k = shifted - 12583039.0
     return (x - k * 0.693359375) - k * -2.12194440e-4, shifted
 
@@ -81,7 +79,7 @@ def exp(x):
 
 @triton.jit
 def _exp2(x):
-    """2^x of a float32 between -1 and 1, to 1.5 units in the last place; inf and 0 where x is infinite."""
+    """2^x of a float32, to 1.5 units in the last place; perhaps 0 below 2^-126."""
     if COMPILED:
         if target_info.is_cuda():
             # Triton's own would take three more instructions, for denormals.
@@ -98,8 +96,12 @@ def fast_exp_of_negative(x):
     if x.dtype == tl.float64:
         return tl.exp(x)
     else:
-        r, shifted = _split_exponent_of_exp(x, -126, None)
-        return _exp2(r * 1.44269504) * _exponent_bits(shifted).to(tl.float32, bitcast=True)
+        bounded = tl.maximum(x, -128.0, propagate_nan=tl.PropagateNan.ALL)
+        power = bounded * 1.44269504
+        # What the product's rounding lost, as a power of e: by ln 2 in two parts.
+        rest = tl.fma(power, 1.90465429e-9, tl.fma(power, -0.693147182464599609375, bounded))
+        y = _exp2(power)
+        return tl.fma(y, rest, y)
 
 
 @triton.jit

@@ -40,11 +40,10 @@ def binary_cross_entropy_with_logits(x, t, log_sigma, full: tl.constexpr):
 @triton.jit
 def binary_cross_entropy(x, t, log_sigma, full: tl.constexpr):
     log_p, log_q = tl.maximum(log_of_probability(x), -100.0), tl.maximum(log_of_complement(x), -100.0)
+    variance = tl.fma(-x, x, x)
+    t = tl.where(variance >= 0.0, t, float("nan"))  # where x is no probability
     loss = (t - 1.0) * log_q - t * log_p
-    variance = (1.0 - x) * x
     slope = (x - t) * reciprocal(tl.maximum(variance, 1e-12))
-    inside = variance >= 0.0  # false where x is no probability, or NaN
-    loss, slope = tl.where(inside, loss, float("nan")), tl.where(inside, slope, float("nan"))
     return loss, slope, log1m(x) - log(x), constant_like(x, 0.0)
 
 

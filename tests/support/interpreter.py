@@ -17,6 +17,7 @@ from triton.runtime import interpreter
 from triton.runtime.interpreter import TensorHandle
 
 from fastvae.reference.fused import fma
+from tests.simt.rounding import fma64
 
 
 @cache
@@ -91,8 +92,13 @@ def _unless_alike(broadcast: Any) -> Any:
 
 def _rounded_once(multiply_add: Any) -> Any:
     def fused(self: Any, x: TensorHandle, y: TensorHandle, z: TensorHandle) -> TensorHandle:
-        if z.data.dtype != np.float32:
-            return multiply_add(self, x, y, z)
-        return TensorHandle(fma(x.data, y.data, z.data), z.dtype.scalar)
+        terms = x.data, y.data, z.data
+        if z.data.dtype == np.float32:
+            return TensorHandle(fma(*terms), z.dtype.scalar)
+        if z.data.dtype == np.float64:
+            shape = np.broadcast_shapes(*(term.shape for term in terms))
+            flat = (np.broadcast_to(term, shape).ravel() for term in terms)
+            return TensorHandle(fma64(*flat).reshape(shape), z.dtype.scalar)
+        return multiply_add(self, x, y, z)
 
     return fused
