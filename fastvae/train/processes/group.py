@@ -23,8 +23,8 @@ T = TypeVar("T")
 class Share(NamedTuple):
     """Rows `start` to `stop` of a batch of `total`.
 
-    A process without any computes one row all the same, the first, and drops what comes of it: all processes are then at
-    the same place in their noise and in what they do together.
+    A process without any computes one row all the same, the first, and drops what comes of it: all processes are then
+    at the same place in their noise and in what they do together.
     """
 
     start: int

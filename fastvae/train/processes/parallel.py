@@ -41,7 +41,7 @@ def replicated(objective: nn.Module, device: torch.device, *, some_unused: bool)
 
 
 def shard_parameters(model: nn.Module, device: torch.device) -> None:
-    """Leave every process its part of the parameters of `model`, in place (FSDP2's `fully_shard`), network by network."""
+    """Leave every process its part of the parameters of `model`, in place: FSDP2's `fully_shard`, a network a time."""
     mesh = init_device_mesh(device.type, (group.count(),))
     for network in model.children():
         if any(True for _ in network.parameters()):
