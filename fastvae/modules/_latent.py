@@ -18,6 +18,7 @@ from fastvae.modules import _options
 from fastvae.modules._gaussians import gaussian_of
 from fastvae.modules._importance import chunks, log_mean_exp, seeded
 from fastvae.modules._networks import folded, repeated
+from fastvae.modules._sharded import gather_in_methods
 from fastvae.modules.output import VAEOutput
 
 
@@ -28,6 +29,10 @@ class LatentVariableModel(nn.Module):
     """
 
     decode: Callable[..., Any]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        gather_in_methods(cls)
 
     @passes_on(ELBOLoss, GaussianOptions, without=("reduction",))
     def __init__(
