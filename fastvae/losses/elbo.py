@@ -59,7 +59,8 @@ class ELBOLoss(nn.Module):
             and ``dimension_kl`` (gamma): the KL is then that of `fastvae.losses.TotalCorrelation`, estimated at `z`
             with `dataset_size` and `weighting` as there, and beta multiplies all three. None: the preset's, or the KL
             undivided.
-        reduction: ``"batchmean"`` (a preset's own reduction in its place) or ``"sample"``, a differentiable vector.
+        reduction: ``"batchmean"`` (a preset's own reduction in its place) or ``"sample"``, a differentiable vector with
+            a value a sample. It is refused where the objective is no sum over samples, as with `total_correlation`.
 
     Raises:
         ValueError, TypeError: an unknown name, a value out of range, an option that contradicts the preset.

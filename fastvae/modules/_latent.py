@@ -34,7 +34,7 @@ class LatentVariableModel(nn.Module):
         super().__init_subclass__(**options)
         gather_in_methods(cls)
 
-    @passes_on(ELBOLoss, GaussianOptions, without=("reduction",))
+    @passes_on(ELBOLoss, GaussianOptions)
     def __init__(
         self,
         *,
@@ -119,7 +119,13 @@ class LatentVariableModel(nn.Module):
             weight=weight,
             batch_dims=1 if num_samples is None else 2,
         )
-        return VAEOutput(loss.loss, loss.reconstruction, loss.kl, z, posterior.mu, posterior.scale, prediction)
+        of_latents = self._over_latents(loss.loss)
+        return VAEOutput(of_latents, loss.reconstruction, loss.kl, z, posterior.mu, posterior.scale, prediction)
+
+    @staticmethod
+    def _over_latents(loss: Tensor) -> Tensor:
+        """The mean over the latents of each sample, ``[batch]``; a scalar is one already."""
+        return loss.mean(0) if loss.dim() > 1 else loss
 
     def _divided_elbo(
         self,
