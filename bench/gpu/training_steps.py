@@ -106,11 +106,11 @@ class Training:
         if provider.compiled and device.real:
             model.compile(dynamic=False)
         self._sums = Sums(images.device, 0.0)
-        step = Step(model, optimizer, (images,), self._sums, bf16=True)
+        step = Step(model, optimizer, self._sums, bf16=True)
         graph: Graph = CudaGraph() if device.real else Rerun()
         self._step = GraphedStep(step, batch_size, graph) if provider.captured else step
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
-        self._batches = order.to(images.device).split(batch_size)
+        self._batches = images[order.to(images.device)].split(batch_size)
         self._taken = 0
 
     def step(self) -> None:

@@ -44,8 +44,11 @@ def setting(field: str) -> Callable[[_Command], _Command]:
 
 def settings(command: _Command) -> _Command:
     """The options of every field, in the order of the config."""
-    for field in reversed(Config.model_fields):
-        command = (_preset if field == "preset" else setting(field))(command)
+    for name, field in reversed(Config.model_fields.items()):
+        if name == "preset":
+            command = _preset(command)
+        elif field.description is not None:
+            command = setting(name)(command)
     return command
 
 

@@ -83,7 +83,7 @@ def test_every_provider_starts_from_the_same_weights_and_takes_the_batches_in_tu
     weights = [list(training._step.state()) for training in (plain, other)]
     assert all(map(torch.equal, *(sorted_weights[:-2] for sorted_weights in weights)))
     seen = []
-    plain._step = lambda indices: seen.extend(indices.tolist())
+    plain._step = lambda batch: seen.extend(int((images == image).flatten(1).all(1).nonzero()) for image in batch)
     plain.step()
     plain.step()
     assert sorted(seen) == list(range(8))

@@ -40,7 +40,7 @@ class Run:
         self.sums = Sums(self.device, 0.0)
         pixels = torch.rand((COUNT, 1, 8, 8), generator=torch.Generator().manual_seed(1)) ** 3
         self.images = (255 * pixels).to(torch.uint8).to(device)
-        self.plain = Step(self.model, self.optimizer, (self.images,), self.sums, bf16=bf16)
+        self.plain = Step(self.model, self.optimizer, self.sums, bf16=bf16)
         self.step = self.plain if graph is None else GraphedStep(self.plain, BATCH, graph())
 
     def train(self, epochs: Iterable[int]) -> Run:
@@ -52,7 +52,8 @@ class Run:
         return self
 
     def batches(self, epoch: int) -> Iterator[Tensor]:
-        yield from random.epoch_order(0, epoch, COUNT).to(self.device).split(BATCH)
+        for indices in random.epoch_order(0, epoch, COUNT).to(self.device).split(BATCH):
+            yield self.images[indices]
 
     def learned(self) -> list[Tensor]:
         """The weights and Adam's state."""

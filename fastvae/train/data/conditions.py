@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from fastvae.networks import fractions
-from fastvae.train.data.datasets import LABELS
 
 
 class ConditionalBatch(NamedTuple):
@@ -30,25 +29,27 @@ class Label(nn.Module):
     """The label; the target is the whole image.
 
     Args:
-        size: height and width of the images.
+        shape: of an image, ``(channels, height, width)``.
+        count: of different labels.
         encoding: ``"one_hot"``, as many numbers as there are labels, of which the label's own is 1 and the others 0; or
             ``"number"``, the label itself. A network can hardly tell 4 from 5 by their size: given a number, it leaves
             most of the label to the latent, and what it draws for a label is often another digit.
     """
 
-    def __init__(self, size: tuple[int, int], encoding: str) -> None:
+    def __init__(self, shape: tuple[int, ...], count: int, encoding: str) -> None:
         super().__init__()
+        self.count = count
         self.one_hot = encoding == "one_hot"
-        self.condition_width = LABELS if self.one_hot else 1
-        self.target_shape = (1, *size)
+        self.condition_width = count if self.one_hot else 1
+        self.target_shape = shape
 
     def forward(self, images: Tensor, labels: Tensor) -> ConditionalBatch:
-        """Images ``[batch, 1, height, width]`` and labels ``[batch]``."""
+        """Images ``[batch, channels, height, width]`` and labels ``[batch]``."""
         return ConditionalBatch(self.encode(labels), images)
 
     def encode(self, labels: Tensor) -> Tensor:
         """The condition of int64 labels, ``[batch]``: ``[batch, condition_width]`` float32."""
-        codes = nn.functional.one_hot(labels, LABELS) if self.one_hot else labels[:, None]
+        codes = nn.functional.one_hot(labels, self.count) if self.one_hot else labels[:, None]
         return codes.to(torch.float32)
 
     def whole(self, condition: Tensor, target: Tensor) -> Tensor:
@@ -105,13 +106,17 @@ class Quadrants(nn.Module):
 Conditioning = Label | Quadrants
 
 
-def create(name: str, size: tuple[int, int], *, label_encoding: str, quadrants: int) -> Conditioning:
+def create(name: str, shape: tuple[int, ...], labels: int, *, label_encoding: str, quadrants: int) -> Conditioning:
     """The conditioning called `name`, with the setting that it has.
 
     Args:
         name: ``"label"`` or ``"quadrants"``.
-        size: height and width of the images.
+        shape: of an image, ``(channels, height, width)``; of one channel for quadrants.
+        labels: how many different ones there are.
         label_encoding: see `Label`.
         quadrants: how many are known.
     """
-    return Label(size, label_encoding) if name == "label" else Quadrants(size, quadrants)
+    if name == "label":
+        return Label(shape, labels, label_encoding)
+    _, height, width = shape
+    return Quadrants((height, width), quadrants)

@@ -15,10 +15,6 @@ from fastvae.networks import fractions
 from fastvae.train.data import idx
 from fastvae.train.errors import UserError
 
-# Height and width of the images.
-SIZES: Final = {"digits": (8, 8), "mnist": (28, 28)}
-# How many there are: 0 to 9 in every data set.
-LABELS: Final = 10
 # Large enough to keep a device busy. Only the parts of a divided KL, estimated from a batch, depend on it.
 EVALUATION_BATCH: Final = 500
 
@@ -26,6 +22,21 @@ _DIGITS: Final = Path(__file__).parent / "assets" / "digits.npz"
 _DIGITS_MAX: Final = 16
 # The images come in the order of their writers: held out are writers that training never saw.
 _DIGITS_TRAIN: Final = 1500
+
+
+class Description(NamedTuple):
+    """What networks must know of a data set.
+
+    Attributes:
+        shape: of a sample, ``(channels, height, width)`` of an image.
+        labels: how many different ones there are, 0 to `labels` - 1; 0 where there are none.
+    """
+
+    shape: tuple[int, ...]
+    labels: int
+
+
+NAMED: Final = {"digits": Description((1, 8, 8), 10), "mnist": Description((1, 28, 28), 10)}
 
 
 class Split(NamedTuple):
@@ -41,6 +52,11 @@ class Split(NamedTuple):
     def batches(self, size: int = EVALUATION_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
         """Images and labels in their order, at most `size` at once."""
         yield from zip(self.images.split(size), self.labels.split(size), strict=True)
+
+    def in_order(self, order: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images and labels at the indices `order`, int64, at most `size` at once."""
+        for indices in order.to(self.images.device).split(size):
+            yield self.images[indices], self.labels[indices]
 
 
 class Data(NamedTuple):
@@ -71,7 +87,7 @@ def _mnist(folder: Path, part: str) -> Split:
     if len(images) != len(labels) or not len(images):
         raise UserError(f"{folder}: {len(images)} {prefix} images for {len(labels)} labels")
     height, width = images.shape[1:]
-    if (height, width) != SIZES["mnist"]:
+    if (1, height, width) != NAMED["mnist"].shape:
         raise UserError(f"{folder}: {prefix} images of {height} x {width} pixels; takes 28 x 28")
     return _split(images, labels)
 

@@ -69,23 +69,24 @@ class GraphedStep:
         self._batch_size = batch_size
         self._graph = graph
         # What the graph reads; there from the first full batch on.
-        self._indices: Tensor | None = None
+        self._held: tuple[Tensor, ...] | None = None
 
-    def __call__(self, indices: Tensor) -> None:
-        """Train on the images at `indices`, ``[batch]`` int64 on the device."""
-        if len(indices) != self._batch_size:
-            self._step(indices)
+    def __call__(self, *batch: Tensor) -> None:
+        """Train on a batch: what the step takes, ``[batch, ...]`` each, on the device."""
+        if len(batch[0]) != self._batch_size:
+            self._step(*batch)
             return
-        if self._indices is None:
-            self._indices = self._captured(indices)
-        self._indices.copy_(indices)
+        if self._held is None:
+            self._held = self._captured(batch)
+        for held, given in zip(self._held, batch, strict=True):
+            held.copy_(given)
         self._graph.replay()
 
-    def _captured(self, indices: Tensor) -> Tensor:
-        """Capture the step on a copy of `indices`; returns the copy."""
-        held = indices.clone()
+    def _captured(self, batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Capture the step on a copy of `batch`; returns the copy."""
+        held = tuple(tensor.clone() for tensor in batch)
         with _without_trace(self._step):
-            self._graph.capture(lambda: self._step(held))
+            self._graph.capture(lambda: self._step(*held))
         return held
 
 

@@ -1,8 +1,8 @@
-"""One training step, from the indices of a batch to the updated weights: it never waits for the device."""
+"""One training step, from a batch to the updated weights: it never waits for the device."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from fastvae.train.runs.metrics import Sums
 
 
 class Step:
-    """Gather, forward, backward, update, a step of the schedules, and what was measured added to `sums`.
+    """Forward, backward, update, a step of the schedules, and what was measured added to `sums`.
 
     Gradients live within a step, which begins and ends without any: a captured step then has them in its graph's memory
     and one that runs as it is has its own.
@@ -21,17 +21,13 @@ class Step:
         model: from a batch to an output with `loss`, a scalar, and `reconstruction_loss` and `kl`, one value an image;
             maybe `kl_terms`, those of a divided KL.
         optimizer: of the model's parameters; one that can be captured where the step is to be.
-        data: the tensors the model takes a batch of, ``[count, ...]`` each, on the model's device, where they stay.
         sums: where the step adds what it measured.
         bf16: run the forward pass under autocast to bfloat16.
     """
 
-    def __init__(
-        self, model: nn.Module, optimizer: torch.optim.Optimizer, data: Sequence[Tensor], sums: Sums, *, bf16: bool
-    ) -> None:
+    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, sums: Sums, *, bf16: bool) -> None:
         self._model = model
         self._optimizer = optimizer
-        self._data = data
         self._sums = sums
         self._bf16 = bf16
         self._schedules = [module for module in model.modules() if isinstance(module, Schedule)]
@@ -39,12 +35,12 @@ class Step:
     @property
     def device(self) -> torch.device:
         """Where everything is."""
-        return self._data[0].device
+        return self._sums.device
 
-    def __call__(self, indices: Tensor) -> None:
-        """Train on the rows at `indices`, ``[batch]`` int64 on the device."""
+    def __call__(self, *batch: Tensor) -> None:
+        """Train on a batch: what the model takes, ``[batch, ...]`` each, on the device."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
-            output = self._model(*(tensor[indices] for tensor in self._data))
+            output = self._model(*batch)
         output.loss.backward()
         self._optimizer.step()
         self._optimizer.zero_grad()

@@ -59,7 +59,7 @@ class Trainer:
             start.begin(self.model, config, self.data.train)
         self._sums = Sums(self.device, self.log_normalizer)
         trained = _compiled(self.objective, self.device) if config.compile else self.objective
-        step = Step(trained, self.optimizer, self.data.train, self._sums, bf16=config.amp == "bf16")
+        step = Step(trained, self.optimizer, self._sums, bf16=config.amp == "bf16")
         self._step: Step | GraphedStep = step
         if self.device.type == "cuda":
             self._step = GraphedStep(step, config.batch_size, CudaGraph())
@@ -108,13 +108,13 @@ class Trainer:
                     events.epoch(self.history[-1])
 
     def _epoch(self, epoch: int, progress: Progress) -> Means:
-        order = random.epoch_order(self.config.seed, epoch, len(self.data.train.labels)).to(self.device)
+        order = random.epoch_order(self.config.seed, epoch, len(self.data.train.labels))
         optimizer.set_learning_rate(self.optimizer, optimizer.learning_rate(self.config, epoch))
         self.objective.train()
         self._sums.reset()
-        for batch in order.split(self.config.batch_size):
-            self._step(batch)
-            progress.step(len(batch), self._sums)
+        for images, labels in self.data.train.in_order(order, self.config.batch_size):
+            self._step(images, labels)
+            progress.step(len(labels), self._sums)
         return self._sums.means()
 
     def _validation_loss(self) -> float | None:

@@ -10,7 +10,6 @@ from fastvae.losses import Schedule
 from fastvae.modules._options import ModelKeywords
 from fastvae.train.data import conditions
 from fastvae.train.data.conditions import Conditioning
-from fastvae.train.data.datasets import SIZES
 from fastvae.train.models import conditional, levels
 from fastvae.train.models.conditional import Baseline
 from fastvae.train.settings.config import Config
@@ -42,8 +41,9 @@ def create(config: Config) -> Model:
             options[name] = getattr(config, name)
     ending = networks.ending(config.likelihood, config.probability_floor)
     channels = networks.decoder_channels(config.likelihood)
+    _, height, width = config.shape
     encoder, decoder = networks.build(
-        config.model, SIZES[config.data], layers, config.latent_dim, ending, channels=channels
+        config.model, (height, width), layers, config.latent_dim, ending, channels=channels
     )
     return VAE(encoder, decoder, prior=_prior(config, encoder), **options)
 
@@ -54,7 +54,7 @@ def _prior(config: Config, encoder: nn.Module) -> nn.Module | None:
         return MixturePrior(config.components)
     if config.prior == "vamp":
         assert isinstance(encoder, nn.Sequential)
-        pseudo_inputs = torch.zeros(config.components, 1, *SIZES[config.data])
+        pseudo_inputs = torch.zeros(config.components, *config.shape)
         return VampPrior(pseudo_inputs, encoder[1:], parameterization=config.parameterization, min_std=config.min_std)
     return None
 
@@ -70,5 +70,9 @@ def _beta(config: Config) -> float | Schedule:
 def conditioning(config: Config) -> Conditioning:
     """What makes a condition and a target of an image, in a conditional run."""
     return conditions.create(
-        config.condition, SIZES[config.data], label_encoding=config.label_encoding, quadrants=config.quadrants
+        config.condition,
+        config.shape,
+        config.labels,
+        label_encoding=config.label_encoding,
+        quadrants=config.quadrants,
     )

@@ -13,7 +13,7 @@ from fastvae import functional as F
 from fastvae._likelihoods import LIKELIHOODS
 from fastvae.losses import KLTerms
 from fastvae.train.data.conditions import Conditioning
-from fastvae.train.data.datasets import SIZES, binarized
+from fastvae.train.data.datasets import binarized
 from fastvae.train.models.build import Model, conditioning
 from fastvae.train.models.conditional import Baseline
 from fastvae.train.settings.config import Config
@@ -122,5 +122,5 @@ def log_normalizer(config: Config) -> float:
     row = LIKELIHOODS.get(config.likelihood)
     if config.objective == "iwae" or row is None:
         return 0.0
-    values = math.prod(SIZES[config.data] if config.condition == "none" else conditioning(config).target_shape)
+    values = math.prod(config.shape if config.condition == "none" else conditioning(config).target_shape)
     return row.log_normalizer * values

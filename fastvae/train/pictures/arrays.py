@@ -16,7 +16,6 @@ from torch import Tensor
 from fastvae import CVAE, VAE, DiagonalGaussian
 from fastvae.networks import fractions
 from fastvae.train.data.conditions import Label, Quadrants
-from fastvae.train.data.datasets import LABELS
 from fastvae.train.models.conditional import Baseline
 
 Array = NDArray[Any]
@@ -111,7 +110,7 @@ def traversals(model: VAE, z: Tensor, dimensions: Sequence[int], values: Tensor)
 
 def for_each_label(model: CVAE | Baseline, label: Label, seed: int) -> Group:
     """A row for each label; a column is the same latent for all of them."""
-    codes = label.encode(torch.arange(LABELS, device=next(model.parameters()).device))
+    codes = label.encode(torch.arange(label.count, device=next(model.parameters()).device))
     if isinstance(model, Baseline):
         return "prediction", _columns(model.predict(codes)[None])
     # One draw for all labels: the same seed and shape of a label's own.

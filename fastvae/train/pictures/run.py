@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from fastvae import CVAE, VAE, DiagonalGaussian
 from fastvae.train.data.conditions import Conditioning, Label
-from fastvae.train.data.datasets import LABELS, Split
+from fastvae.train.data.datasets import Split
 from fastvae.train.evaluation import latent_use
 from fastvae.train.models.build import Model, conditioning, create
 from fastvae.train.models.conditional import Baseline
@@ -128,7 +128,7 @@ def of_conditional(
     subtitle = f"{config.data}, {config.objective}, latent dimension {config.latent_dim}"
     conditioned = conditioning(config).to(test.images.device)
     if isinstance(conditioned, Label):
-        names = [str(label) for label in range(LABELS)]
+        names = [str(label) for label in range(conditioned.count)]
         group = arrays.for_each_label(model, conditioned, config.seed)
         yield "labels.png", figures.grid([group], names, f"Images for each label\n{subtitle}")
     else:

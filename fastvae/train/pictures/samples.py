@@ -12,7 +12,6 @@ from torch import Tensor
 
 from fastvae import VAE
 from fastvae.train.data.conditions import Label
-from fastvae.train.data.datasets import LABELS
 from fastvae.train.errors import UserError
 from fastvae.train.models.build import Model, conditioning
 from fastvae.train.models.conditional import Baseline
@@ -60,6 +59,8 @@ def save(model: Model, config: Config, number: int, label: int | None, seed: int
 def _samples(model: Model, config: Config, number: int, label: int | None, seed: int) -> Tensor:
     if label is not None and config.condition != "label":
         raise UserError(f"--label: got {label}; takes none for a run with condition {config.condition!r}")
+    if label is not None and label >= config.labels:
+        raise UserError(f"--label: got {label}; takes 0 to {config.labels - 1}")
     if isinstance(model, VAE):
         drawn: Tensor = model.sample(number, seed=seed)
         return drawn
@@ -69,5 +70,5 @@ def _samples(model: Model, config: Config, number: int, label: int | None, seed:
             f"sample: got a run with condition {config.condition!r} and objective {config.objective!r}; "
             "takes one that draws an image from a latent (fastvae plot draws completions)"
         )
-    labels = torch.arange(number) % LABELS if label is None else torch.full((number,), label)
+    labels = torch.arange(number) % conditioned.count if label is None else torch.full((number,), label)
     return model.sample(conditioned.encode(labels).to(next(model.parameters())), 1, seed=seed)[0]

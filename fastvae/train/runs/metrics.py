@@ -109,6 +109,11 @@ class Sums:
         self._terms: Tensor | None = None  # from the first batch on, where the KL is divided
         self._log_normalizer = log_normalizer
 
+    @property
+    def device(self) -> torch.device:
+        """Where the sums are."""
+        return self._sums.device
+
     def state(self) -> tuple[Tensor, ...]:
         """The tensors that `add` changes, the same ones from the first batch on."""
         return (self._sums, self._count) if self._terms is None else (self._sums, self._count, self._terms)

@@ -13,7 +13,7 @@ from pydantic_core.core_schema import LiteralSchema, literal_schema
 from fastvae import networks
 from fastvae._options import PARAMETERIZATIONS, WEIGHTINGS
 from fastvae.losses.elbo import FREE_BITS_PER, KL_ESTIMATORS
-from fastvae.train.data.datasets import SIZES
+from fastvae.train.data.datasets import NAMED
 from fastvae.train.settings.kinds import CONDITIONAL, GOES_WITH, MIXTURES, OF_FRACTIONS, OF_LEVELS, UNCONDITIONAL
 
 
@@ -42,6 +42,8 @@ WARMUP_STEPS: Final = 1000
 class Config(BaseModel):
     """Every setting of a run, resolved: no default is looked up again when it is resumed.
 
+    A field without a description is no option: what the data is like, see `fastvae.train.data.datasets.Description`.
+
     Raises:
         ValidationError: a field is missing, unknown, of the wrong type, out of its range, or contradicts another.
     """
@@ -49,8 +51,10 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
     preset: str | None
-    data: Annotated[str, OneOf(SIZES)] = Field(description="Images to train on.")
+    data: Annotated[str, OneOf(NAMED)] = Field(description="Images to train on.")
     data_dir: str | None = Field(description="Folder of the four MNIST files, gzipped or not.")
+    shape: _Counts
+    labels: int = Field(ge=0)
     binarize: Literal["none", "threshold", "dynamic"] = Field(
         description="Make pixels black or white: the nearer one, or drawn anew whenever an image is used."
     )

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 import torch
 from pydantic import ValidationError
 
+from fastvae.train.data.datasets import NAMED
 from fastvae.train.errors import UserError, first_problem
 from fastvae.train.settings.config import Config, Settings
 from fastvae.train.settings.kinds import GOES_WITH
@@ -49,7 +50,7 @@ def resolve(explicit: Settings) -> Settings:
     """
     preset = {} if explicit.get("preset") is None else PUBLISHED[explicit["preset"]]
     data = (COMMON | preset | explicit)["data"]
-    chosen = COMMON | BY_DATA[data] | preset | explicit
+    chosen = COMMON | BY_DATA[data] | NAMED[data]._asdict() | preset | explicit
     chosen.setdefault("objective", "elbo" if chosen["condition"] == "none" else "cvae")
     for field, (plain, needs) in GOES_WITH.items():
         if field not in explicit and any(chosen[other] not in values for other, values in needs.items()):
