@@ -97,7 +97,8 @@ class Training:
 
     def __init__(self, provider: Provider, device: Device, images: Tensor, batch_size: int) -> None:
         torch.manual_seed(0)
-        encoder, decoder = networks.build(MODEL, SIZE, networks.Layers(_HIDDEN, _HIDDEN[::-1]), LATENT)
+        encoder, decoder, _ = networks.build(MODEL, (1, *SIZE), LATENT, hidden=_HIDDEN)
+        assert isinstance(encoder, nn.Sequential)
         with torch.no_grad():
             for parameter in encoder[-1].parameters():
                 parameter.mul_(_POSTERIOR_GAIN)

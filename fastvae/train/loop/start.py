@@ -75,7 +75,7 @@ def _begin_at_mean(model: Model, config: Config, train: Split) -> None:
     decoder = (
         model.decoder if isinstance(model, VAE) else model.network if isinstance(model, Baseline) else model.generation
     )
-    *_, last = (layer for layer in decoder.modules() if isinstance(layer, (nn.Linear, nn.ConvTranspose2d)))
+    *_, last = (layer for layer in decoder.modules() if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)))
     assert last.bias is not None
     # The mean is the first of the parts that each pixel has.
     first = last.bias[: len(last.bias) // decoder_channels(config.likelihood)]

@@ -39,11 +39,16 @@ def create(config: Config) -> Model:
     if config.objective in DIVIDED:
         for name in ("total_correlation", "mutual_information", "dimension_kl", "dataset_size", "weighting"):
             options[name] = getattr(config, name)
-    ending = networks.ending(config.likelihood, config.probability_floor)
-    channels = networks.decoder_channels(config.likelihood)
-    _, height, width = config.shape
-    encoder, decoder = networks.build(
-        config.model, (height, width), layers, config.latent_dim, ending, channels=channels
+    encoder, decoder, options["latent_shape"] = networks.build(
+        config.model,
+        config.shape,
+        config.latent_dim,
+        likelihood=config.likelihood,
+        hidden=config.hidden,
+        decoder_hidden=config.decoder_hidden,
+        activation=config.activation,
+        dropout=config.dropout,
+        probability_floor=config.probability_floor,
     )
     return VAE(encoder, decoder, prior=_prior(config, encoder), **options)
 
