@@ -86,6 +86,12 @@ def test_an_objective_that_mixes_the_samples_of_a_batch_has_no_value_a_sample(
     """A shard's would be another estimate, which no weighting of the shards makes that of the batch."""
     with pytest.raises(ValueError, match=rf"^reduction: got 'sample' with {cause}, which mixes samples; takes 'batchm"):
         VAE(nn.Identity(), nn.Identity(), reduction="sample", **options)
+    vae = model(**({} if "preset" in options else {"likelihood": "gaussian"}), **options)
+    with pytest.raises(
+        ValueError, match=rf"^shard: got \(5, 8\) with {cause}, which mixes the samples of the whole bat"
+    ):
+        vae(data()[:3], seed=1, shard=(5, 8))
+    assert_same(vae(data(), seed=1, shard=(0, BATCH)).loss, vae(data(), seed=1).loss, vae)
 
 
 def vae_and_batch(total: int) -> tuple[VAE, list[Tensor]]:
@@ -101,9 +107,9 @@ def cvae_and_batch(total: int) -> tuple[CVAE, list[Tensor]]:
     return cvae, [torch.rand(total, size, dtype=torch.float64, generator=generator) for size in sizes]
 
 
-def gradients(module: nn.Module, batch: Sequence[Tensor], eps: Tensor, share: float) -> list[Tensor]:
+def gradients(module: nn.Module, batch: Sequence[Tensor], shard: tuple[int, int], share: float) -> list[Tensor]:
     """Of the sum over the rows at hand times `share`."""
-    (module(*batch, eps=eps).loss.sum() * share).backward()
+    (module(*batch, seed=2, shard=shard).loss.sum() * share).backward()
     return [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
 
 
@@ -112,12 +118,11 @@ def train_on_shards(rank: int) -> None:
     total, world_size = sum(SHARDS), len(SHARDS)
     start = sum(SHARDS[:rank])
     rows = slice(start, start + SHARDS[rank])
-    eps = torch.randn(total, LATENT, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     for build in (vae_and_batch, cvae_and_batch):
         (whole, batch), (sharded, _) = build(total), build(total)
-        expected = gradients(whole, batch, eps, 1 / total)
+        expected = gradients(whole, batch, (0, total), 1 / total)
         shard = [tensor[rows] for tensor in batch]
-        found = gradients(DistributedDataParallel(sharded), shard, eps[rows], world_size / total)
+        found = gradients(DistributedDataParallel(sharded), shard, (start, total), world_size / total)
         assert len(found) == len(expected) > 0
         torch.testing.assert_close(found, expected, **EXACT)
 
