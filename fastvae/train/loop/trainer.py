@@ -16,11 +16,11 @@ from fastvae.train.data.datasets import Data, hold_out
 from fastvae.train.errors import UserError
 from fastvae.train.evaluation.elbo import elbo, validation_loss
 from fastvae.train.evaluation.legend import Legend
-from fastvae.train.loop import optimizer, start
+from fastvae.train.loop import optimizer
 from fastvae.train.loop.graph import CudaGraph, GraphedStep
 from fastvae.train.loop.progress import Progress
 from fastvae.train.loop.step import Step
-from fastvae.train.models import build, objectives
+from fastvae.train.models import build, objectives, start
 from fastvae.train.models.build import Model
 from fastvae.train.runs import checkpoint, random, weights
 from fastvae.train.runs.folder import RunFolder

@@ -49,7 +49,7 @@ def create(config: Config) -> Model:
 
 
 def _prior(config: Config, encoder: nn.Module) -> nn.Module | None:
-    """The mixture that a config names. Pseudo-inputs are pixels in [0, 1]; `loop.start` makes them images."""
+    """The mixture that a config names. Pseudo-inputs are pixels in [0, 1]; `models.start` makes them images."""
     if config.prior == "mixture":
         return MixturePrior(config.components)
     if config.prior == "vamp":
