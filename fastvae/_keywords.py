@@ -31,6 +31,7 @@ class DrawKeywords(TypedDict, total=False):
     eps: Tensor | None
     seed: int | Tensor | None
     generator: torch.Generator | None
+    shard: tuple[int, int] | None
 
 
 def passes_on(

@@ -21,6 +21,14 @@ from fastvae.modules._networks import folded, repeated
 from fastvae.modules.output import VAEOutput
 
 
+def mode_of(gaussian: DiagonalGaussian, cause: str, draw: DrawKeywords) -> Tensor:
+    """The mean, because of an option, `cause`: what says how to draw has no meaning then."""
+    unused = [name for name, value in draw.items() if value is not None]
+    if unused:
+        raise ValueError(f"{', '.join(unused)}: got a value with {cause}, which draws nothing; takes None")
+    return gaussian.mode()
+
+
 class LatentVariableModel(nn.Module):
     """A model with Gaussian latents and an `ELBOLoss`, `elbo`; the options are described in `fastvae.VAE`.
 
@@ -157,12 +165,7 @@ class LatentVariableModel(nn.Module):
     @staticmethod
     def _draw(gaussian: DiagonalGaussian, sample: bool, draw: DrawKeywords) -> Tensor:
         """A sample, or without `sample` the mean."""
-        if sample:
-            return gaussian.rsample(**draw)
-        unused = [name for name, value in draw.items() if value is not None]
-        if unused:
-            raise ValueError(f"{', '.join(unused)}: got a value with sample=False, which draws nothing; takes None")
-        return gaussian.mode()
+        return gaussian.rsample(**draw) if sample else mode_of(gaussian, "sample=False", draw)
 
     def _log_weights(
         self,
@@ -173,9 +176,10 @@ class LatentVariableModel(nn.Module):
         num_samples: int,
         seed: int | Tensor | None = None,
         generator: torch.Generator | None = None,
+        shard: tuple[int, int] | None = None,
     ) -> Tensor:
         """log p(target, z_k) - log q(z_k), ``[num_samples, batch]``, for draws z_k of `posterior`."""
-        z = posterior.rsample(num_samples, seed=seed, generator=generator)
+        z = posterior.rsample(num_samples, seed=seed, generator=generator, shard=shard)
         prediction = folded(self.decode, z, *condition, folds=True)
         log_p = self.elbo.log_prob(prediction, repeated(target, num_samples), batch_dims=2)
         return log_p if posterior is prior else log_p - posterior.log_ratio(z, prior)
@@ -190,11 +194,12 @@ class LatentVariableModel(nn.Module):
         chunk_size: int,
         seed: int | None,
         generator: torch.Generator | None,
+        shard: tuple[int, int] | None,
     ) -> Tensor:
         """log of the mean importance weight of each sample, ``[batch]``, in float64."""
         source = seeded(seed, generator, posterior.mu.device)
         log_w = (
-            self._log_weights(posterior, prior, target, *condition, num_samples=count, generator=source)
+            self._log_weights(posterior, prior, target, *condition, num_samples=count, generator=source, shard=shard)
             for count in chunks(num_samples, chunk_size)
         )
         return log_mean_exp(log_w, num_samples)

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from fastvae._describe import describe, named
 from fastvae._gaussian_options import GaussianKeywords, GaussianOptions
 from fastvae._keywords import passes_on
+from fastvae._options import shard_of
 from fastvae.distributions import DiagonalGaussian
 from fastvae.modules import _options
 from fastvae.modules._gaussians import gaussian_of
 
 
-class _Mixture(nn.Module):
+class Mixture(nn.Module):
     """A mixture of the Gaussians `components()`, with unnormalized log weights."""
 
     log_weights: nn.Parameter
@@ -32,21 +33,30 @@ class _Mixture(nn.Module):
         return components.log_mixture(z, self.log_weights, batch_dims=batch_dims)
 
     @torch.no_grad()
-    def sample(self, n: int, *, seed: int | Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        *,
+        seed: int | Tensor | None = None,
+        generator: torch.Generator | None = None,
+        shard: tuple[int, int] | None = None,
+    ) -> Tensor:
         """`n` latents, ``[n, *latent_shape]``.
 
         Args:
             n: how many.
-            seed, generator: of the choice of a component, and of the noise, as in `functional.reparameterize`.
+            seed, generator, shard: of the choice of a component, and of the noise, as in `functional.reparameterize`.
+                The choices are torch's: of a shard those of the whole batch are drawn, and its own taken.
         """
         components = self.components()
         device = components.mu.device
         chosen = generator if seed is None else torch.Generator(device).manual_seed(int(seed))
-        index = torch.multinomial(self.log_weights.float().softmax(0), n, replacement=True, generator=chosen)
-        return components[index].sample(seed=seed, generator=generator)
+        start, total = shard_of(shard, n)
+        index = torch.multinomial(self.log_weights.float().softmax(0), total, replacement=True, generator=chosen)
+        return components[index[start : start + n]].sample(seed=seed, generator=generator, shard=shard)
 
 
-class MixturePrior(_Mixture):
+class MixturePrior(Mixture):
     """A learned mixture of diagonal Gaussians as the prior of a `fastvae.VAE`.
 
     Args:
@@ -100,7 +110,7 @@ class MixturePrior(_Mixture):
         return named({"num_components": len(self.log_weights), "latent_shape": self.latent_shape})
 
 
-class VampPrior(_Mixture):
+class VampPrior(Mixture):
     """The mixture of the posteriors of learned pseudo-inputs (Tomczak & Welling 2018, equation 9).
 
     Its weights are learned, too; they begin equal, which is where the paper leaves them.
