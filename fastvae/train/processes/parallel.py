@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import torch
@@ -38,6 +40,16 @@ def replicated(objective: nn.Module, device: torch.device, *, some_unused: bool)
         find_unused_parameters=some_unused,
         gradient_as_bucket_view=True,
     )
+
+
+@contextmanager
+def gradients_averaged(model: nn.Module, wanted: bool) -> Iterator[None]:
+    """Whether a backward pass inside the block averages gradients over the processes, or leaves that to a later one."""
+    if isinstance(model, DistributedDataParallel) and not wanted:
+        with model.no_sync():
+            yield
+    else:
+        yield
 
 
 def shard_parameters(model: nn.Module, device: torch.device) -> None:
