@@ -142,10 +142,11 @@ class CVAE(LatentVariableModel):
             prediction,
             repeated(target, num_samples),
             weight=weight,
+            per_sample=self.elbo.per_sample,
             batch_dims=1 if num_samples is None else 2,
         )
         kl = samples.new_zeros(target.shape[:1])
-        return VAEOutput(loss, samples, kl, z, prior.mu, prior.scale, prediction)
+        return VAEOutput(self._over_latents(loss), samples, kl, z, prior.mu, prior.scale, prediction)
 
     @torch.no_grad()
     def predict(

@@ -25,8 +25,7 @@ class VAE(LatentVariableModel):
     Args:
         encoder: x to a pair ``(mu, scale)``, or to one tensor with both packed along `packed_dim`.
         decoder: z to the likelihood's parameters: logits for ``"bernoulli"``, in the shape of x.
-        loss: the objective, a `fastvae.ELBOLoss` whose loss is a scalar. In its place its options may be given here,
-            all but `reduction`.
+        loss: the objective, a `fastvae.ELBOLoss`. In its place its options may be given here.
         parameterization, clamp, min_std, min_var: what the raw scale means, see `fastvae.functional.reparameterize`.
         packed_dim, interleaved: how a single encoder output packs mu and scale, by default as its halves along dim 1.
         latent_shape: the shape of one sample's latent. Left out, it is that of the latest input, so that `sample`
@@ -36,6 +35,10 @@ class VAE(LatentVariableModel):
             at the sample.
 
     A preset, the loss's or one given here, replaces the defaults of the scale and of the packing by its project's.
+
+    With ``reduction="sample"`` the loss is a value a sample. Processes with shards of any sizes, ``total`` rows in all,
+    then minimize ``output.loss.sum() * world_size / total``: DDP's and FSDP's mean of their gradients is the gradient
+    of the whole batch, which the mean of means over uneven shards is not.
 
     Training and eval mode treat the latent alike: it is the posterior's mean where ``sample=False`` says so.
     """
