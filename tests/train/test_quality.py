@@ -22,6 +22,8 @@ from tests.train.test_other_pictures import Flat, config, spatial, split, vae
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
+COLOUR = (3, 8, 8)
+
 
 def split_of(images: Tensor, labels: Tensor | None = None) -> datasets.Split:
     return datasets.Split(images, torch.zeros(len(images), dtype=torch.int64) if labels is None else labels)
@@ -208,6 +210,13 @@ def test_grey_images_are_given_as_three_channels(tmp_path):
     assert found["kid"] == pytest.approx(kernel(*drawn_corners(model, chosen, test)), rel=1e-8)
 
 
+def test_images_of_floating_point_are_given_as_bytes(tmp_path):
+    file, chosen = saved(Plain(), tmp_path / "plain.pt"), config(COLOUR, 10, latent_dim=2)
+    model, test = noisy(*COLOUR), split(*COLOUR, count=50)
+    numbers = test._replace(images=test.images / 255)
+    assert of_samples(model, chosen, test, both(file)) == of_samples(model, chosen, numbers, both(file))
+
+
 def test_a_network_without_the_argument(tmp_path):
     file, test = saved(Plain(), tmp_path / "plain.pt"), split(3, 8, 8)
     network = features.load(Asked(kid=file), test)["kid"]
@@ -269,7 +278,6 @@ def test_one_test_image_is_too_few(tmp_path):
         features.load(both(tmp_path), split(3, 8, 8, count=1))
 
 
-COLOUR = (3, 8, 8)
 REFUSED = {
     "flat": (config((50,), 0), Asked(ssim=True), r"--ssim: got a run on samples of shape \(50,\); takes one on images"),
     "quadrants": (

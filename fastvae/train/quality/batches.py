@@ -8,12 +8,13 @@ from typing import Final
 
 from torch import Tensor
 
-from fastvae.train.data.datasets import EVALUATION_BATCH, Split
+from fastvae.train.data.datasets import Split
 from fastvae.train.settings.config import Config
 
+_IMAGES: Final = 500
 _VALUES: Final = 2**21  # SSIM takes some 100 bytes for each
 
 
 def batches(config: Config, test: Split) -> Iterator[tuple[Tensor, Tensor]]:
     """Images and labels in their order."""
-    yield from test.batches(max(1, min(EVALUATION_BATCH, _VALUES // math.prod(config.shape))))
+    yield from test.batches(max(1, min(_IMAGES, _VALUES // math.prod(config.shape))))

@@ -74,4 +74,9 @@ def load(asked: Asked, test: Split) -> dict[str, Features]:
     for name in asked.features:
         if len(test.images) < 2:
             raise UserError(f"--{name}: got {len(test.images)} test images; takes at least 2")
-    return {name: Features(f"--{name}", file, test.images[:2]) for name, file in asked.features.items()}
+    return {name: Features(f"--{name}", file, as_bytes(test.images[:2])) for name, file in asked.features.items()}
+
+
+def as_bytes(images: Tensor) -> Tensor:
+    """Images in [0, 1] as the nearest levels, uint8; those that are bytes as they are."""
+    return images if images.dtype == torch.uint8 else (255 * images).round().clamp(0, 255).to(torch.uint8)

@@ -20,7 +20,7 @@ from fastvae.train.data.datasets import Split
 from fastvae.train.models.build import conditioning
 from fastvae.train.quality.asked import Asked
 from fastvae.train.quality.batches import batches
-from fastvae.train.quality.features import Features
+from fastvae.train.quality.features import Features, as_bytes
 from fastvae.train.runs import random
 from fastvae.train.settings.config import Config
 
@@ -83,7 +83,7 @@ def _pairs(model: VAE | CVAE, config: Config, test: Split) -> Iterator[tuple[Ten
             conditioned = conditioning(config)
             assert isinstance(conditioned, Label)
             drawn = model.sample(conditioned.encode(labels), 1, generator=generator)[0]
-        yield images, (255 * drawn).round().clamp(0, 255).to(torch.uint8)
+        yield as_bytes(images), as_bytes(drawn)
 
 
 def lines(result: dict[str, float], asked: Asked, count: int) -> Iterator[str]:
