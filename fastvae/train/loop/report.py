@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from fastvae.train.evaluation import advice, latent_use
 from fastvae.train.loop.trainer import Trainer
 from fastvae.train.runs.metrics import best
+from fastvae.train.settings import architecture
 
 
 def headline(trainer: Trainer, done: int) -> str:
@@ -19,7 +20,7 @@ def headline(trainer: Trainer, done: int) -> str:
     return (
         f"{beginning}{config.data}, {len(trainer.data.train.labels)} training{validation} and "
         f"{len(trainer.data.test.labels)} test images; "
-        f"{config.model}, {parameters} parameters, latent dimension {config.latent_dim}, {config.likelihood}; "
+        f"{config.model}, {parameters} parameters, {architecture.latent(config)}, {config.likelihood}; "
         f"{config.device}, {config.threads} thread{'s' * (config.threads > 1)}"
     )
 

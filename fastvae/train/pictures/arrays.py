@@ -59,7 +59,7 @@ def plane(batches: Sequence[DiagonalGaussian]) -> tuple[Array, tuple[str, str]]:
     principal components where it has more.
     """
     means, stds = (
-        torch.cat([getattr(posterior, name) for posterior in batches]).double().cpu().numpy()
+        torch.cat([getattr(posterior, name).flatten(1) for posterior in batches]).double().cpu().numpy()
         for name in ("mean", "std")
     )
     if means.shape[1] == 1:
@@ -80,9 +80,9 @@ def plane(batches: Sequence[DiagonalGaussian]) -> tuple[Array, tuple[str, str]]:
 
 
 def decoded(model: VAE, z: Tensor) -> Array:
-    """The means in data space at latents of ``[..., latent]``."""
-    array = images(model.decode(z.flatten(0, -2), mean=True))
-    return array.reshape(*z.shape[:-1], *array.shape[1:])
+    """The means in data space at latents of ``[rows, columns, *latent_shape]``."""
+    array = images(model.decode(z.flatten(0, 1), mean=True))
+    return array.reshape(*z.shape[:2], *array.shape[1:])
 
 
 def manifold(model: VAE, device: torch.device) -> tuple[Array, Array]:
@@ -91,12 +91,12 @@ def manifold(model: VAE, device: torch.device) -> tuple[Array, Array]:
     quantiles = torch.special.ndtri(levels).float()
     # Rows from the top: the largest z_1 first, as on paper.
     z1, z0 = torch.meshgrid(quantiles.flip(0), quantiles, indexing="ij")
-    return quantiles.numpy(), decoded(model, torch.stack((z0.flatten(), z1.flatten()), 1).to(device))
+    return quantiles.numpy(), decoded(model, torch.stack((z0.flatten(), z1.flatten()), 1)[None].to(device))[0]
 
 
 def interpolations(model: VAE, starts: Tensor, ends: Tensor, columns: int) -> Array:
-    """Decoded on the line from each of `starts`, ``[rows, latent]``, to its end: ``[rows, columns, ...]``."""
-    weights = torch.linspace(0, 1, columns, device=starts.device)[:, None]
+    """Decoded on the line from each of `starts`, ``[rows, *latent_shape]``, to its end: ``[rows, columns, ...]``."""
+    weights = torch.linspace(0, 1, columns, device=starts.device).reshape(-1, *[1] * (starts.dim() - 1))
     return decoded(model, torch.lerp(starts[:, None], ends[:, None], weights))
 
 

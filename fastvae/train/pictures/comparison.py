@@ -57,7 +57,7 @@ def column(name: str, config: Config, model: VAE, test: Split, history: Sequence
     points, axis_names = arrays.plane([posterior for posterior, _ in posteriors(model, config, test)])
     originals = test.images[arrays.first_of_each(test.labels)]
     coordinates: Array | None = None
-    if config.latent_dim == 2:
+    if config.latent == "vector" and config.latent_dim == 2:
         coordinates, decoded = arrays.manifold(model, test.images.device)
     else:
         decoded = arrays.images(model.sample(_SAMPLES_SIDE**2, seed=config.seed))

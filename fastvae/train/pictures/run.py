@@ -20,6 +20,7 @@ from fastvae.train.pictures.arrays import Array
 from fastvae.train.runs import weights
 from fastvae.train.runs.folder import RunFolder
 from fastvae.train.runs.metrics import Epoch
+from fastvae.train.settings import architecture
 from fastvae.train.settings.config import Config
 
 _RECONSTRUCTIONS: Final = 20
@@ -64,7 +65,7 @@ def _grids_of_epochs(folder: RunFolder, config: Config, epochs: int) -> list[Arr
 
 
 def _of_vae(config: Config, model: VAE, test: Split, history: list[Epoch]) -> Iterator[tuple[str, Figure]]:
-    subtitle = f"{config.data}, {config.model}, latent dimension {config.latent_dim}"
+    subtitle = f"{config.data}, {config.model}, {architecture.latent(config)}"
     chosen = test.images[arrays.one_of_each(test.labels)[:_RECONSTRUCTIONS]]
     reconstructed = model.reconstruct(chosen)
     yield (
@@ -76,13 +77,16 @@ def _of_vae(config: Config, model: VAE, test: Split, history: list[Epoch]) -> It
     samples = model.sample(_SAMPLES, seed=config.seed)
     yield "samples.png", figures.sample_grid(arrays.images(samples), f"Samples from the prior\n{subtitle}")
     posteriors = [posterior for posterior, _ in latent_use.posteriors(model, config, test)]
-    yield "latent.png", _latent(posteriors, test, subtitle)
-    if config.latent_dim == 2:
+    vector = config.latent == "vector"
+    if vector:
+        yield "latent.png", _latent(posteriors, test, subtitle)
+    if vector and config.latent_dim == 2:
         quantiles, decoded = arrays.manifold(model, test.images.device)
         title = f"Decoded latent at normal quantiles 0.05 to 0.95\n{subtitle}"
         yield "manifold.png", figures.manifold(decoded, quantiles, title)
     yield "interpolation.png", _interpolation(model, test, subtitle)
-    yield "traversal.png", _traversal(model, test, posteriors, subtitle)
+    if vector:
+        yield "traversal.png", _traversal(model, test, posteriors, subtitle)
     yield "losses.png", figures.losses(history, subtitle)
 
 
@@ -125,7 +129,7 @@ def of_conditional(
     config: Config, model: CVAE | Baseline, test: Split, history: list[Epoch]
 ) -> Iterator[tuple[str, Figure]]:
     """Every picture of a conditional run, with its file name."""
-    subtitle = f"{config.data}, {config.objective}, latent dimension {config.latent_dim}"
+    subtitle = f"{config.data}, {config.objective}, {architecture.latent(config)}"
     conditioned = conditioning(config).to(test.images.device)
     if isinstance(conditioned, Label):
         names = [str(label) for label in range(conditioned.count)]
@@ -155,6 +159,6 @@ def _of_recognition(
     reconstructed = conditioned.whole(condition, model.decode(posterior_mean, condition, mean=True))
     title = f"Test images and their reconstructions\n{subtitle}"
     yield "reconstructions.png", figures.reconstructions(arrays.images(images), arrays.images(reconstructed), title)
-    if config.prior == "standard":
+    if config.prior == "standard" and config.latent == "vector":
         posteriors = [posterior for posterior, _ in latent_use.posteriors(model, config, test)]
         yield "latent.png", _latent(posteriors, test, subtitle)

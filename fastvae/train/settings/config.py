@@ -69,11 +69,22 @@ class Config(BaseModel):
         description="What is maximized; baseline predicts the target from the condition, without a latent."
     )
     model: Annotated[str, OneOf(networks.ARCHITECTURES)] = Field(description="Kind of networks.")
+    latent: Annotated[str, OneOf(networks.LATENTS)] = Field(
+        description="Numbers without a place, or feature maps, in whose places the image's are kept."
+    )
+    widths: _Counts | None = Field(
+        description="Channels of the feature maps from the image on, such as 32,64; by the image's size if left out."
+    )
+    blocks: int | None = Field(ge=1, description="Residual blocks at each width; by the image's size if left out.")
     activation: Annotated[str, OneOf(networks.ACTIVATIONS)] = Field(description="Between the layers.")
     hidden: _Counts = Field(description="Widths of the encoder's dense layers, such as 512,256, or none.")
     decoder_hidden: _Counts | None = Field(description="Those of the decoder; the encoder's in reverse if left out.")
-    dropout: float = Field(ge=0, lt=1, description="Probability of it, after the first two dense layers.")
-    latent_dim: int = Field(ge=1, description="Size of the latent; 2 adds a picture of it.")
+    dropout: float = Field(
+        ge=0, lt=1, description="Probability of it, after the first two dense layers; in blocks, too."
+    )
+    latent_dim: int = Field(
+        ge=1, description="Size of the latent, or its channels; a vector of 2 adds a picture of it."
+    )
     parameterization: Annotated[str, OneOf(PARAMETERIZATIONS)] = Field(
         description="What the encoder gives beside the mean."
     )

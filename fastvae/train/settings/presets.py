@@ -15,7 +15,6 @@ COMMON: Final[Settings] = {field: plain for field, (plain, _) in GOES_WITH.items
     "binarize": "none",
     "condition": "none",
     "activation": "relu",
-    "decoder_hidden": None,
     "warmup_steps": WARMUP_STEPS,
     "free_bits_per": "sample",
     "validation": 0.1,
@@ -52,6 +51,10 @@ BY_DATA: Final[dict[str, Settings]] = {
         "epochs": 10,
     },
 }
+
+# What other networks and latents have in place of the defaults of a data set.
+BY_MODEL: Final[dict[str, Settings]] = {"resnet": {"activation": "silu", "hidden": (), "dropout": 0.0}}
+BY_LATENT: Final[dict[str, Settings]] = {"spatial": {"latent_dim": 4}}
 
 # Published VAEs: trained on all training images, to the last epoch.
 _MNIST: Final[Settings] = {"data": "mnist", "beta": 1.0, "validation": 0.0}

@@ -9,9 +9,10 @@ from pydantic import ValidationError
 
 from fastvae.train.data.datasets import NAMED
 from fastvae.train.errors import UserError, first_problem
+from fastvae.train.settings import architecture
 from fastvae.train.settings.config import Config, Settings
 from fastvae.train.settings.kinds import GOES_WITH
-from fastvae.train.settings.presets import BY_DATA, COMMON, PUBLISHED
+from fastvae.train.settings.presets import BY_DATA, BY_LATENT, BY_MODEL, COMMON, PUBLISHED
 
 
 def option(field: str) -> str:
@@ -50,12 +51,14 @@ def resolve(explicit: Settings) -> Settings:
     """
     preset = {} if explicit.get("preset") is None else PUBLISHED[explicit["preset"]]
     data = (COMMON | preset | explicit)["data"]
-    chosen = COMMON | BY_DATA[data] | NAMED[data]._asdict() | preset | explicit
+    asked = COMMON | BY_DATA[data] | preset | explicit
+    others = BY_MODEL.get(asked["model"], {}) | BY_LATENT.get(asked["latent"], {})
+    chosen = COMMON | BY_DATA[data] | others | NAMED[data]._asdict() | preset | explicit
     chosen.setdefault("objective", "elbo" if chosen["condition"] == "none" else "cvae")
     for field, (plain, needs) in GOES_WITH.items():
         if field not in explicit and any(chosen[other] not in values for other, values in needs.items()):
             chosen[field] = plain
-    return chosen
+    return chosen | architecture.feature_maps(chosen)
 
 
 def new(explicit: Settings) -> Config:
@@ -69,6 +72,8 @@ def new(explicit: Settings) -> Config:
     if settings["objective"] == "baseline" and "latent_dim" in explicit:
         raise UserError(f"--latent-dim: got {explicit['latent_dim']}; takes none with objective 'baseline'")
     config = _validated(settings)
+    if config.condition != "quadrants":
+        architecture.check(config)
     check_installed(config)
     return config
 
