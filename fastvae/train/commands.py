@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +12,20 @@ import click
 import torch
 
 import fastvae
-from fastvae import VAE
 from fastvae.train import info as machine
 from fastvae.train import options
 from fastvae.train.data import datasets
 from fastvae.train.data.datasets import Split
 from fastvae.train.errors import InterruptedRunError, UserError
-from fastvae.train.evaluation import latent_use, likelihood
-from fastvae.train.evaluation.elbo import elbo
-from fastvae.train.evaluation.legend import Legend
+from fastvae.train.evaluation.evaluate import evaluated
 from fastvae.train.loop import report
 from fastvae.train.loop.trainer import Trainer
-from fastvae.train.models import batches, build, objectives
+from fastvae.train.models import batches, build
 from fastvae.train.models.build import Model
 from fastvae.train.pictures import run as pictures
 from fastvae.train.pictures import samples
 from fastvae.train.processes import group
+from fastvae.train.quality.asked import Asked
 from fastvae.train.runs import atomic, weights
 from fastvae.train.runs import folder as run_folder
 from fastvae.train.runs.folder import RunFolder
@@ -41,6 +39,7 @@ from fastvae.train.studies import quadrants as completion
 _run_argument = click.argument("run", type=click.Path(path_type=Path))
 _data_dir_option = options.setting("data_dir")
 _device_option = options.setting("device")
+_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -147,42 +146,40 @@ def _test_part(config: Config, data_dir: str | None, model: Model) -> Split:
 @cli.command()
 @_run_argument
 @click.option("--num-samples", type=click.IntRange(min=1), help="Also log p(x), by this many importance samples.")
+@click.option("--ssim", is_flag=True, help="Also the SSIM of reconstructions.")
+@click.option(
+    "--fid", type=_file, metavar="FILE", help="Also the FID of samples, by features of this TorchScript network."
+)
+@click.option("--kid", type=_file, metavar="FILE", help="Also their KID, by such features.")
 @_data_dir_option
 @_device_option
-def evaluate(run: Path, num_samples: int | None, data_dir: str | None, device: str | None) -> None:
-    """Evaluate RUN on its test images: the ELBO, and which latent dimensions it uses; also into evaluation.json.
+def evaluate(
+    run: Path,
+    num_samples: int | None,
+    ssim: bool,
+    fid: Path | None,
+    kid: Path | None,
+    data_dir: str | None,
+    device: str | None,
+) -> None:
+    """Evaluate RUN on its test images: the ELBO, which latent dimensions it uses, the PSNR of reconstructions.
+
+    Also into evaluation.json. SSIM, FID and KID need fastvae[metrics].
 
     On several processes: torchrun --nproc-per-node N -m fastvae evaluate ...
     """
     with group.join(resolve.device(device or "auto")):
-        for line in _evaluated(run, num_samples, data_dir, device):
+        folder, config, model = _open(run, device)
+        result: dict[str, Any] = {}
+        asked = Asked(ssim, fid, kid)
+        for found, said in evaluated(model, config, _test_part(config, data_dir, model), num_samples, asked):
+            result |= found
             if group.rank() == 0:
-                click.echo(line)
-
-
-def _evaluated(run: Path, num_samples: int | None, data_dir: str | None, device: str | None) -> Iterator[str]:
-    folder, config, model = _open(run, device)
-    test = _test_part(config, data_dir, model)
-    batches.check(config, test=len(test.labels))
-    objective = objectives.create(config, model).to(test.images.device)
-    log_normalizer = objectives.log_normalizer(config)
-    legend = Legend(config, log_normalizer)
-    yield legend.text
-    means = elbo(objective, test, config.seed, log_normalizer)
-    yield f"test {legend.line(means)}"
-    result = {"images": len(test.labels), **means.as_dict()}
-    use = latent_use.measured(model, config, test)
-    if use is not None:
-        yield f"latent: {use}"
-        result |= use.as_dict()
-    if num_samples is not None:
-        result |= likelihood.estimates(model, config, test, num_samples)
-        if not isinstance(model, VAE):
-            result |= likelihood.prediction_errors(model, config, test, num_samples)
-        yield from likelihood.lines(result)
-    if group.rank() == 0:
-        atomic.write_json(folder.evaluation_file, result)
-    yield str(folder.evaluation_file)
+                for line in said:
+                    click.echo(line)
+        if group.rank() == 0:
+            atomic.write_json(folder.evaluation_file, result)
+            click.echo(str(folder.evaluation_file))
 
 
 @cli.command()
