@@ -28,6 +28,12 @@ def headline(trainer: Trainer, done: int) -> str:
 def results(trainer: Trainer) -> Iterator[str]:
     """What a finished run has reached, of which weights, and what to try if its latent is not used."""
     chosen, config = best(trainer.history), trainer.config
+    if trainer.stopped:
+        without = len(trainer.history) - chosen.epoch
+        yield (
+            f"stopped after epoch {len(trainer.history)} of {config.epochs}: {without} "
+            f"epoch{'s' * (without > 1)} without a better validation loss"
+        )
     if chosen.validation_loss is not None:
         yield f"weights of epoch {chosen.epoch} of {len(trainer.history)}, the best on the validation images"
     yield f"test {trainer.legend.line(chosen.test)}"

@@ -43,7 +43,7 @@ def create(config: Config) -> Model:
 
 
 def _prior(config: Config, encoder: nn.Module) -> nn.Module | None:
-    """The mixture that a config names. Pseudo-inputs, of what the encoder's first layer gives, `loop.start` fills."""
+    """The mixture that a config names. Pseudo-inputs, of what the encoder's first layer gives, `models.start` fills."""
     if config.prior == "mixture":
         return MixturePrior(config.components)
     if config.prior == "vamp":
