@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from fastvae.modules.vae import VAE, BetaVAE
 
 MODELS: Final = {kind.__name__: kind for kind in (VAE, BetaVAE, CVAE)}
 # Each has an attribute of the name of every argument.
-PARTS: Final[dict[str, Callable[..., nn.Module]]] = {
+PARTS: Final[dict[str, Any]] = {
     kind.__name__: kind
     for kind in (LinearWarmup, CyclicalWarmup, MixturePrior, *(type(density()) for density in DENSITIES.values()))
 }
