@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from fastvae.train.models import batches, build
 from fastvae.train.models.build import Model
 from fastvae.train.pictures import run as pictures
 from fastvae.train.pictures import samples
+from fastvae.train.processes import group
 from fastvae.train.quality.asked import Asked
 from fastvae.train.runs import atomic, weights
 from fastvae.train.runs import folder as run_folder
@@ -30,7 +32,7 @@ from fastvae.train.runs.folder import RunFolder
 from fastvae.train.runs.resume import resumed
 from fastvae.train.settings import resolve
 from fastvae.train.settings.config import Config
-from fastvae.train.settings.kinds import DIVIDED
+from fastvae.train.settings.kinds import DIVIDED, of_whole_batches
 from fastvae.train.studies import compare as comparison
 from fastvae.train.studies import quadrants as completion
 
@@ -56,13 +58,37 @@ def cli(ctx: click.Context) -> None:
 @options.settings
 @click.option("--out", metavar="DIR", help="A new folder for the run. [default: runs/DATA-TIME]")
 @click.option("--resume", metavar="RUN", help="Continue a run; with a larger --epochs, go further.")
-def train(out: str | None, resume: str | None, **values: Any) -> None:
-    """Train a VAE; with no options, a small one on the bundled digits."""
+@click.option(
+    "--shard-parameters", is_flag=True, help="Leave each process its part of the parameters (FSDP), not a copy of all."
+)
+def train(out: str | None, resume: str | None, shard_parameters: bool, **values: Any) -> None:
+    """Train a VAE; with no options, a small one on the bundled digits.
+
+    On several processes: torchrun --nproc-per-node N -m fastvae train ...
+    """
     if resume is not None and out is not None:
         raise UserError("--out: got a folder with --resume, which continues in the run's own; takes one of the two")
     folder = None if resume is None else RunFolder(Path(resume))
     explicit = options.explicit(values)
     config = resolve.new(explicit) if folder is None else resumed(folder, explicit)
+    _check_processes(config, shard_parameters=shard_parameters)
+    with group.join(config.device):
+        _train(config, folder, out, shard_parameters=shard_parameters)
+
+
+def _check_processes(config: Config, *, shard_parameters: bool) -> None:
+    """The run can be divided among the processes that there are."""
+    several = group.started().processes > 1
+    cause = of_whole_batches(config.model_dump())
+    if several and cause is not None:
+        raise UserError(f"--nproc-per-node: got several processes with {cause}, which needs whole batches; takes 1")
+    if shard_parameters and not several:
+        raise UserError("--shard-parameters: got one process; takes several, which torchrun starts")
+    if shard_parameters and config.amp == "fp16":
+        raise UserError("--amp: got 'fp16' with --shard-parameters; takes none or bf16")
+
+
+def _train(config: Config, folder: RunFolder | None, out: str | None, *, shard_parameters: bool) -> None:
     dataset = datasets.load(config.data, config.data_dir, binarize=config.binarize)
     if config.objective in DIVIDED:
         parts = datasets.hold_out(dataset.train, config.validation, binarize=config.binarize)
@@ -71,20 +97,25 @@ def train(out: str | None, resume: str | None, **values: Any) -> None:
             config = resolve.changed(config, {"dataset_size": training})
         batches.check(config, training=training, validation=validation, test=len(dataset.test.labels))
     torch.set_num_threads(config.threads)
-    if folder is None:
-        folder = run_folder.create(out, config.data)
-    trainer = Trainer(config, dataset, folder)
-    done = len(trainer.history)
-    folder.write_config(config)
-    click.echo(report.headline(trainer, done))
-    click.echo(trainer.legend.text)
-    try:
-        trainer.fit()
-        names = pictures.draw(folder, config, trainer.trained, trainer.data.test, trainer.history)
-    except KeyboardInterrupt:
-        raise InterruptedRunError(
-            f"interrupted after epoch {len(trainer.history)}; continue with: fastvae train --resume {folder.path}"
-        ) from None
+    with run_folder.claimed(folder, out, config.data) as folder:
+        trainer = Trainer(config, dataset, folder, shard_parameters=shard_parameters)
+        if group.rank() == 0:
+            folder.write_config(config)
+            click.echo(report.headline(trainer, len(trainer.history)))
+            click.echo(trainer.legend.text)
+        try:
+            trainer.fit()
+            if group.rank() == 0:
+                _report(trainer, pictures.draw(folder, config, trainer.trained, trainer.data.test, trainer.history))
+        except KeyboardInterrupt:
+            raise InterruptedRunError(
+                f"interrupted after epoch {len(trainer.history)}; continue with: fastvae train --resume {folder.path}"
+            ) from None
+
+
+def _report(trainer: Trainer, names: Sequence[str]) -> None:
+    """What a finished run has come to, and the files that it left, pictures of these names among them."""
+    config, folder = trainer.config, trainer.folder
     for line in report.results(trainer):
         click.echo(line)
     note = pictures.note(config)
@@ -98,7 +129,7 @@ def _open(run: Path, device: str | None) -> tuple[RunFolder, Config, Model]:
     """A trained run and its model on `device`."""
     folder = RunFolder(run)
     config = folder.read_config()
-    where = torch.device(resolve.device(device or "auto"))
+    where = group.started().device(resolve.device(device or "auto"))
     model = build.create(config)
     weights.load(model, folder)
     return folder, config, model.to(where)
@@ -134,16 +165,21 @@ def evaluate(
     """Evaluate RUN on its test images: the ELBO, which latent dimensions it uses, the PSNR of reconstructions.
 
     Also into evaluation.json. SSIM, FID and KID need fastvae[metrics].
+
+    On several processes: torchrun --nproc-per-node N -m fastvae evaluate ...
     """
-    folder, config, model = _open(run, device)
-    result: dict[str, Any] = {}
-    asked = Asked(ssim, fid, kid)
-    for found, said in evaluated(model, config, _test_part(config, data_dir, model), num_samples, asked):
-        result |= found
-        for line in said:
-            click.echo(line)
-    atomic.write_json(folder.evaluation_file, result)
-    click.echo(str(folder.evaluation_file))
+    with group.join(resolve.device(device or "auto")):
+        folder, config, model = _open(run, device)
+        result: dict[str, Any] = {}
+        asked = Asked(ssim, fid, kid)
+        for found, said in evaluated(model, config, _test_part(config, data_dir, model), num_samples, asked):
+            result |= found
+            if group.rank() == 0:
+                for line in said:
+                    click.echo(line)
+        if group.rank() == 0:
+            atomic.write_json(folder.evaluation_file, result)
+            click.echo(str(folder.evaluation_file))
 
 
 @cli.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -53,10 +53,11 @@ class Split(NamedTuple):
         """Images and labels in their order, at most `size` at once."""
         yield from zip(self.images.split(size), self.labels.split(size), strict=True)
 
-    def in_order(self, order: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Images and labels at the indices `order`, int64, at most `size` at once."""
-        for indices in order.to(self.images.device).split(size):
-            yield self.images[indices], self.labels[indices]
+    def at(self, pieces: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images and labels at each of `pieces`, int64 indices ``[n]``."""
+        for indices in pieces:
+            here = indices.to(self.images.device)
+            yield self.images[here], self.labels[here]
 
 
 class Data(NamedTuple):
