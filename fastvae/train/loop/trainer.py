@@ -6,7 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from typing import Any, cast
 
 import torch
@@ -112,9 +112,11 @@ class Trainer:
         optimizer.set_learning_rate(self.optimizer, optimizer.learning_rate(self.config, epoch))
         self.objective.train()
         self._sums.reset()
-        for images, labels in self.data.train.in_order(order, self.config.batch_size):
-            self._step(images, labels)
-            progress.step(len(labels), self._sums)
+        # Closed whatever happens: a thread may be reading ahead.
+        with closing(self.data.train.in_order(order, self.config.batch_size)) as batches:
+            for images, labels in batches:
+                self._step(images, labels)
+                progress.step(len(labels), self._sums)
         return self._sums.means()
 
     def _validation_loss(self) -> float | None:

@@ -24,7 +24,7 @@ def create(config: Config) -> Model:
     decoder_hidden = config.hidden[::-1] if config.decoder_hidden is None else config.decoder_hidden
     layers = networks.Layers(config.hidden, decoder_hidden, config.activation, config.dropout)
     options: ModelKeywords = {
-        "likelihood": levels.likelihood(config.likelihood),
+        "likelihood": levels.likelihood(config.likelihood, config.values),
         "beta": _beta(config),
         "capacity": None if config.capacity is None else LinearWarmup(0.0, config.capacity, config.warmup_steps),
         "free_bits": config.free_bits,
@@ -44,6 +44,7 @@ def create(config: Config) -> Model:
         config.shape,
         config.latent_dim,
         likelihood=config.likelihood,
+        values="unit" if config.values == "bytes" else config.values,
         hidden=config.hidden,
         decoder_hidden=config.decoder_hidden,
         activation=config.activation,

@@ -1,0 +1,1 @@
+"""A user's own files: folders of images, arrays, counts; read, checked, and cached where reading them takes long."""

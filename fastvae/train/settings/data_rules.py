@@ -1,0 +1,102 @@
+"""Which settings go with which data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from fastvae.train.data.description import Description, Reading
+from fastvae.train.data.named import NAMED
+from fastvae.train.settings.kinds import TAKEN_VALUES
+
+
+class DataRules(BaseModel):
+    """The validators of the fields of `fastvae.train.settings.config.Config` that depend on what the data is like."""
+
+    if TYPE_CHECKING:
+        data: str
+
+    @property
+    def data_name(self) -> str:
+        """What the data is called: its name, or that of its file or folder."""
+        return Path(self.data).name
+
+    @property
+    def reading(self) -> Reading:
+        """How the data is read."""
+        return Reading(*(getattr(self, field) for field in Reading._fields))
+
+    @property
+    def described(self) -> Description:
+        """What the data is like."""
+        return Description(*(getattr(self, field) for field in Description._fields))
+
+    @field_validator("data_dir", "first_guess", "cache_dir", check_fields=False)
+    @classmethod
+    def _absolute(cls, folder: str | None) -> str | None:
+        """Where something is, in a form that holds when the run is resumed from another folder."""
+        try:
+            return None if folder is None else str(Path(folder).expanduser().resolve())
+        except RuntimeError as error:
+            raise PydanticCustomError("no_home", "takes no ~ of an unknown user") from error
+
+    @field_validator("data", check_fields=False)
+    @classmethod
+    def _named_or_somewhere(cls, data: str) -> str:
+        if data not in NAMED and not Path(data).is_absolute():
+            raise PydanticCustomError("data", "takes {names}, or an absolute path", {"names": ", ".join(NAMED)})
+        return data
+
+    @field_validator("data_dir", check_fields=False)
+    @classmethod
+    def _there_if_needed(cls, data_dir: str | None, info: ValidationInfo) -> str | None:
+        data = info.data.get("data")
+        if data == "mnist" and data_dir is None:
+            raise PydanticCustomError("folder", "takes the folder of the four MNIST files with data 'mnist'")
+        if data == "digits" and data_dir is not None:
+            raise PydanticCustomError("no_folder", "takes none with data 'digits', which are bundled")
+        return data_dir
+
+    @field_validator("binarize", check_fields=False)
+    @classmethod
+    def _of_bytes(cls, binarize: str, info: ValidationInfo) -> str:
+        values = info.data.get("values")
+        if binarize != "none" and values not in ("bytes", None):
+            _refuse(f"'none' with data that is no uint8 (its values: {values})")
+        return binarize
+
+    @field_validator("condition", check_fields=False)
+    @classmethod
+    def _that_the_data_has(cls, condition: str, info: ValidationInfo) -> str:
+        shape = info.data.get("shape", (1, 2, 2))
+        if condition == "label" and info.data.get("labels") == 0:
+            _refuse("'none' or 'quadrants' with data that has no labels")
+        if condition == "quadrants" and (len(shape) != 3 or shape[0] != 1 or min(shape[1:]) < 2):
+            _refuse(f"'none' or 'label' with samples of shape {shape}; quadrants are of grey images")
+        return condition
+
+    @field_validator("model", check_fields=False)
+    @classmethod
+    def _of_vectors(cls, model: str, info: ValidationInfo) -> str:
+        shape = info.data.get("shape", ())
+        if len(shape) == 1 and model != "mlp":
+            _refuse(f"'mlp' with samples of shape {shape}, which are no images")
+        return model
+
+    @field_validator("likelihood", check_fields=False)
+    @classmethod
+    def _of_what_a_value_is(cls, name: str, info: ValidationInfo) -> str:
+        values, shape = info.data.get("values"), info.data.get("shape", ())
+        if values is not None and values not in TAKEN_VALUES[name]:
+            taken = [likelihood for likelihood, kinds in TAKEN_VALUES.items() if values in kinds]
+            _refuse(f"one of {tuple(taken)} with this data (its values: {values})")
+        if name == "discretized_logistic_mixture" and (len(shape) == 1 or shape[:1] not in ((1,), (3,), ())):
+            _refuse(f"another with samples of shape {shape}; the mixture is of images with 1 or 3 channels")
+        return name
+
+
+def _refuse(takes: str) -> None:
+    raise PydanticCustomError("contradiction", "takes {takes}", {"takes": takes})
