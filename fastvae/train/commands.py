@@ -94,6 +94,9 @@ def train(out: str | None, resume: str | None, **values: Any) -> None:
         ) from None
     for line in report.results(trainer):
         click.echo(line)
+    note = pictures.note(config)
+    if note is not None:
+        click.echo(note)
     files = (folder.config_file, folder.metrics_file, folder.weights_file, folder.checkpoint_file)
     click.echo(f"{folder.path}: {', '.join([*(file.name for file in files), *names])}")
 
@@ -178,6 +181,9 @@ def sample(run: Path, number: int, seed: int, label: int | None, out: Path | Non
 def plot(run: Path, data_dir: str | None, device: str | None) -> None:
     """Draw the pictures of RUN again."""
     folder, config, model = _open(run, device)
+    note = pictures.note(config)
+    if note is not None:
+        click.echo(note)
     for name in pictures.draw(folder, config, model, _test_part(config, data_dir, model), folder.read_metrics()):
         click.echo(str(folder.path / name))
 

@@ -181,7 +181,7 @@ def test_kept_weights_become_an_animation_of_the_same_latents(tmp_path, digits):
         frames = [np.asarray(frame.convert("L")) for frame in ImageSequence.Iterator(film)]
     assert len(frames) == 3
     assert not any(np.array_equal(one, other) for one, other in pairwise(frames))
-    still = panels.smoothed(run.model.sample(16, seed=run.config.seed)[0, 0].numpy())
+    still = panels.smoothed(run.model.sample(16, seed=run.config.seed)[0, 0].numpy(), 0)
     # A GIF has 256 greys, and three pixels for one.
     height, width = (3 * side for side in still.shape)
     np.testing.assert_allclose(frames[-1][:height:3, :width:3] / 255, still, atol=2 / 255)
