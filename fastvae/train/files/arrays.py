@@ -55,6 +55,9 @@ class Arrays(NamedTuple):
                     f"{path}: {divided[0][0]} has samples of {samples[0].shape} and {divided[1][0]} of "
                     f"{samples[1].shape}; takes the same shape"
                 )
+            if samples[0].dtype != samples[1].dtype:
+                kinds = f"{divided[0][0]} is {samples[0].dtype} and {divided[1][0]} {samples[1].dtype}"
+                raise UserError(f"{path}: {kinds}; takes one kind")
             labels = [_labels(path, found, name, len(part)) for part, (_, name) in zip(samples, divided, strict=True)]
             if (labels[0] is None) != (labels[1] is None):
                 raise UserError(f"{path}: has labels of one part alone; takes those of both, or none")

@@ -42,31 +42,37 @@ def _header(path: Path) -> Header:
     try:
         with Image.open(path, formats=FORMATS) as image:
             width, height = image.size
-            if image.getexif().get(_EXIF_ORIENTATION) in _TURNED:
+            # Of a PNG without it before the pixels, Pillow would read these to look for it behind them.
+            exif = image.getexif() if image.format != "PNG" or "exif" in image.info else {}
+            if exif.get(_EXIF_ORIENTATION) in _TURNED:
                 width, height = height, width
             return Header(height, width, 1 if image.mode in _GREY else 3)
     except Exception as error:
         raise _broken(path, error) from error
 
 
-def decoded(path: Path, shape: Sequence[int]) -> NDArray[np.uint8]:
+def decoded(path: Path, shape: Sequence[int], *, resize: bool = True) -> NDArray[np.uint8]:
     """The image in `path` as ``[channels, height, width]``.
 
     It is turned as its EXIF data says, what is transparent becomes white, 16 bits become 8, a palette or CMYK becomes
     RGB; then it is resized (bicubic, antialiased) so that the shorter side fits, and the longer one is cropped about
-    the centre.
+    the centre. Without `resize` it has to be of the size.
 
     Raises:
-        UserError: a file that is no image, or broken.
+        UserError: a file that is no image, or broken, or of another size.
     """
     channels, height, width = shape
     try:
         with Image.open(path, formats=FORMATS) as file:
             image = _opaque(ImageOps.exif_transpose(file)).convert("L" if channels == 1 else "RGB")
-            if image.size != (width, height):
+            if image.size != (width, height) and resize:
                 image = ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC)
     except Exception as error:
         raise _broken(path, error) from error
+    if image.size != (width, height):
+        raise UserError(
+            f"{path}: {image.height} x {image.width} pixels, others have {height} x {width}; --image-size resizes them"
+        )
     array = np.asarray(image)
     return array[None] if channels == 1 else array.transpose(2, 0, 1)
 

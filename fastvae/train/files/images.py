@@ -80,7 +80,9 @@ class Images(NamedTuple):
     def _decode(self, shape: Shape, into: Path) -> cache.Sources:
         paths = self._paths()
         offset = cache.allocate(into / _FILE, "|u1", (len(paths), *shape))
-        for _ in workers.each(partial(_write, into / _FILE, offset, shape), paths, "decoding images"):
+        for _ in workers.each(
+            partial(_write, into / _FILE, offset, shape, self.size is not None), paths, "decoding images"
+        ):
             pass
         return {"shape": shape}
 
@@ -95,9 +97,9 @@ class Images(NamedTuple):
         return {"names": names, "sizes": sizes, "times": times, "size": self.size, "channels": self.channels}
 
 
-def _write(file: Path, offset: int, shape: Shape, paths: Sequence[Path], start: int) -> None:
+def _write(file: Path, offset: int, shape: Shape, resize: bool, paths: Sequence[Path], start: int) -> None:
     """Decode some images and write them in their place."""
-    content = b"".join(decode.decoded(path, shape).tobytes() for path in paths)
+    content = b"".join(decode.decoded(path, shape, resize=resize).tobytes() for path in paths)
     with file.open("r+b") as opened:
         opened.seek(offset + start * int(np.prod(shape)))
         opened.write(content)

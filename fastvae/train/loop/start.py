@@ -17,6 +17,7 @@ from fastvae.losses import Reconstruction
 from fastvae.networks import decoder_channels, fractions
 from fastvae.train.data.datasets import Split
 from fastvae.train.errors import UserError
+from fastvae.train.models import standard
 from fastvae.train.models.build import Model, conditioning
 from fastvae.train.models.conditional import Baseline, FirstGuess
 from fastvae.train.runs import weights
@@ -41,6 +42,7 @@ def begin(model: Model, config: Config, train: Split) -> None:
         ValueError: a likelihood with a learned scale that this knows no start for.
         UserError: the run that the config's first guess is from is missing, or does not fit.
     """
+    standard.begin(model, _targets(config, train))
     scales = [
         module for module in model.modules() if isinstance(module, Reconstruction) and module.log_scale is not None
     ]

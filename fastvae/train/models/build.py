@@ -12,6 +12,7 @@ from fastvae.train.data import conditions
 from fastvae.train.data.conditions import Conditioning
 from fastvae.train.models import conditional, levels
 from fastvae.train.models.conditional import Baseline
+from fastvae.train.models.standard import Restored, Standardized
 from fastvae.train.settings.config import Config
 from fastvae.train.settings.kinds import DIVIDED
 
@@ -51,6 +52,10 @@ def create(config: Config) -> Model:
         dropout=config.dropout,
         probability_floor=config.probability_floor,
     )
+    if config.values == "real":
+        # In place of the layer that makes numbers of what is stored, which these are.
+        encoder = nn.Sequential(Standardized(*config.shape), *list(encoder.children())[1:])
+        decoder = nn.Sequential(*decoder.children(), Restored(*config.shape))
     return VAE(encoder, decoder, prior=_prior(config, encoder), **options)
 
 

@@ -15,6 +15,7 @@ from fastvae.modules._options import ModelKeywords
 from fastvae.networks import Layers, LogCounts, decoder_channels, dense, ending, fractions, initialise
 from fastvae.train.data.conditions import Conditioning
 from fastvae.train.models import levels
+from fastvae.train.models.standard import Restored, Standardized
 from fastvae.train.settings.config import Config
 
 
@@ -107,7 +108,8 @@ def create(
     given = (decoder_channels(config.likelihood, channels), *places)
     moments, latent = 2 * config.latent_dim, config.latent_dim
     values = "unit" if config.values == "bytes" else config.values
-    shaped = (nn.Unflatten(1, given), *ending(config.likelihood, config.probability_floor, values=values))
+    units = (Restored(target),) if config.values == "real" else ()
+    shaped = (nn.Unflatten(1, given), *ending(config.likelihood, config.probability_floor, values=values), *units)
 
     def joined(widths: tuple[int, ...], *last: nn.Module, first: nn.Module | None = None) -> Joined:
         network = Joined(*dense(widths, layers), *last, first=first)
@@ -120,7 +122,7 @@ def create(
 
     if config.objective == "baseline":
         return baseline()
-    seen = LogCounts() if config.values == "counts" else None
+    seen = LogCounts() if config.values == "counts" else Standardized(target) if config.values == "real" else None
     recognition = joined((target + condition, *layers.encoder, moments), first=seen)
     generation = joined((latent + condition, *layers.decoder, math.prod(given)), *shaped)
     prior: nn.Module | None = None

@@ -65,7 +65,7 @@ class Config(DataRules):
     image_size: int | None = Field(
         ge=1, description="Height and width that a folder's images are resized to; theirs, if all are of one size."
     )
-    channels: Literal[1, 3] | None = Field(
+    channels: int | None = Field(
         description="Of a folder's images: 1 for grey, 3 for colour; colour if any of the files has it."
     )
     label_key: str | None = Field(description="Column of obs with the labels of an .h5ad file.")

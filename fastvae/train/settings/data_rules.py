@@ -60,6 +60,13 @@ class DataRules(BaseModel):
             raise PydanticCustomError("no_folder", "takes none with data 'digits', which are bundled")
         return data_dir
 
+    @field_validator("channels", check_fields=False)
+    @classmethod
+    def _of_grey_or_colour(cls, channels: int | None) -> int | None:
+        if channels not in (None, 1, 3):
+            _refuse("1 for grey or 3 for colour")
+        return channels
+
     @field_validator("binarize", check_fields=False)
     @classmethod
     def _of_bytes(cls, binarize: str, info: ValidationInfo) -> str:
