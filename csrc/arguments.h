@@ -29,9 +29,15 @@ struct Launch {
   int threads = 1;
 };
 
+// The noise of a seed: at which of its elements the first sample begins, and how many later the next one.
+struct SeedStream {
+  const int64_t* seed = nullptr;
+  int64_t first = 0, stride = 0;
+};
+
 struct ReparameterizeKl : Launch {
   View mu, scale, prior_mu, prior_scale, eps;
-  const int64_t* seed = nullptr;
+  SeedStream stream;
   int64_t num_samples = 1;
   ScaleOptions options;
   View z;
@@ -41,7 +47,7 @@ struct ReparameterizeKl : Launch {
 
 struct ReparameterizeKlBackward : Launch {
   View grad_z, grad_kl, mu, scale, prior_mu, prior_scale, eps;
-  const int64_t* seed = nullptr;
+  SeedStream stream;
   int64_t num_samples = 1;
   ScaleOptions options;
   double factor = 1;

@@ -2,6 +2,7 @@
 // one is absent.
 #include <pybind11/pybind11.h>
 
+#include <algorithm>
 #include <array>
 #include <initializer_list>
 #include <optional>
@@ -34,6 +35,13 @@ py::list names_of(const char* const* variants) {
 
 const int64_t* seed_of(const Tensor& seed) { return static_cast<const int64_t*>(seed.data); }
 
+// Row b of `like` is row start + b of a batch of `total`, and has the noise of that one.
+SeedStream stream_of(const Tensor& seed, const Tensor& like, const std::optional<std::array<int64_t, 2>>& shard) {
+  const int64_t rows = like.rank > 0 ? like.sizes[0] : 1, row_size = like.count() / std::max<int64_t>(rows, 1);
+  const auto [start, total] = shard.value_or(std::array<int64_t, 2>{0, rows});
+  return {seed_of(seed), start * row_size, total * row_size};
+}
+
 py::tuple objects(std::initializer_list<const Output*> outputs) {
   py::tuple tuple(outputs.size());
   size_t at = 0;
@@ -49,7 +57,7 @@ void set(Call<Arguments>& call, const Tensor& mu, const Tensor& scale, const Pri
   call.operand(a.mu, mu).operand(a.scale, scale);
   call.operand(a.prior_mu, given.prior_mu).operand(a.prior_scale, given.prior_scale);
   call.samples(a.eps, given.eps, options.num_samples);
-  a.seed = seed_of(given.seed);
+  a.stream = stream_of(given.seed, mu, options.shard);
   a.num_samples = options.num_samples.value_or(1);
   a.options = scale_options(options.form);
 }
@@ -65,7 +73,7 @@ py::tuple reparameterize_kl(const Tensor& mu, const Tensor& scale, const PriorAn
   call.fresh(z).samples(a.z, z, options.num_samples);
   if (reduction) call.loss(a.kl, kl, {}, *reduction);
   a.kl_wanted = reduction.has_value();
-  call.run(kernels().reparameterize_kl, a.seed == nullptr);
+  call.run(kernels().reparameterize_kl, a.stream.seed == nullptr);
   return objects({&z, &kl});
 }
 
@@ -80,7 +88,7 @@ void backward(const Tensor& grad_z, const Tensor& grad_kl, const Tensor& mu, con
   call.gradient(a.grad_mu, grad_mu).gradient(a.grad_scale, grad_scale);
   call.gradient(a.grad_prior_mu, grad_prior_mu).gradient(a.grad_prior_scale, grad_prior_scale);
   a.factor = reduction ? call.factor(*reduction) : 1;
-  call.run(kernels().reparameterize_kl_backward, a.seed == nullptr);
+  call.run(kernels().reparameterize_kl_backward, a.stream.seed == nullptr);
 }
 
 py::tuple reparameterize_kl_backward(const Tensor& grad_z, const Tensor& grad_kl, const Tensor& mu, const Tensor& scale,

@@ -3,6 +3,7 @@
 #pragma once
 #include <pybind11/pybind11.h>
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -26,7 +27,8 @@ struct PosteriorOptions {
   ScaleForm form;
   std::optional<Name> reduction;
   int batch_dims;
-  FASTVAE_OPTIONS(num_samples, form, reduction, batch_dims)
+  std::optional<std::array<int64_t, 2>> shard;  // the first row, and the rows of the whole batch
+  FASTVAE_OPTIONS(num_samples, form, reduction, batch_dims, shard)
 };
 
 struct Packing {

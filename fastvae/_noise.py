@@ -13,6 +13,7 @@ from fastvae import _checks, _ops
 from fastvae._capture import is_capturing
 from fastvae._extension import _C
 from fastvae._layout import sample_shape
+from fastvae._options import shard_of
 
 _OFFSETS: Final = 4
 """What a draw takes of a CUDA generator's counter, which stays a multiple of it."""
@@ -22,10 +23,11 @@ _drawing: Final = threading.Lock()
 
 class Noise(NamedTuple):
     """Exactly one of `eps` (the caller's) and `seed` (one int64, expanded by the kernel), which is on the device, or on
-    the host, where a kernel can be given it by value."""
+    the host, where a kernel can be given it by value; and the `shard` whose noise it is, None for a whole batch."""
 
     eps: Tensor | None
     seed: Tensor | None
+    shard: tuple[int, int] | None
 
 
 def noise(
@@ -36,15 +38,21 @@ def noise(
     seed: int | Tensor | None,
     generator: torch.Generator | None,
     num_samples: int | None,
+    shard: tuple[int, int] | None,
 ) -> Noise:
     """Validate the noise options for a posterior of `shape` on the device and dtype of `mu`.
 
     Raises:
-        ValueError, TypeError: more than one source, or a source of the wrong kind, shape or device.
+        ValueError, TypeError: more than one source, or a source of the wrong kind, shape or device; a shard that is
+            none of the batch, or with `eps`.
     """
     _checks.num_samples(num_samples)
+    if shard is not None:
+        if eps is not None:
+            raise ValueError("shard: got a value with eps, the noise of these rows; takes None")
+        shard = _part(shard, sample_shape(shape, num_samples), shape[0])
     if eps is None and seed is None and generator is None:
-        return Noise(None, _drawn(mu, None))
+        return Noise(None, _drawn(mu, None), shard)
     given = [name for name, value in (("eps", eps), ("seed", seed), ("generator", generator)) if value is not None]
     if len(given) > 1:
         raise ValueError(
@@ -57,16 +65,24 @@ def noise(
         expected = sample_shape(shape, num_samples)
         if eps.shape != expected:
             raise ValueError(f"eps: got shape {list(eps.shape)}; takes the shape of the sample, {list(expected)}")
-        return Noise(eps, None)
+        return Noise(eps, None, None)
     if seed is not None:
-        return Noise(None, _seed_tensor(seed, mu))
+        return Noise(None, _seed_tensor(seed, mu), shard)
     if not isinstance(generator, torch.Generator):
         raise TypeError(f"generator: got {type(generator).__name__}; takes None or a torch.Generator")
     if generator.device.type != mu.device.type and not mu.is_meta:
         raise ValueError(
             f"generator: got device {generator.device}; takes a generator on the device of mu, {mu.device}"
         )
-    return Noise(None, _drawn(mu, generator))
+    return Noise(None, _drawn(mu, generator), shard)
+
+
+def _part(shard: object, sample: torch.Size, batch: int) -> tuple[int, int] | None:
+    """The rows that a shard is; None where they are all."""
+    start, total = shard_of(shard, batch)
+    if batch and sample.numel() // batch * total >= 2**63:
+        raise ValueError(f"shard: got ({start}, {total}) of a sample {list(sample)}; takes less than 2**63 elements")
+    return None if (start, total) == (0, batch) else (start, total)
 
 
 def _drawn(mu: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -33,12 +33,16 @@ class ScaleForm(NamedTuple):
 
 
 class PosteriorOptions(NamedTuple):
-    """Of `reparameterize_kl` and its packed form. Without a reduction there is no KL."""
+    """Of `reparameterize_kl` and its packed form. Without a reduction there is no KL.
+
+    With a `shard` (start, total), row b has the noise of row start + b of a batch of `total`.
+    """
 
     num_samples: int | None
     form: ScaleForm
     reduction: str | None
     batch_dims: int
+    shard: tuple[int, int] | None = None
 
 
 class Packing(NamedTuple):
@@ -136,6 +140,29 @@ def scale_form(
 
 
 _PLAIN: Final = {name: ScaleForm(name, -math.inf, math.inf, 0.0, 0.0) for name in PARAMETERIZATIONS}
+
+
+def shard_of(shard: object, batch: int) -> tuple[int, int]:
+    """Validate ``(start, total)``, the rows start .. start + batch of a batch of `total`; None is all of them.
+
+    Raises:
+        TypeError, ValueError: no pair of ints, or rows beyond the batch.
+    """
+    if shard is None:
+        return 0, batch
+    if not (
+        isinstance(shard, (tuple, list))
+        and len(shard) == 2
+        and all(isinstance(value, int) and not isinstance(value, bool) for value in shard)
+    ):
+        raise TypeError(f"shard: got {shard!r}; takes None or a pair of ints (start, total)")
+    start, total = shard
+    if not 0 <= start <= total - batch:
+        raise ValueError(
+            f"shard: got ({start}, {total}) with a batch of {batch}; takes (start, total), the first row and how many "
+            f"the whole batch has, where 0 <= start and start + {batch} <= total"
+        )
+    return start, total
 
 
 def reduction_scale(reduction: str, count: int, batch: int) -> float:

@@ -17,7 +17,7 @@ Gradients = tuple[Tensor | None, ...]
 
 _TYPES: Final[dict[object, str]] = {
     Tensor: "Tensor", Tensor | None: "Tensor?", float: "float", int: "int", int | None: "int?", bool: "bool",
-    str: "str", str | None: "str?",
+    str: "str", str | None: "str?", tuple[int, int] | None: "SymInt[2]?",
 }  # fmt: skip
 
 

@@ -140,11 +140,13 @@ class DiagonalGaussian:
         eps: Tensor | None = None,
         seed: int | Tensor | None = None,
         generator: torch.Generator | None = None,
+        shard: tuple[int, int] | None = None,
     ) -> Tensor:
         """A sample with gradient, ``[batch, ...]`` or ``[num_samples, batch, ...]``, of `functional.reparameterize`."""
         return F.reparameterize(
-            self.mu, self.scale, **self._options, eps=eps, seed=seed, generator=generator, num_samples=num_samples
-        )
+            self.mu, self.scale, **self._options, eps=eps, seed=seed, generator=generator, shard=shard,
+            num_samples=num_samples,
+        )  # fmt: skip
 
     @torch.no_grad()
     def sample(
@@ -154,9 +156,10 @@ class DiagonalGaussian:
         eps: Tensor | None = None,
         seed: int | Tensor | None = None,
         generator: torch.Generator | None = None,
+        shard: tuple[int, int] | None = None,
     ) -> Tensor:
         """`rsample` without gradient."""
-        return self.rsample(num_samples, eps=eps, seed=seed, generator=generator)
+        return self.rsample(num_samples, eps=eps, seed=seed, generator=generator, shard=shard)
 
     def kl(self, prior: Prior = None, *, reduction: str = "sample") -> Tensor:
         """KL(self || prior) in nats, ``[batch]``; see `functional.gaussian_kl`.
@@ -177,10 +180,13 @@ class DiagonalGaussian:
         eps: Tensor | None = None,
         seed: int | Tensor | None = None,
         generator: torch.Generator | None = None,
+        shard: tuple[int, int] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """``(rsample(), kl())`` in one pass over the parameters."""
         scale, pair, options = self._under_common_options(prior)
-        draw: DrawKeywords = {"num_samples": num_samples, "eps": eps, "seed": seed, "generator": generator}
+        draw: DrawKeywords = {
+            "num_samples": num_samples, "eps": eps, "seed": seed, "generator": generator, "shard": shard
+        }  # fmt: skip
         if scale is not self.scale:
             return self.rsample(**draw), F.gaussian_kl(self.mu, scale, pair, **options, reduction=reduction)
         if self._packed is None:

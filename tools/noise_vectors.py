@@ -8,6 +8,7 @@ They change with the contract only, and then every seed gives other noise. A tes
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -38,6 +39,8 @@ PAIRS: Final = (
 STREAMS: Final = (
     (0, 0), (0, 4), (1, 0), (-1, 0), (12345, 1000), (-987654321, 2**34 - 4), (2**63 - 1, 2**34), (-(2**63), 2**40),
 )  # fmt: skip
+# The seed, the sample's shape [K, rows, ...], and (start, total).
+SHARDS: Final = ((0, (2, 3, 5), (3, 9)), (-1, (1, 4, 8), (2**29 + 1, 2**30)), (12345, (3, 1, 4, 4, 3), (7, 2**31)))
 _SUMMED: Final = 2**20
 
 
@@ -70,6 +73,14 @@ def _streams() -> Iterator[Sequence[str]]:
         yield [str(seed), str(first), " ".join(_word(word[0]) for word in words), " ".join(map(_hexadecimal, normals))]
 
 
+def _shards() -> Iterator[Sequence[str]]:
+    for seed, shape, (start, total) in SHARDS:
+        firsts = [(sample * total + start) * math.prod(shape[2:]) for sample in range(shape[0])]
+        normals = [noise.normal(seed, 1, first)[0] for first in firsts]
+        numbers = (" ".join(map(str, each)) for each in (shape, (start, total), firsts))
+        yield [str(seed), *numbers, " ".join(map(_hexadecimal, normals))]
+
+
 def drawn() -> str:
     """The tables."""
     lines = ["A fused multiply-add, where rounding twice goes wrong:", ""]
@@ -78,6 +89,8 @@ def drawn() -> str:
     lines += _table(("w", "w'", "-2 ln u", "v", "first normal", "second normal"), _pairs())
     lines += ["The stream of a seed, from an element on whose index is a multiple of 4:", ""]
     lines += _table(("seed", "element", "words", "normals"), _streams())
+    lines += ["The first element of each sample of a shard of shape `[K, batch, ...]`, and its normal:", ""]
+    lines += _table(("seed", "shape", "start, total", "elements", "normals"), _shards())
     digest = hashlib.sha256(noise.normal(0, _SUMMED).astype("<f4").tobytes()).hexdigest()
     lines += [f"The first 2^20 normals of seed 0, as little-endian float32, have the SHA-256 `{digest}`.", ""]
     return "\n".join(lines)

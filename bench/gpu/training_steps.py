@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from bench.gpu.device import Device
 from fastvae import VAE, networks
 from fastvae.train.loop.graph import CudaGraph, Graph, GraphedStep
+from fastvae.train.loop.optimizer import Update
 from fastvae.train.loop.step import Step
 from fastvae.train.runs.metrics import Means, Sums
 
@@ -107,7 +108,7 @@ class Training:
         if provider.compiled and device.real:
             model.compile(dynamic=False)
         self._sums = Sums(images.device, 0.0)
-        step = Step(model, optimizer, self._sums, bf16=True)
+        step = Step(model, Update(model, optimizer), self._sums, autocast=torch.bfloat16)
         graph: Graph = CudaGraph() if device.real else Rerun()
         self._step = GraphedStep(step, batch_size, graph) if provider.captured else step
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))

@@ -21,6 +21,7 @@ from fastvae.train import options
 from fastvae.train.data import datasets
 from fastvae.train.errors import UserError
 from fastvae.train.loop.trainer import Trainer
+from fastvae.train.models.build import Model
 from fastvae.train.models.objectives import Loss
 from fastvae.train.runs import folder as run_folder
 from fastvae.train.runs.folder import RunFolder
@@ -133,12 +134,12 @@ class Plain(nn.Module):
 class PlainTrainer(Trainer):
     """The training loop of fastvae on a `Plain` objective, whose networks are those of the model that is saved."""
 
-    def create_objective(self) -> nn.Module:
+    def create_objective(self, model: Model) -> nn.Module:
         """What is minimized."""
-        if isinstance(self.model, VAE):
-            return Plain(self.config, self.model.encoder, self.model.decoder)
-        if isinstance(self.model, CVAE):
-            return Plain(self.config, self.model.recognition, self.model.generation)
+        if isinstance(model, VAE):
+            return Plain(self.config, model.encoder, model.decoder)
+        if isinstance(model, CVAE):
+            return Plain(self.config, model.recognition, model.generation)
         raise UserError(f"--objective: got {self.config.objective}; takes elbo or cvae here")
 
 

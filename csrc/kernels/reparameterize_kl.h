@@ -42,13 +42,13 @@ class Noise {
   template <class Arguments>
   const T* of(const Arguments& a, const Block& block, const Block& chunk, int64_t k) {
     if (a.eps) return load(a.eps, a.space, chunk, buffer_, k);
-    const int64_t first = k * a.space.count + chunk.begin;
+    const int64_t first = a.stream.first + k * a.stream.stride + chunk.begin;
     if (first < begin_ || first + chunk.size > end_) {
       const int64_t rows = kChunk / chunk.size * chunk.size, rest = block.begin + block.size - chunk.begin;
       const int64_t drawn = a.num_samples == 1 ? smaller(rows, rest) : chunk.size;
       begin_ = first;
       end_ = first + drawn;
-      fill_normal(static_cast<uint64_t>(*a.seed), begin_, drawn, buffer_);
+      fill_normal(static_cast<uint64_t>(*a.stream.seed), begin_, drawn, buffer_);
     }
     return buffer_ + (first - begin_);
   }

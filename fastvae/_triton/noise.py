@@ -6,10 +6,34 @@ there is nothing for a compiler to contract.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
 import triton
 import triton.language as tl
 
 from fastvae._triton._tile import offsets, units
+
+
+class Stream(NamedTuple):
+    """Which noise of a seed a tensor has: the stretch at element `first` (None: 0) of the stream, and for each further
+    sample the one `stride` elements later. `by_group`: each of them begins with a group of four."""
+
+    stride: int
+    first: int | None
+    by_group: Any
+
+
+def stream(shape: Sequence[int], num_samples: int | None, shard: Sequence[int] | None) -> Stream:
+    """The noise of `num_samples` of a tensor of `shape`, which is not empty: see `PosteriorOptions`."""
+    if shard is None:
+        return Stream(math.prod(shape), None, tl.constexpr(True))
+    start, total = shard
+    row = math.prod(shape[1:])
+    first, stride = start * row, total * row
+    by_group = first % 4 == 0 and (num_samples is None or stride % 4 == 0)
+    return Stream(stride, first or None, tl.constexpr(by_group))
 
 
 @triton.jit
@@ -98,12 +122,19 @@ def normal_elements(seed, index):
 
 
 @triton.jit
-def normal(seed, logical, count, sample, tiling, at):
-    """eps of the tile's elements in sample number `sample` of `count` elements each.
+def normal(seed, logical, stream, sample, tiling, at):
+    """eps of the tile's elements in sample number `sample`, an int64.
 
-    `logical` are the steps of the row-major index: where they go by groups, four elements share one evaluation.
+    `logical` are the steps of the row-major index: where they and the stream go by groups, four elements share one
+    evaluation.
     """
-    if tiling.grouped and logical.unit == 4:
-        return normal_groups(seed, units(logical, tiling, at) + sample * (count // 4))
+    if tiling.grouped and logical.unit == 4 and stream.by_group:
+        begin = sample * (stream.stride // 4)
+        if stream.first is not None:
+            begin += stream.first // 4
+        return normal_groups(seed, units(logical, tiling, at) + begin)
     else:
-        return normal_elements(seed, offsets(logical, 0, tiling, at) + sample * count)
+        begin = sample * stream.stride
+        if stream.first is not None:
+            begin += stream.first
+        return normal_elements(seed, offsets(logical, 0, tiling, at) + begin)

@@ -17,12 +17,12 @@ from fastvae._triton.elementary import constant_like
 
 
 @triton.jit
-def _draw(eps, eps_step, seed, logical, count, k, tiling, at, dtype: tl.constexpr):
+def _draw(eps, eps_step, seed, logical, stream, k, tiling, at, dtype: tl.constexpr):
     """eps of sample number k: the caller's, or the seed's."""
     if eps is not None:
         return _tile.load_at(eps, k * eps_step, tiling, at, dtype)
     else:
-        return noise.normal(seed, logical, count, k, tiling, at).to(dtype)
+        return noise.normal(seed, logical, stream, k, tiling, at).to(dtype)
 
 
 @triton.jit
@@ -44,7 +44,7 @@ def _seed(at, value):
 @triton.jit(do_not_specialize=["seed", "factor"])
 def _forward(
     mu, scale, mu_p, scale_p, eps, z, kl, per_sample, total, partials, counters, seed_at, seed: tl.int64, tiling,
-    logical, count, samples, eps_step, z_step, factor, form, dtype: tl.constexpr,
+    logical, stream, samples, eps_step, z_step, factor, form, dtype: tl.constexpr,
 ):  # fmt: skip
     seed = _seed(seed_at, seed)
     at = _tile.locate(tiling)
@@ -54,7 +54,7 @@ def _forward(
         sigma = scale_forms.sigma(raw, form)
         k = tl.full((), 0, tl.int64)
         while k < samples:
-            draw = _draw(eps, eps_step, seed, logical, count, k, tiling, at, dtype)
+            draw = _draw(eps, eps_step, seed, logical, stream, k, tiling, at, dtype)
             _tile.store_at(z, k * z_step, tiling, at, mean + sigma * draw)
             k += 1
     if kl is not None or per_sample is not None or total is not None:
@@ -74,7 +74,7 @@ def _forward(
 @triton.jit(do_not_specialize=["seed", "factor"])
 def _backward(
     mu, scale, mu_p, scale_p, eps, grad_z, grad_kl, grad_mu, grad_scale, grad_mu_p, grad_scale_p, seed_at,
-    seed: tl.int64, tiling, logical, count, samples, eps_step, z_step, factor, form, dtype: tl.constexpr,
+    seed: tl.int64, tiling, logical, stream, samples, eps_step, z_step, factor, form, dtype: tl.constexpr,
 ):  # fmt: skip
     seed = _seed(seed_at, seed)
     at = _tile.locate(tiling)
@@ -89,7 +89,7 @@ def _backward(
             gradient = _tile.load_at(grad_z, k * z_step, tiling, at, dtype)
             to_mu += gradient
             if grad_scale is not None:
-                along_eps += gradient * _draw(eps, eps_step, seed, logical, count, k, tiling, at, dtype)
+                along_eps += gradient * _draw(eps, eps_step, seed, logical, stream, k, tiling, at, dtype)
             k += 1
         if grad_scale is not None:
             to_scale = along_eps * scale_forms.sigma_slope(raw, form)
@@ -170,7 +170,7 @@ def sample_and_kl(
     plan, launch = _FORWARD.over(
         operands,
         batch_dims if reduction == "sample" else 0,
-        mu.numel(),
+        noise.stream(mu.shape, num_samples, options.shard),
         num_samples or 1,
         eps_step,
         z_step,
@@ -219,7 +219,7 @@ def write_gradients(
     _, launch = _BACKWARD.over(
         operands,
         0,
-        mu.numel(),
+        noise.stream(mu.shape, options.num_samples, options.shard),
         options.num_samples or 1,
         eps_step,
         z_step,

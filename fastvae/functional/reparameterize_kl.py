@@ -24,6 +24,7 @@ def reparameterize(
     eps: Tensor | None = None,
     seed: int | Tensor | None = None,
     generator: torch.Generator | None = None,
+    shard: tuple[int, int] | None = None,
     num_samples: int | None = None,
 ) -> Tensor:
     """z = mu + sigma * eps, eps ~ N(0, I) (Kingma & Welling 2014, section 2.4).
@@ -43,6 +44,9 @@ def reparameterize(
         seed: an int or a one-element int64 tensor on the device of `mu`: the same eps bit for bit on every device, and
             in every row under `torch.func.vmap`, unless the seeds are batched too.
         generator: a `torch.Generator` to draw the seed from. Without eps, seed and generator, torch's default one.
+        shard: ``(start, total)``: these are the rows start .. start + batch of a batch of `total`, and get the eps that
+            those have there, where every process has the same seed, or a generator in the same state. None: they are
+            all, (0, batch). Not with eps.
         num_samples: K samples of each posterior.
 
     Returns:
@@ -51,15 +55,17 @@ def reparameterize(
     _checks.posterior(mu, scale)
     form = scale_form(parameterization, clamp, min_std, min_var)
     to_reference = use_reference("mu", mu)
-    eps, drawn = noise(mu, mu.shape, eps=eps, seed=seed, generator=generator, num_samples=num_samples)
+    eps, drawn, shard = noise(
+        mu, mu.shape, eps=eps, seed=seed, generator=generator, num_samples=num_samples, shard=shard
+    )
     if to_reference:
         from fastvae import reference
 
         return reference.reparameterize(
             mu, scale, parameterization=parameterization, clamp=clamp, min_std=min_std, min_var=min_var, eps=eps,
-            seed=drawn, num_samples=num_samples,
+            seed=drawn, shard=shard, num_samples=num_samples,
         )  # fmt: skip
-    options = PosteriorOptions(num_samples, form, None, 1)
+    options = PosteriorOptions(num_samples, form, None, 1, shard)
     z, _ = ReparameterizeKl.apply(mu, scale, None, None, eps, drawn, options)
     assert z is not None
     return z
@@ -121,6 +127,7 @@ def reparameterize_kl(
     eps: Tensor | None = None,
     seed: int | Tensor | None = None,
     generator: torch.Generator | None = None,
+    shard: tuple[int, int] | None = None,
     num_samples: int | None = None,
     reduction: str = "batchmean",
     batch_dims: int = 1,
@@ -136,15 +143,17 @@ def reparameterize_kl(
     mu_p, scale_p = _checks.prior(prior, mu, mu.shape)
     form = scale_form(parameterization, clamp, min_std, min_var)
     to_reference = use_reference("mu", mu)
-    eps, drawn = noise(mu, mu.shape, eps=eps, seed=seed, generator=generator, num_samples=num_samples)
+    eps, drawn, shard = noise(
+        mu, mu.shape, eps=eps, seed=seed, generator=generator, num_samples=num_samples, shard=shard
+    )
     if to_reference:
         from fastvae import reference
 
         return reference.reparameterize_kl(
             mu, scale, prior, parameterization=parameterization, clamp=clamp, min_std=min_std, min_var=min_var,
-            eps=eps, seed=drawn, num_samples=num_samples, reduction=reduction, batch_dims=batch_dims,
+            eps=eps, seed=drawn, shard=shard, num_samples=num_samples, reduction=reduction, batch_dims=batch_dims,
         )  # fmt: skip
-    options = PosteriorOptions(num_samples, form, reduction, batch_dims)
+    options = PosteriorOptions(num_samples, form, reduction, batch_dims, shard)
     z, kl = ReparameterizeKl.apply(mu, scale, mu_p, scale_p, eps, drawn, options)
     assert z is not None
     assert kl is not None
@@ -164,6 +173,7 @@ def reparameterize_kl_packed(
     eps: Tensor | None = None,
     seed: int | Tensor | None = None,
     generator: torch.Generator | None = None,
+    shard: tuple[int, int] | None = None,
     num_samples: int | None = None,
     reduction: str = "batchmean",
     batch_dims: int = 1,
@@ -188,16 +198,18 @@ def reparameterize_kl_packed(
     mu_p, scale_p = _checks.prior(prior, moments, shape)
     form = scale_form(parameterization, clamp, min_std, min_var)
     to_reference = use_reference("moments", moments)
-    eps, drawn = noise(moments, shape, eps=eps, seed=seed, generator=generator, num_samples=num_samples)
+    eps, drawn, shard = noise(
+        moments, shape, eps=eps, seed=seed, generator=generator, num_samples=num_samples, shard=shard
+    )
     if to_reference:
         from fastvae import reference
 
         return reference.reparameterize_kl_packed(
             moments, prior, dim=dim, interleaved=interleaved, parameterization=parameterization, clamp=clamp,
-            min_std=min_std, min_var=min_var, eps=eps, seed=drawn, num_samples=num_samples, reduction=reduction,
-            batch_dims=batch_dims,
+            min_std=min_std, min_var=min_var, eps=eps, seed=drawn, shard=shard, num_samples=num_samples,
+            reduction=reduction, batch_dims=batch_dims,
         )  # fmt: skip
-    packing, options = Packing(axis, interleaved), PosteriorOptions(num_samples, form, reduction, batch_dims)
+    packing, options = Packing(axis, interleaved), PosteriorOptions(num_samples, form, reduction, batch_dims, shard)
     z, kl = ReparameterizeKlPacked.apply(moments, mu_p, scale_p, eps, drawn, packing, options)
     assert z is not None
     assert kl is not None

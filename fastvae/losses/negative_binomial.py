@@ -39,9 +39,15 @@ class NegativeBinomial(Density):
     ) -> None:
         super().__init__()
         shape = (features,) if isinstance(features, int) else features
-        self.log_inverse_dispersion = None if shape is None else nn.Parameter(torch.zeros(*shape))
+        self.log_inverse_dispersion = None if shape is None else nn.Parameter(torch.empty(*shape))
         self.zero_inflated = zero_inflated
         self.dim = dim
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """The learned log inverse dispersions, where there are any, to 0."""
+        if self.log_inverse_dispersion is not None:
+            nn.init.zeros_(self.log_inverse_dispersion)
 
     @property
     def num_parts(self) -> int:

@@ -12,13 +12,23 @@ from torch import Tensor, nn
 from fastvae._describe import describe, named
 from fastvae._gaussian_options import GaussianOptions
 from fastvae._keywords import DrawKeywords, passes_on
+from fastvae._options import shard_of
 from fastvae.distributions import DiagonalGaussian, Prior, has_closed_kl
 from fastvae.losses import ELBOLoss
 from fastvae.modules import _options
 from fastvae.modules._gaussians import gaussian_of
 from fastvae.modules._importance import chunks, log_mean_exp, seeded
 from fastvae.modules._networks import folded, repeated
+from fastvae.modules._sharded import gather_in_methods
 from fastvae.modules.output import VAEOutput
+
+
+def mode_of(gaussian: DiagonalGaussian, cause: str, draw: DrawKeywords) -> Tensor:
+    """The mean, because of an option, `cause`: what says how to draw has no meaning then."""
+    unused = [name for name, value in draw.items() if value is not None]
+    if unused:
+        raise ValueError(f"{', '.join(unused)}: got a value with {cause}, which draws nothing; takes None")
+    return gaussian.mode()
 
 
 class LatentVariableModel(nn.Module):
@@ -29,7 +39,11 @@ class LatentVariableModel(nn.Module):
 
     decode: Callable[..., Any]
 
-    @passes_on(ELBOLoss, GaussianOptions, without=("reduction",))
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        gather_in_methods(cls)
+
+    @passes_on(ELBOLoss, GaussianOptions)
     def __init__(
         self,
         *,
@@ -101,6 +115,7 @@ class LatentVariableModel(nn.Module):
     ) -> VAEOutput:
         """The objective for latents of `posterior`, decoded with `condition`."""
         num_samples = draw["num_samples"]
+        self._check_shard(draw["shard"], len(posterior.mu))
         if self.elbo.decomposition is not None:
             return self._divided_elbo(posterior, prior, target, *condition, sample=sample, draw=draw, weight=weight)
         z, kl = self._draw_with_kl(posterior, prior, sample, draw)
@@ -114,7 +129,19 @@ class LatentVariableModel(nn.Module):
             weight=weight,
             batch_dims=1 if num_samples is None else 2,
         )
-        return VAEOutput(loss.loss, loss.reconstruction, loss.kl, z, posterior.mu, posterior.scale, prediction)
+        of_latents = self._over_latents(loss.loss)
+        return VAEOutput(of_latents, loss.reconstruction, loss.kl, z, posterior.mu, posterior.scale, prediction)
+
+    def _check_shard(self, shard: tuple[int, int] | None, rows: int) -> None:
+        """A part of a batch has an objective that is a part of the batch's."""
+        cause = self.elbo.mixes_samples
+        if shard is not None and cause and shard_of(shard, rows)[1] != rows:
+            raise ValueError(f"shard: got {shard} with {cause}, which mixes the samples of the whole batch; takes None")
+
+    @staticmethod
+    def _over_latents(loss: Tensor) -> Tensor:
+        """The mean over the latents of each sample, ``[batch]``; a scalar is one already."""
+        return loss.mean(0) if loss.dim() > 1 else loss
 
     def _divided_elbo(
         self,
@@ -157,12 +184,7 @@ class LatentVariableModel(nn.Module):
     @staticmethod
     def _draw(gaussian: DiagonalGaussian, sample: bool, draw: DrawKeywords) -> Tensor:
         """A sample, or without `sample` the mean."""
-        if sample:
-            return gaussian.rsample(**draw)
-        unused = [name for name, value in draw.items() if value is not None]
-        if unused:
-            raise ValueError(f"{', '.join(unused)}: got a value with sample=False, which draws nothing; takes None")
-        return gaussian.mode()
+        return gaussian.rsample(**draw) if sample else mode_of(gaussian, "sample=False", draw)
 
     def _log_weights(
         self,
@@ -173,9 +195,10 @@ class LatentVariableModel(nn.Module):
         num_samples: int,
         seed: int | Tensor | None = None,
         generator: torch.Generator | None = None,
+        shard: tuple[int, int] | None = None,
     ) -> Tensor:
         """log p(target, z_k) - log q(z_k), ``[num_samples, batch]``, for draws z_k of `posterior`."""
-        z = posterior.rsample(num_samples, seed=seed, generator=generator)
+        z = posterior.rsample(num_samples, seed=seed, generator=generator, shard=shard)
         prediction = folded(self.decode, z, *condition, folds=True)
         log_p = self.elbo.log_prob(prediction, repeated(target, num_samples), batch_dims=2)
         return log_p if posterior is prior else log_p - posterior.log_ratio(z, prior)
@@ -190,11 +213,12 @@ class LatentVariableModel(nn.Module):
         chunk_size: int,
         seed: int | None,
         generator: torch.Generator | None,
+        shard: tuple[int, int] | None,
     ) -> Tensor:
         """log of the mean importance weight of each sample, ``[batch]``, in float64."""
         source = seeded(seed, generator, posterior.mu.device)
         log_w = (
-            self._log_weights(posterior, prior, target, *condition, num_samples=count, generator=source)
+            self._log_weights(posterior, prior, target, *condition, num_samples=count, generator=source, shard=shard)
             for count in chunks(num_samples, chunk_size)
         )
         return log_mean_exp(log_w, num_samples)

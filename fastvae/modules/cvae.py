@@ -13,7 +13,7 @@ from fastvae._keywords import DrawKeywords, passes_on
 from fastvae.distributions import DiagonalGaussian
 from fastvae.losses._options import one_of
 from fastvae.modules._importance import chunks, seeded
-from fastvae.modules._latent import LatentVariableModel
+from fastvae.modules._latent import LatentVariableModel, mode_of
 from fastvae.modules._networks import call, folded, repeated
 from fastvae.modules._options import ModelKeywords
 from fastvae.modules.output import VAEOutput
@@ -97,6 +97,7 @@ class CVAE(LatentVariableModel):
         eps: Tensor | None = None,
         seed: int | Tensor | None = None,
         generator: torch.Generator | None = None,
+        shard: tuple[int, int] | None = None,
         weight: Tensor | None = None,
     ) -> VAEOutput:
         """The objective for one batch, averaged over `num_samples` latents; arguments as in `VAE.forward`.
@@ -104,7 +105,9 @@ class CVAE(LatentVariableModel):
         With ``"hybrid"`` the vectors and the latent are those of the CVAE part, with ``"gsnn"`` mu and scale are the
         prior's. The two parts of ``"hybrid"`` draw separately unless `eps` or `seed` fixes the noise of both.
         """
-        draw: DrawKeywords = {"num_samples": num_samples, "eps": eps, "seed": seed, "generator": generator}
+        draw: DrawKeywords = {
+            "num_samples": num_samples, "eps": eps, "seed": seed, "generator": generator, "shard": shard
+        }  # fmt: skip
         if self.objective == "gsnn":
             return self._gsnn(self.encode_prior(condition), condition, target, sample, draw, weight)
         prior = self._learned_prior(condition)
@@ -139,10 +142,11 @@ class CVAE(LatentVariableModel):
             prediction,
             repeated(target, num_samples),
             weight=weight,
+            per_sample=self.elbo.per_sample,
             batch_dims=1 if num_samples is None else 2,
         )
         kl = samples.new_zeros(target.shape[:1])
-        return VAEOutput(loss, samples, kl, z, prior.mu, prior.scale, prediction)
+        return VAEOutput(self._over_latents(loss), samples, kl, z, prior.mu, prior.scale, prediction)
 
     @torch.no_grad()
     def predict(
@@ -153,6 +157,7 @@ class CVAE(LatentVariableModel):
         chunk_size: int = 50,
         seed: int | None = None,
         generator: torch.Generator | None = None,
+        shard: tuple[int, int] | None = None,
     ) -> Tensor:
         """The expected target in data space, in the shape of the target.
 
@@ -162,11 +167,13 @@ class CVAE(LatentVariableModel):
         """
         prior = self.encode_prior(condition)
         if num_samples is None:
-            target: Tensor = self.decode(prior.mode(), condition, mean=True)
+            z = mode_of(prior, "num_samples=None", {"seed": seed, "generator": generator, "shard": shard})
+            target: Tensor = self.decode(z, condition, mean=True)
             return target
         source = seeded(seed, generator, prior.mu.device)
         sums = [
-            self._means(prior, condition, count, generator=source).sum(0) for count in chunks(num_samples, chunk_size)
+            self._means(prior, condition, count, generator=source, shard=shard).sum(0)
+            for count in chunks(num_samples, chunk_size)
         ]
         return torch.stack(sums).sum(0) / num_samples
 
@@ -178,10 +185,14 @@ class CVAE(LatentVariableModel):
         *,
         seed: int | Tensor | None = None,
         generator: torch.Generator | None = None,
+        shard: tuple[int, int] | None = None,
     ) -> Tensor:
-        """Means in data space for `n` latents from the prior of each condition, ``[n, batch, ...]``."""
+        """Means in data space for `n` latents from the prior of each condition, ``[n, batch, ...]``.
+
+        `shard` is of the conditions: row b of them is row start + b of `total`.
+        """
         _check_order(condition, n)
-        return self._means(self.encode_prior(condition), condition, n, seed=seed, generator=generator)
+        return self._means(self.encode_prior(condition), condition, n, seed=seed, generator=generator, shard=shard)
 
     def _means(self, prior: DiagonalGaussian, condition: Tensor, num_samples: int, **noise: Any) -> Tensor:
         decode = partial(self.decode, mean=True)
@@ -199,6 +210,7 @@ class CVAE(LatentVariableModel):
         chunk_size: int = 50,
         seed: int | None = None,
         generator: torch.Generator | None = None,
+        shard: tuple[int, int] | None = None,
     ) -> Tensor:
         """log p(target | condition) in nats of each sample: ``[batch]``, float64 (Sohn et al. 2015, section 4.3).
 
@@ -216,7 +228,7 @@ class CVAE(LatentVariableModel):
             prior, posterior = self._learned_prior(condition), self.encode(target, condition)
         return self._log_likelihood(
             posterior, prior, target, condition, num_samples=num_samples, chunk_size=chunk_size, seed=seed,
-            generator=generator,
+            generator=generator, shard=shard,
         )  # fmt: skip
 
 

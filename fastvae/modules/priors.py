@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Unpack
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from fastvae._describe import describe, named
 from fastvae._gaussian_options import GaussianKeywords, GaussianOptions
 from fastvae._keywords import passes_on
+from fastvae._options import shard_of
 from fastvae.distributions import DiagonalGaussian
 from fastvae.modules import _options
 from fastvae.modules._gaussians import gaussian_of
 
 
-class _Mixture(nn.Module):
+class Mixture(nn.Module):
     """A mixture of the Gaussians `components()`, with unnormalized log weights."""
 
     log_weights: nn.Parameter
@@ -32,21 +33,30 @@ class _Mixture(nn.Module):
         return components.log_mixture(z, self.log_weights, batch_dims=batch_dims)
 
     @torch.no_grad()
-    def sample(self, n: int, *, seed: int | Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        *,
+        seed: int | Tensor | None = None,
+        generator: torch.Generator | None = None,
+        shard: tuple[int, int] | None = None,
+    ) -> Tensor:
         """`n` latents, ``[n, *latent_shape]``.
 
         Args:
             n: how many.
-            seed, generator: of the choice of a component, and of the noise, as in `functional.reparameterize`.
+            seed, generator, shard: of the choice of a component, and of the noise, as in `functional.reparameterize`.
+                The choices are torch's: of a shard those of the whole batch are drawn, and its own taken.
         """
         components = self.components()
         device = components.mu.device
         chosen = generator if seed is None else torch.Generator(device).manual_seed(int(seed))
-        index = torch.multinomial(self.log_weights.float().softmax(0), n, replacement=True, generator=chosen)
-        return components[index].sample(seed=seed, generator=generator)
+        start, total = shard_of(shard, n)
+        index = torch.multinomial(self.log_weights.float().softmax(0), total, replacement=True, generator=chosen)
+        return components[index[start : start + n]].sample(seed=seed, generator=generator, shard=shard)
 
 
-class MixturePrior(_Mixture):
+class MixturePrior(Mixture):
     """A learned mixture of diagonal Gaussians as the prior of a `fastvae.VAE`.
 
     Args:
@@ -65,15 +75,27 @@ class MixturePrior(_Mixture):
         super().__init__()
         if isinstance(num_components, bool) or not isinstance(num_components, int) or num_components < 1:
             raise ValueError(f"num_components: got {num_components!r}; takes an int of at least 1")
-        self.log_weights = nn.Parameter(torch.zeros(num_components))
+        self.log_weights = nn.Parameter(torch.empty(num_components))
         self.latent_shape = _options.latent_shape(latent_shape)
+        nn.init.zeros_(self.log_weights)
         if self.latent_shape is not None:
             self._make(self.latent_shape)
 
     def _make(self, shape: tuple[int, ...]) -> None:
         like = self.log_weights
-        self.mu = nn.Parameter(torch.randn(len(like), *shape, dtype=like.dtype, device=like.device))
-        self.logvar = nn.Parameter(torch.zeros_like(self.mu))
+        self.mu = nn.Parameter(like.new_empty(len(like), *shape))
+        self.logvar = nn.Parameter(torch.empty_like(self.mu))
+        self._reset_components()
+
+    def _reset_components(self) -> None:
+        nn.init.normal_(self.mu)
+        nn.init.zeros_(self.logvar)
+
+    def reset_parameters(self) -> None:
+        """Means drawn anew from N(0, I) by torch's generator, variances of 1, equal weights."""
+        nn.init.zeros_(self.log_weights)
+        if self.latent_shape is not None:
+            self._reset_components()
 
     def for_latents(self, shape: tuple[int, ...] | None) -> None:
         """Take the latent shape of a model.
@@ -100,7 +122,7 @@ class MixturePrior(_Mixture):
         return named({"num_components": len(self.log_weights), "latent_shape": self.latent_shape})
 
 
-class VampPrior(_Mixture):
+class VampPrior(Mixture):
     """The mixture of the posteriors of learned pseudo-inputs (Tomczak & Welling 2018, equation 9).
 
     Its weights are learned, too; they begin equal, which is where the paper leaves them.
@@ -116,10 +138,26 @@ class VampPrior(_Mixture):
         super().__init__()
         if not isinstance(pseudo_inputs, Tensor) or not pseudo_inputs.is_floating_point() or pseudo_inputs.dim() < 2:
             raise TypeError(f"pseudo_inputs: got {describe(pseudo_inputs)}; takes a floating-point tensor [K, ...]")
-        self.pseudo_inputs = nn.Parameter(pseudo_inputs.detach().clone())
-        self.log_weights = nn.Parameter(pseudo_inputs.new_zeros(len(pseudo_inputs)))
+        self.pseudo_inputs = nn.Parameter(torch.empty_like(pseudo_inputs))
+        self.log_weights = nn.Parameter(pseudo_inputs.new_empty(len(pseudo_inputs)))
+        self._initial = pseudo_inputs.detach().clone()
+        self.reset_parameters()
         self._encoder = (encoder,)  # in a tuple, which registers no module
         self._gaussian_options = GaussianOptions(**options)
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """The pseudo-inputs as they were given, equal weights.
+
+        Raises:
+            ValueError: they were given on ``meta``, where tensors have no values.
+        """
+        if self._initial.is_meta and not self.pseudo_inputs.is_meta:
+            raise ValueError(
+                f"pseudo_inputs: got {describe(self._initial)}, without values; takes a tensor that has them"
+            )
+        _fill(self.pseudo_inputs, self._initial)
+        nn.init.zeros_(self.log_weights)
 
     def components(self) -> DiagonalGaussian:
         """The posteriors of the pseudo-inputs, ``[K, *latent_shape]``."""
@@ -128,3 +166,13 @@ class VampPrior(_Mixture):
     def extra_repr(self) -> str:
         """The shape and the options, for `repr`."""
         return named({"pseudo_inputs": list(self.pseudo_inputs.shape)} | self._gaussian_options.described())
+
+
+def _fill(parameter: Any, values: Tensor) -> None:
+    """``parameter.copy_(values)``, also where `parameter` is a part of a tensor sharded over processes."""
+    mesh = getattr(parameter, "device_mesh", None)
+    if mesh is not None:
+        from torch.distributed.tensor import distribute_tensor
+
+        values = distribute_tensor(values, mesh, parameter.placements)
+    parameter.copy_(values)

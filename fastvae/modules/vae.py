@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from fastvae._keywords import DrawKeywords, passes_on
+from fastvae._options import shard_of
 from fastvae.distributions import DiagonalGaussian, LatentPrior
 from fastvae.modules._latent import LatentVariableModel
 from fastvae.modules._networks import call
 from fastvae.modules._options import ModelKeywords
 from fastvae.modules.output import VAEOutput
-from fastvae.modules.priors import MixturePrior
+from fastvae.modules.priors import Mixture, MixturePrior
 
 _BETA: Final = 4.0
 
@@ -24,8 +25,7 @@ class VAE(LatentVariableModel):
     Args:
         encoder: x to a pair ``(mu, scale)``, or to one tensor with both packed along `packed_dim`.
         decoder: z to the likelihood's parameters: logits for ``"bernoulli"``, in the shape of x.
-        loss: the objective, a `fastvae.ELBOLoss` whose loss is a scalar. In its place its options may be given here,
-            all but `reduction`.
+        loss: the objective, a `fastvae.ELBOLoss`. In its place its options may be given here.
         parameterization, clamp, min_std, min_var: what the raw scale means, see `fastvae.functional.reparameterize`.
         packed_dim, interleaved: how a single encoder output packs mu and scale, by default as its halves along dim 1.
         latent_shape: the shape of one sample's latent. Left out, it is that of the latest input, so that `sample`
@@ -35,6 +35,10 @@ class VAE(LatentVariableModel):
             at the sample.
 
     A preset, the loss's or one given here, replaces the defaults of the scale and of the packing by its project's.
+
+    With ``reduction="sample"`` the loss is a value a sample. Processes with shards of any sizes, ``total`` rows in all,
+    then minimize ``output.loss.sum() * world_size / total``: DDP's and FSDP's mean of their gradients is the gradient
+    of the whole batch, which the mean of means over uneven shards is not.
 
     Training and eval mode treat the latent alike: it is the posterior's mean where ``sample=False`` says so.
     """
@@ -88,6 +92,7 @@ class VAE(LatentVariableModel):
         eps: Tensor | None = None,
         seed: int | Tensor | None = None,
         generator: torch.Generator | None = None,
+        shard: tuple[int, int] | None = None,
         weight: Tensor | None = None,
     ) -> VAEOutput:
         """The negative ELBO of one batch, averaged over `num_samples` latents.
@@ -96,30 +101,49 @@ class VAE(LatentVariableModel):
             x: the encoder's input.
             target: what to reconstruct, `x` when left out: such as the uint8 or binarized form of a float input.
             sample: False takes the posterior's mean as the latent.
-            num_samples, eps, seed, generator: as in `fastvae.functional.reparameterize`.
+            num_samples, eps, seed, generator, shard: as in `fastvae.functional.reparameterize`.
             weight: of the elements of the reconstruction, broadcastable to the prediction; a mask is one of 0 and 1.
         """
         posterior = self.encode(x)
         name, target = ("x", x) if target is None else ("target", target)
         if self.elbo.reconstruction is not None:
             self._check_batch(posterior, name, target)
-        draw: DrawKeywords = {"num_samples": num_samples, "eps": eps, "seed": seed, "generator": generator}
+        draw: DrawKeywords = {
+            "num_samples": num_samples, "eps": eps, "seed": seed, "generator": generator, "shard": shard
+        }  # fmt: skip
         return self._negative_elbo(posterior, self._latent_prior, target, sample=sample, draw=draw, weight=weight)
 
-    def reconstruct(self, x: Tensor, *, sample: bool = False, seed: int | None = None) -> Any:
+    def reconstruct(
+        self, x: Tensor, *, sample: bool = False, seed: int | None = None, shard: tuple[int, int] | None = None
+    ) -> Any:
         """The decoder's mean in data space for the posterior's mean, or for one sample of it."""
-        posterior = self.encode(x)
-        z = posterior.rsample(seed=seed) if sample else posterior.mode()
+        z = self._draw(self.encode(x), sample, {"seed": seed, "shard": shard})
         return self.decode(z, mean=True)
 
     @torch.no_grad()
-    def sample(self, n: int, *, seed: int | Tensor | None = None, generator: torch.Generator | None = None) -> Any:
-        """The decoder's mean in data space for `n` latents from the prior."""
+    def sample(
+        self,
+        n: int,
+        *,
+        seed: int | Tensor | None = None,
+        generator: torch.Generator | None = None,
+        shard: tuple[int, int] | None = None,
+    ) -> Any:
+        """The decoder's mean in data space for `n` latents from the prior.
+
+        Args:
+            n: how many.
+            seed, generator, shard: as in `fastvae.functional.reparameterize`. Of a prior of one's own all latents of
+                the whole batch are drawn, and these taken.
+        """
         prior = self._latent_prior
         if prior is None:
-            z = self._standard_normal(n).sample(seed=seed, generator=generator)
+            z = self._standard_normal(n).sample(seed=seed, generator=generator, shard=shard)
+        elif isinstance(prior, Mixture):
+            z = prior.sample(n, seed=seed, generator=generator, shard=shard)
         else:
-            z = prior.sample(n, seed=seed, generator=generator)
+            start, total = shard_of(shard, n)
+            z = prior.sample(total, seed=seed, generator=generator)[start : start + n]
         return self.decode(z, mean=True)
 
     def log_weights(
@@ -131,6 +155,7 @@ class VAE(LatentVariableModel):
         posterior: DiagonalGaussian | None = None,
         seed: int | Tensor | None = None,
         generator: torch.Generator | None = None,
+        shard: tuple[int, int] | None = None,
     ) -> Tensor:
         """log p(x, z_k) - log q(z_k | x) in nats, ``[num_samples, batch]``, differentiable.
 
@@ -140,7 +165,7 @@ class VAE(LatentVariableModel):
         posterior = self.encode(x) if posterior is None else posterior
         target = x if target is None else target
         return self._log_weights(
-            posterior, self._latent_prior, target, num_samples=num_samples, seed=seed, generator=generator
+            posterior, self._latent_prior, target, num_samples=num_samples, seed=seed, generator=generator, shard=shard
         )
 
     @torch.no_grad()
@@ -153,6 +178,7 @@ class VAE(LatentVariableModel):
         chunk_size: int = 50,
         seed: int | None = None,
         generator: torch.Generator | None = None,
+        shard: tuple[int, int] | None = None,
     ) -> Tensor:
         """log p(x) in nats of each sample, by importance sampling from the posterior (Burda et al. 2016).
 
@@ -176,6 +202,7 @@ class VAE(LatentVariableModel):
             chunk_size=chunk_size,
             seed=seed,
             generator=generator,
+            shard=shard,
         )
 
 

@@ -9,6 +9,8 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from fastvae.networks.dropout import Dropout
+
 ACTIVATIONS: Final[dict[str, Callable[[], nn.Module]]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU}
 _DROPPING_LAYERS: Final = 2
 
@@ -77,7 +79,7 @@ def dense(widths: Sequence[int], layers: Layers) -> list[nn.Module]:
         if number < len(widths) - 1:
             modules.append(layers.between())
             if layers.dropout and number <= _DROPPING_LAYERS:
-                modules.append(nn.Dropout(layers.dropout))
+                modules.append(Dropout(layers.dropout))
     return modules
 
 

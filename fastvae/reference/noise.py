@@ -109,22 +109,24 @@ def normal(seed: int, count: int, start: int = 0) -> Floats:
 
 
 class _Normal(Function):
-    """The stream of a seed, read on the host; under vmap that of each seed, in its row."""
+    """Stretches of `count` elements of a seed, read on the host, at `starts`; under vmap those of each, in its row."""
 
     @staticmethod
-    def forward(seed: Tensor, count: int) -> Tensor:
-        return torch.from_numpy(normal(int(seed.item()), count))
+    def forward(seed: Tensor, count: int, starts: Sequence[int]) -> Tensor:
+        return torch.from_numpy(np.concatenate([normal(int(seed.item()), count, start) for start in starts]))
 
     @staticmethod
-    def setup_context(ctx: FunctionCtx, inputs: tuple[Tensor, int], output: Tensor) -> None:
+    def setup_context(ctx: FunctionCtx, inputs: tuple[Tensor, int, Sequence[int]], output: Tensor) -> None:
         ctx.mark_non_differentiable(output)
 
     @staticmethod
-    def vmap(info: object, in_dims: tuple[int, None], seed: Tensor, count: int) -> tuple[Tensor, int]:
-        return torch.stack([_draw(each, count) for each in seed.unbind(in_dims[0])]), 0
+    def vmap(
+        info: object, in_dims: tuple[int, None, None], seed: Tensor, count: int, starts: Sequence[int]
+    ) -> tuple[Tensor, int]:
+        return torch.stack([_draw(each, count, starts) for each in seed.unbind(in_dims[0])]), 0
 
 
-_draw: Final[Callable[[Tensor, int], Tensor]] = _Normal.apply
+_draw: Final[Callable[[Tensor, int, Sequence[int]], Tensor]] = _Normal.apply
 
 
 def seed_tensor(seed: int | Tensor | None, generator: torch.Generator | None, like: Tensor) -> Tensor:
@@ -135,8 +137,17 @@ def seed_tensor(seed: int | Tensor | None, generator: torch.Generator | None, li
     return seed.reshape(1) if isinstance(seed, Tensor) else torch.tensor([seed], dtype=torch.int64, device=like.device)
 
 
-def normal_like(seed: Tensor, shape: torch.Size, like: Tensor, dtype: torch.dtype) -> Tensor:
-    """The same stream as a tensor of `shape` on the device of `like`."""
+def normal_like(
+    seed: Tensor, like: Tensor, dtype: torch.dtype, num_samples: int | None, shard: tuple[int, int] | None
+) -> Tensor:
+    """eps for `num_samples` of `like`, on its device: the stream at their row-major index.
+
+    With a `shard` (start, total) row b of ``[K, batch, ...]`` is row start + b of ``[K, total, ...]``.
+    """
+    shape = like.shape if num_samples is None else torch.Size((num_samples, *like.shape))
     if like.is_meta:
         return torch.empty(shape, dtype=dtype, device=like.device)
-    return _draw(seed, shape.numel()).reshape(shape).to(device=like.device, dtype=dtype)
+    start, total = (0, like.shape[0]) if shard is None else shard
+    row = like.shape[1:].numel()
+    starts = [(sample * total + start) * row for sample in range(1 if num_samples is None else num_samples)]
+    return _draw(seed, like.shape.numel(), starts).reshape(shape).to(device=like.device, dtype=dtype)

@@ -19,11 +19,12 @@ def reparameterize(
     eps: Tensor | None = None,
     seed: int | Tensor | None = None,
     generator: torch.Generator | None = None,
+    shard: tuple[int, int] | None = None,
     num_samples: int | None = None,
 ) -> Tensor:
-    shape = mu.shape if num_samples is None else torch.Size((num_samples, *mu.shape))
     if eps is None:
-        eps = noise.normal_like(noise.seed_tensor(seed, generator, mu), shape, mu, _common.compute_dtype(mu))
+        seed = noise.seed_tensor(seed, generator, mu)
+        eps = noise.normal_like(seed, mu, _common.compute_dtype(mu), num_samples, shard)
     form = scale_forms.Form(parameterization, clamp, min_std, min_var)
     sigma = scale_forms.std(scale_forms.scale(_common.upcast(scale, mu), form))
     return (_common.upcast(mu, mu) + sigma * _common.upcast(eps, mu)).to(mu.dtype)
@@ -65,13 +66,14 @@ def reparameterize_kl(
     eps: Tensor | None = None,
     seed: int | Tensor | None = None,
     generator: torch.Generator | None = None,
+    shard: tuple[int, int] | None = None,
     num_samples: int | None = None,
     reduction: str = "batchmean",
     batch_dims: int = 1,
 ) -> tuple[Tensor, Tensor]:
     z = reparameterize(
         mu, scale, parameterization=parameterization, clamp=clamp, min_std=min_std, min_var=min_var,
-        eps=eps, seed=seed, generator=generator, num_samples=num_samples,
+        eps=eps, seed=seed, generator=generator, shard=shard, num_samples=num_samples,
     )  # fmt: skip
     kl = gaussian_kl(
         mu, scale, prior, parameterization=parameterization, clamp=clamp, min_std=min_std, min_var=min_var,
@@ -93,6 +95,7 @@ def reparameterize_kl_packed(
     eps: Tensor | None = None,
     seed: int | Tensor | None = None,
     generator: torch.Generator | None = None,
+    shard: tuple[int, int] | None = None,
     num_samples: int | None = None,
     reduction: str = "batchmean",
     batch_dims: int = 1,
@@ -104,5 +107,6 @@ def reparameterize_kl_packed(
         mu, scale = moments.chunk(2, dim)
     return reparameterize_kl(
         mu, scale, prior, parameterization=parameterization, clamp=clamp, min_std=min_std, min_var=min_var,
-        eps=eps, seed=seed, generator=generator, num_samples=num_samples, reduction=reduction, batch_dims=batch_dims,
+        eps=eps, seed=seed, generator=generator, shard=shard, num_samples=num_samples, reduction=reduction,
+        batch_dims=batch_dims,
     )  # fmt: skip

@@ -64,13 +64,7 @@ def train(out: str | None, resume: str | None, **values: Any) -> None:
     folder = None if resume is None else RunFolder(Path(resume))
     explicit = options.explicit(values)
     config = resolve.new(explicit) if folder is None else resumed(folder, explicit)
-    dataset = datasets.load(
-        config.data,
-        config.data_dir,
-        binarize=config.binarize,
-        reading=config.reading,
-        described=config.described,
-    )
+    dataset = datasets.load(**config.dataset)
     if config.objective in DIVIDED:
         parts = datasets.hold_out(dataset.train, config.validation, binarize=config.binarize)
         training, validation = (len(part.labels) for part in parts)
@@ -115,14 +109,7 @@ def _test_part(config: Config, data_dir: str | None, model: Model) -> Split:
     """The test images of a run, from where its data is now, on the device of its model."""
     if data_dir is not None:
         config = resolve.changed(config, {"data_dir": data_dir})
-    test = datasets.load_part(
-        config.data,
-        config.data_dir,
-        "test",
-        binarize=config.binarize,
-        reading=config.reading,
-        described=config.described,
-    )
+    test = datasets.load_part(part="test", **config.dataset)
     return test.to(next(model.parameters()).device)
 
 

@@ -278,3 +278,7 @@ def test_the_values_in_the_documentation():
     assert noise_vectors.page(text) == text
     for seed, start in noise_vectors.STREAMS:
         assert same_bits(cpp_normal(seed, 4, start), noise.normal(seed, 4, start))
+    for seed, (samples, *shape), shard in noise_vectors.SHARDS:
+        found = eps(shape, seed, num_samples=samples, shard=shard)
+        firsts = " ".join(noise_vectors._hexadecimal(one.flatten()[0]) for one in found)
+        assert f"`{firsts}`" in text

@@ -68,6 +68,7 @@ ROWS = [re.findall("`([^`]*)`", line) for line in PAGE.read_text().splitlines() 
 FMA = [row for row in ROWS if len(row) == 4 and row[0].startswith(("0x", "-0x"))]
 PAIRS = [row for row in ROWS if len(row) == 6]
 STREAMS = [row for row in ROWS if len(row) == 4 and row not in FMA]
+SHARDS = [row for row in ROWS if len(row) == 5]
 
 
 def test_the_constants_are_those_of_the_formulas() -> None:
@@ -93,3 +94,14 @@ def test_a_stream(row: list[str]) -> None:
     found = words(int(seed), int(element))
     assert " ".join(f"{word:08x}" for word in found) == expected
     assert [*pair(*found[:2])[2:], *pair(*found[2:])[2:]] == [*map(float.fromhex, normals.split())]
+
+
+@pytest.mark.parametrize("row", SHARDS, ids=" ".join)
+def test_a_shard(row: list[str]) -> None:
+    seed, (samples, _, *rest), (start, total), elements, normals = (cell.split() for cell in row)
+    size = math.prod(map(int, rest))
+    found = [(k * int(total) + int(start)) * size for k in range(int(samples))]
+    assert found == [*map(int, elements)]
+    for element, normal in zip(found, normals, strict=True):
+        group = words(int(seed[0]), element)
+        assert [*pair(*group[:2])[2:], *pair(*group[2:])[2:]][element % 4] == float.fromhex(normal)

@@ -52,6 +52,21 @@ def test_eps_belongs_to_the_logical_index(device: str, layout: str) -> None:
     assert torch.equal(found.flatten().cpu(), cpp(3, found.numel()))
 
 
+@pytest.mark.parametrize(("row", "start"), [(8, 3), (10, 3), (5, 2**29 + 1), (8, 2**40 + 1)])
+@pytest.mark.parametrize("num_samples", [None, 3])
+def test_a_shard_has_the_noise_of_its_rows(device: str, row: int, start: int, num_samples: int | None) -> None:
+    """Groups of four begin where the stream's do, or not; the rows may lie beyond 2^31 elements. Backward too."""
+    total = 2 * start + 40
+    draws = [cpp(-7, 33 * row, (k * total + start) * row) for k in range(num_samples or 1)]
+    scale = torch.ones(33, row, device=device, requires_grad=True)
+    z = F.reparameterize(
+        torch.zeros_like(scale), scale, parameterization="std", seed=-7, num_samples=num_samples, shard=(start, total)
+    )
+    assert torch.equal(z.flatten().cpu(), torch.cat(draws))
+    z.sum().backward()
+    assert torch.equal(scale.grad.flatten().cpu(), sum(draws[1:], draws[0]))
+
+
 @triton.jit
 def _stretch(seed, start, by_group, by_element, groups: tl.constexpr):
     group = tl.load(start) + tl.arange(0, groups)[None, :, None]

@@ -53,7 +53,7 @@ def noted(record_property: Callable[[str, object], None]) -> Callable[[str, str]
 
 
 def test_a_few_of_the_kernels(noted: Callable[[str, str], None]) -> None:
-    selected = "three_ways or sizes or second or any_stretch or sum_beside or draws_it_again"
+    selected = "three_ways or sizes or second or any_stretch or shard or sum_beside or draws_it_again"
     line, kernels, variants = executed("tests/gpu/test_noise.py", "tests/gpu/test_ops.py", "-k", selected, every=16)
     noted("a few executed", line)
     assert kernels >= 5

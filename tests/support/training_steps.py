@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fastvae import VAE, networks
 from fastvae.train.loop.graph import Graph, GraphedStep
+from fastvae.train.loop.optimizer import Average, Update, loss_scaler
 from fastvae.train.loop.step import Step
 from fastvae.train.runs import random
 from fastvae.train.runs.metrics import Sums
@@ -25,9 +26,12 @@ class Run:
         graph: Callable[[], Graph] | None = None,
         *,
         model: str = "mlp",
-        bf16: bool = False,
+        amp: torch.dtype | None = None,
         lr: float = 1e-2,
         compiled: bool = False,
+        accumulate: int = 1,
+        clip: float | None = None,
+        decay: float | None = None,
     ) -> None:
         torch.manual_seed(3)
         self.device = torch.device(device)
@@ -40,7 +44,10 @@ class Run:
         self.sums = Sums(self.device, 0.0)
         pixels = torch.rand((COUNT, 1, 8, 8), generator=torch.Generator().manual_seed(1)) ** 3
         self.images = (255 * pixels).to(torch.uint8).to(device)
-        self.plain = Step(self.model, self.optimizer, self.sums, bf16=bf16)
+        self.scaler = loss_scaler(self.device, enabled=amp == torch.float16)
+        self.average = None if decay is None else Average(self.model, decay)
+        self.update = Update(self.model, self.optimizer, clip=clip, scaler=self.scaler, average=self.average)
+        self.plain = Step(self.model, self.update, self.sums, autocast=amp, accumulate=accumulate)
         self.step = self.plain if graph is None else GraphedStep(self.plain, BATCH, graph())
 
     def train(self, epochs: Iterable[int]) -> Run:
@@ -70,6 +77,8 @@ class Run:
         return {
             "model": {name: tensor.clone() for name, tensor in self.model.state_dict().items()},
             "optimizer": torch.utils._pytree.tree_map_only(Tensor, torch.clone, self.optimizer.state_dict()),
+            "scaler": self.scaler.state_dict(),
+            "average": [] if self.average is None else [tensor.clone() for tensor in self.average.state()],
             "random": random.state(self.device),
         }
 
@@ -77,6 +86,10 @@ class Run:
         """Go on from a checkpoint."""
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])
+        self.scaler.load_state_dict(saved["scaler"])
+        if self.average is not None:
+            for tensor, kept in zip(self.average.state(), saved["average"], strict=True):
+                tensor.detach().copy_(kept)
         random.restore(saved["random"], self.device)
         return self
 

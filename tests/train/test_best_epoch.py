@@ -200,4 +200,4 @@ def test_a_run_that_holds_nothing_out_has_the_last_weights(tmp_path):
     found = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
     assert found["best"] is None
     assert same(found["model"], load_file(tmp_path / "run" / "weights.safetensors"))
-    assert checkpoint.State._fields == ("model", "best", "optimizer")
+    assert checkpoint.State._fields == ("model", "average", "best", "optimizer", "scaler")

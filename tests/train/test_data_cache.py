@@ -17,7 +17,8 @@ from PIL import Image
 from fastvae.train.data import datasets
 from fastvae.train.data.description import Reading
 from fastvae.train.errors import UserError
-from fastvae.train.files import cache, decode, workers
+from fastvae.train.files import cache
+from fastvae.train.images import decode, workers
 from tests.support.command_line import fails
 from tests.train import own_data
 
@@ -146,7 +147,7 @@ SLOW = """
 import sys, time
 from fastvae.train.data import datasets
 from fastvae.train.data.description import Reading
-from fastvae.train.files import decode, workers
+from fastvae.train.images import decode, workers
 workers.CHUNK = 1
 plain = decode.decoded
 def slow(path, *args, **options):

@@ -7,7 +7,8 @@ from PIL import Image
 from fastvae.train.data import datasets
 from fastvae.train.data.description import Reading
 from fastvae.train.errors import UserError
-from fastvae.train.files import decode, folder, stable, workers
+from fastvae.train.files import stable
+from fastvae.train.images import decode, folder, workers
 from tests.train import own_data
 
 GREY = np.arange(256, dtype=np.uint8).reshape(16, 16)

@@ -50,6 +50,12 @@ def test_one_dimension_collapsed_exactly():
     assert (use.active_units, use.collapsed, use.collapsed_share) == (2, [1], 0.0)
 
 
+def test_a_line_names_a_few_dimensions_not_thousands():
+    few, many = ([0.0] * count + [1.0] for count in (3, 4095))
+    assert "3 collapsed (dimensions 0, 1, 2, with 0 % of the KL)" in str(LatentUse(few, few))
+    assert "1 of 4096 units active; 4095 collapsed (with 0 % of the KL)" in str(LatentUse(many, many))
+
+
 class Encoder(nn.Module):
     """Means from the first pixels times `gain`, plus `offset`; standard deviation one."""
 

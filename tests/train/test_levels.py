@@ -6,8 +6,7 @@ from torch import distributions, nn
 
 from fastvae import VAE, networks
 from fastvae.losses._named import NAMES, named
-from fastvae.train.loop import start
-from fastvae.train.models import build, levels, objectives
+from fastvae.train.models import build, levels, objectives, start
 from fastvae.train.models.conditional import Baseline
 from fastvae.train.options import choices
 from fastvae.train.settings.kinds import OF_COUNTS, OF_LEVELS

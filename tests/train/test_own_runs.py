@@ -31,7 +31,8 @@ def train(run, data, *options):
 IMAGE_RUNS = {
     "conv": ("--hidden", 16, "--epochs", 3, "--lr", 3e-3),
     "resnet": ("--model", "resnet", "--hidden", "none", "--likelihood", "discretized_logistic_mixture", "--epochs", 2),
-    "label": ("--condition", "label", "--hidden", 32, "--epochs", 4),
+    "label": ("--condition", "label", "--model", "mlp", "--hidden", 32, "--epochs", 4),
+    "label, conv": ("--condition", "label", "--hidden", 16, "--epochs", 3, "--lr", 3e-3),
     "grey": ("--channels", 1, "--image-size", 8, "--condition", "quadrants", "--hidden", 16, "--epochs", 2),
 }
 
@@ -59,7 +60,7 @@ def test_a_folder_from_training_to_pictures(tmp_path, kind):
 
 def test_a_conditional_run_draws_what_is_asked_for(tmp_path):
     images, run = own_data.folder(tmp_path / "discs", 200), tmp_path / "run"
-    train(run, images, "--condition", "label", "--hidden", 64, "--epochs", 30, "--lr", 3e-3)
+    train(run, images, "--condition", "label", "--model", "mlp", "--hidden", 64, "--epochs", 30, "--lr", 3e-3)
     for label, channel in ((0, 2), (1, 0)):
         assert fastvae("sample", run, "-n", 8, "--label", label, "--out", tmp_path / "some.npy").code == 0
         drawn = np.load(tmp_path / "some.npy")
@@ -191,7 +192,7 @@ MISTAKES = {
         ("--condition", "quadrants"),
         "--condition: got 'quadrants'; takes 'none' or 'label' with samples of",
     ),
-    "conv": (("--model", "conv"), "--model: got 'conv'; takes 'mlp' with samples of shape (4,), which are no images"),
+    "conv": (("--model", "conv"), "--model conv: shape: got (4,); takes (channels, height, width) with architecture"),
     "likelihood": (("--likelihood", "bernoulli"), "--likelihood: got 'bernoulli'; takes one of ('gaussian', "),
     "levels": (("--likelihood", "poisson"), "--likelihood: got 'poisson'; takes one of ('gaussian', "),
     "binarize": (("--binarize", "threshold"), "--binarize: got 'threshold'; takes 'none' with data that is no uint8"),

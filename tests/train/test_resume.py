@@ -116,5 +116,5 @@ def test_checkpoint_runs_no_code(tmp_path, digits):
     run = trainer(tmp_path / "run", digits)
     torch.save({"model": Attack()}, run.folder.checkpoint_file)
     with pytest.raises(UserError, match="damaged"):
-        checkpoint.load(run.folder, checkpoint.State(run.model, None, run.optimizer), run.device)
+        checkpoint.load(run.folder, run._state, run.device)
     assert not (tmp_path / "attacked").exists()

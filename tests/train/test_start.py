@@ -7,9 +7,8 @@ import torch
 
 from fastvae.networks import fractions
 from fastvae.train.data.datasets import Split
-from fastvae.train.loop import start
 from fastvae.train.loop.trainer import Trainer
-from fastvae.train.models import build
+from fastvae.train.models import build, start
 from fastvae.train.runs.folder import RunFolder
 from tests.train.small_runs import config
 

@@ -13,9 +13,8 @@ from fastvae.train.data import datasets
 from fastvae.train.data.ahead import THREAD, ahead
 from fastvae.train.data.datasets import Split
 from fastvae.train.data.stored import Stored
-from fastvae.train.loop import start
 from fastvae.train.loop.trainer import Trainer
-from fastvae.train.models import build
+from fastvae.train.models import build, start
 from fastvae.train.runs.folder import RunFolder
 from fastvae.train.settings.config import Config
 from fastvae.train.settings.resolve import resolve

@@ -16,12 +16,12 @@ _LIMITS: Final = {
     "reparameterize_kl": Limit(105, 75),
     "reparameterize_kl_packed": Limit(105, 75),
     "bce_logits": Limit(45, 28),
-    "bce_logits uint8": Limit(45, 30),
+    "bce_logits bfloat16 uint8": Limit(45, 30),
     "bce_probabilities": Limit(65, 45),
 }
 
 
 def limit(kernel: str) -> Limit | None:
     """Of a kernel by its name; None where nothing is asked."""
-    op = kernel.split()[0]
-    return _LIMITS.get(f"{op} uint8" if "uint8 target" in kernel else op)
+    op, dtype, *_ = kernel.split()
+    return _LIMITS.get(f"{op} {dtype} uint8" if "uint8 target" in kernel else op)

@@ -14,8 +14,8 @@ from fastvae.train.errors import UserError
 from fastvae.train.files import counts
 from fastvae.train.files.arrays import Arrays
 from fastvae.train.files.counts import Cells
-from fastvae.train.files.images import Images
 from fastvae.train.files.sources import Array, Rows, Source
+from fastvae.train.images.cached import Images
 
 TAKES = "a folder of images, or a file that ends in .npy, .npz or .h5ad"
 

@@ -35,6 +35,7 @@ from fastvae.train.settings.kinds import MIXTURES
 
 ACTIVE_VARIANCE: Final = 0.01  # of the posterior mean, in units of z squared: the threshold of Burda et al.
 COLLAPSED_KL: Final = 0.01  # nats
+_NAMED: Final = 50  # collapsed dimensions, at most, in a line
 
 
 class LatentUse(NamedTuple):
@@ -79,9 +80,10 @@ class LatentUse(NamedTuple):
     def __str__(self) -> str:
         count, collapsed = len(self.kl_per_dimension), self.collapsed
         unit, dimension = ("unit", "dimension") if self.positions == 1 else ("channel", "channel")
+        named = f"{dimension}{'s' * (len(collapsed) > 1)} {', '.join(map(str, collapsed))}, "
         which = (
-            f"{len(collapsed)} collapsed ({dimension}{'s' * (len(collapsed) > 1)} {', '.join(map(str, collapsed))}, "
-            f"with {_percent(self.collapsed_share)} of the KL)"
+            f"{len(collapsed)} collapsed ({named * (len(collapsed) <= _NAMED)}with {_percent(self.collapsed_share)} of "
+            "the KL)"
             if collapsed
             else "none collapsed"
         )

@@ -17,13 +17,14 @@ from fastvae import functional as F
 from fastvae.train.data.datasets import Split
 from fastvae.train.models.build import Model, conditioning
 from fastvae.train.models.conditional import Baseline
+from fastvae.train.processes import group
 from fastvae.train.settings.config import Config
 
 # As many images times samples go through the decoder at once: 25,000 of MNIST are 78 MB.
 _IMAGES: Final = 250
 _SAMPLES: Final = 100
 
-Estimator = Callable[[Tensor, Tensor, torch.Generator], Tensor]
+Estimator = Callable[[Tensor, Tensor, torch.Generator, tuple[int, int] | None], Tensor]
 
 
 def estimates(model: Model, config: Config, split: Split, num_samples: int) -> dict[str, Any]:
@@ -49,14 +50,18 @@ def estimates(model: Model, config: Config, split: Split, num_samples: int) -> d
 def _estimators(model: Model, config: Config, num_samples: int) -> dict[str, Estimator]:
     options: dict[str, Any] = {"num_samples": num_samples, "chunk_size": _SAMPLES}
     if isinstance(model, VAE):
-        return {"log_likelihood": lambda images, _, noise: model.log_likelihood(images, generator=noise, **options)}
+        return {
+            "log_likelihood": lambda images, _, noise, shard: model.log_likelihood(
+                images, generator=noise, shard=shard, **options
+            )
+        }
     conditioned = conditioning(config).to(next(model.parameters()).device)
     if isinstance(model, Baseline):
-        return {"log_likelihood": lambda images, labels, _: model.log_prob(*conditioned(images, labels))}
+        return {"log_likelihood": lambda images, labels, *_: model.log_prob(*conditioned(images, labels))}
 
     def by(method: str) -> Estimator:
-        return lambda images, labels, noise: model.log_likelihood(
-            *conditioned(images, labels), method=method, generator=noise, **options
+        return lambda images, labels, noise, shard: model.log_likelihood(
+            *conditioned(images, labels), method=method, generator=noise, shard=shard, **options
         )
 
     importance = {} if config.objective == "gsnn" else {"log_likelihood": by("importance")}
@@ -65,11 +70,15 @@ def _estimators(model: Model, config: Config, num_samples: int) -> dict[str, Est
 
 def _batches(name: str, split: Split, seed: int, estimator: Estimator) -> Iterator[Tensor]:
     generator = torch.Generator(split.images.device).manual_seed(seed)
-    bar = tqdm(total=len(split.images), unit="image", file=sys.stderr, disable=not sys.stderr.isatty())
+    bar = tqdm(
+        total=len(split.images), unit="image", file=sys.stderr, disable=not sys.stderr.isatty() or group.rank() > 0
+    )
     with bar, torch.no_grad():
         bar.set_description(name.replace("_", " "))
         for images, labels in split.batches(_IMAGES):
-            yield estimator(images, labels, generator)
+            share = group.share(len(images))
+            values = estimator(images[share.rows], labels[share.rows], generator, share.shard)
+            yield group.gathered(values[: share.size])
             bar.update(len(images))
 
 

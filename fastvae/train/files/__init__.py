@@ -1,1 +1,1 @@
-"""A user's own files: folders of images, arrays, counts; read, checked, and cached where reading them takes long."""
+"""A user's own files: arrays and counts, read and checked, and a cache of what takes long to read."""

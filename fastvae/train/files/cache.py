@@ -6,18 +6,17 @@ it was made from (the names, sizes and times of the files, the options), a check
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from filelock import FileLock
 
 from fastvae.train.errors import UserError
 
@@ -61,7 +60,8 @@ def made(folder: Path, sources: Sources, make: Callable[[Path], Sources]) -> Sou
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(folder):
+        # One process at a time, of those on this machine; the lock of one that was killed is free.
+        with FileLock(folder.with_name(f".lock-{folder.name}")):
             manifest = found(folder, sources)
             return _filled(folder, sources, make) if manifest is None else manifest
     except OSError as error:
@@ -94,14 +94,6 @@ def _filled(folder: Path, sources: Sources, make: Callable[[Path], Sources]) -> 
         shutil.rmtree(partial, ignore_errors=True)
         raise
     return manifest
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One process at a time, of those on this machine; the lock of one that was killed is free."""
-    with folder.with_name(f".lock-{folder.name}").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _checksum(sources: Sources) -> str:

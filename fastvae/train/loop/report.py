@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from fastvae.train.evaluation import advice, latent_use
 from fastvae.train.loop.trainer import Trainer
 from fastvae.train.runs.metrics import best
+from fastvae.train.settings import architecture
 
 
 def headline(trainer: Trainer, done: int) -> str:
@@ -19,7 +20,7 @@ def headline(trainer: Trainer, done: int) -> str:
     return (
         f"{beginning}{config.data_name}, {len(trainer.data.train.labels)} training{validation} and "
         f"{len(trainer.data.test.labels)} test images; "
-        f"{config.model}, {parameters} parameters, latent dimension {config.latent_dim}, {config.likelihood}; "
+        f"{config.model}, {parameters} parameters, {architecture.latent(config)}, {config.likelihood}; "
         f"{config.device}, {config.threads} thread{'s' * (config.threads > 1)}"
     )
 
@@ -27,6 +28,12 @@ def headline(trainer: Trainer, done: int) -> str:
 def results(trainer: Trainer) -> Iterator[str]:
     """What a finished run has reached, of which weights, and what to try if its latent is not used."""
     chosen, config = best(trainer.history), trainer.config
+    if trainer.stopped:
+        without = len(trainer.history) - chosen.epoch
+        yield (
+            f"stopped after epoch {len(trainer.history)} of {config.epochs}: {without} "
+            f"epoch{'s' * (without > 1)} without a better validation loss"
+        )
     if chosen.validation_loss is not None:
         yield f"weights of epoch {chosen.epoch} of {len(trainer.history)}, the best on the validation images"
     yield f"test {trainer.legend.line(chosen.test)}"

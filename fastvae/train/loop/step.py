@@ -7,30 +7,39 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from fastvae.losses import Schedule
+from fastvae.train.loop.optimizer import Update
 from fastvae.train.runs.metrics import Sums
 
 
 class Step:
-    """Forward, backward, update, a step of the schedules, and what was measured added to `sums`.
+    """Forward, backward, update, and what was measured added to `sums`.
 
     Gradients live within a step, which begins and ends without any: a captured step then has them in its graph's memory
     and one that runs as it is has its own.
 
     Args:
-        model: from a batch to an output with `loss`, a scalar, and `reconstruction_loss` and `kl`, one value an image;
-            maybe `kl_terms`, those of a divided KL.
-        optimizer: of the model's parameters; one that can be captured where the step is to be.
+        model: from a batch to an output with `loss`, the mean over its images, and `reconstruction_loss` and `kl`, one
+            value an image; maybe `kl_terms`, those of a divided KL.
+        update: what is done with the gradient of the batch.
         sums: where the step adds what it measured.
-        bf16: run the forward pass under autocast to bfloat16.
+        autocast: the dtype that the forward pass is cast to; None for that of the weights.
+        accumulate: parts that a batch is computed in, one after the other, as even as its size allows.
     """
 
-    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, sums: Sums, *, bf16: bool) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        update: Update,
+        sums: Sums,
+        *,
+        autocast: torch.dtype | None = None,
+        accumulate: int = 1,
+    ) -> None:
         self._model = model
-        self._optimizer = optimizer
+        self._update = update
         self._sums = sums
-        self._bf16 = bf16
-        self._schedules = [module for module in model.modules() if isinstance(module, Schedule)]
+        self._autocast = autocast
+        self._accumulate = accumulate
 
     @property
     def device(self) -> torch.device:
@@ -39,19 +48,25 @@ class Step:
 
     def __call__(self, *batch: Tensor) -> None:
         """Train on a batch: what the model takes, ``[batch, ...]`` each, on the device."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
-            output = self._model(*batch)
-        output.loss.backward()
-        self._optimizer.step()
-        self._optimizer.zero_grad()
-        for schedule in self._schedules:
-            schedule.step()
+        count = len(batch[0])
+        parts = min(self._accumulate, count)
+        for part in zip(*(tensor.tensor_split(parts) for tensor in batch), strict=True):
+            self._add_gradient(part, len(part[0]) / count)
+        # Only here is the gradient that of the batch.
+        norm = self._update()
+        if norm is not None:
+            self._sums.add_norm(norm)
+
+    def _add_gradient(self, part: tuple[Tensor, ...], share: float) -> None:
+        """Add the gradient of a part, which is such a share of its batch."""
+        with torch.autocast(self.device.type, self._autocast, enabled=self._autocast is not None):
+            output = self._model(*part)
+        self._update.backward(output.loss if share == 1 else output.loss * share)
         self._sums.add(output.loss.detach(), output.reconstruction_loss, output.kl, getattr(output, "kl_terms", None))
 
     def state(self) -> Iterator[Tensor]:
         """Every tensor that a step changes. Those of the optimizer come into being in the first step."""
         yield from self._model.parameters()
         yield from self._model.buffers()
-        for values in self._optimizer.state.values():
-            yield from values.values()
+        yield from self._update.state()
         yield from self._sums.state()

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import torch
 from torch import nn
@@ -16,24 +16,28 @@ from fastvae.train.data.datasets import Data, hold_out
 from fastvae.train.errors import UserError
 from fastvae.train.evaluation.elbo import elbo, validation_loss
 from fastvae.train.evaluation.legend import Legend
-from fastvae.train.loop import optimizer, start
+from fastvae.train.loop import optimizer
 from fastvae.train.loop.graph import CudaGraph, GraphedStep
+from fastvae.train.loop.interrupt import Interrupt
+from fastvae.train.loop.optimizer import Average, LearningRate, Update
 from fastvae.train.loop.progress import Progress
 from fastvae.train.loop.step import Step
-from fastvae.train.models import build, objectives
+from fastvae.train.models import build, objectives, start
 from fastvae.train.models.build import Model
 from fastvae.train.runs import checkpoint, random, weights
 from fastvae.train.runs.folder import RunFolder
-from fastvae.train.runs.metrics import Epoch, Means, Sums, best
+from fastvae.train.runs.metrics import Epoch, Means, Sums, best, stopped
 from fastvae.train.runs.tensorboard import Events
 from fastvae.train.settings.config import Config
+
+_AUTOCAST: Final = {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Trainer:
     """One run: its model, optimizer and the epochs done so far, restored from the folder where it has a checkpoint.
 
     Raises:
-        UserError: a damaged checkpoint, or one of more epochs than the config has.
+        UserError: a damaged checkpoint, one of more epochs than the config has, or a warm-up that leaves none.
     """
 
     def __init__(self, config: Config, data: Data, folder: RunFolder) -> None:
@@ -46,10 +50,15 @@ class Trainer:
         self.log_normalizer = objectives.log_normalizer(config)
         self.legend = Legend(config, self.log_normalizer)
         self.model = build.create(config).to(self.device)
-        self.objective = self.create_objective().to(self.device)
         self.optimizer = optimizer.create(self.model, config, self.device)
+        self._steps = -(-len(train.labels) // config.batch_size)
+        self._rate = LearningRate(self.optimizer, config, self._steps)
+        average = None if config.ema is None else Average(self.model, config.ema)
         at_best = copy.deepcopy(self.model) if len(validation.labels) else None
-        self._state = checkpoint.State(self.model, at_best, self.optimizer)
+        scaler = optimizer.loss_scaler(self.device, enabled=config.amp == "fp16")
+        self._state = checkpoint.State(
+            self.model, None if average is None else average.model, at_best, self.optimizer, scaler
+        )
         self.history = checkpoint.load(folder, self._state, self.device)
         if config.epochs < len(self.history):
             raise UserError(
@@ -57,9 +66,16 @@ class Trainer:
             )
         if not self.history:
             start.begin(self.model, config, self.data.train)
+            if average is not None:
+                average.model.load_state_dict(self.model.state_dict())
+        self.objective = self.create_objective(self.model).to(self.device)
+        self._evaluated = self.objective
+        if average is not None:
+            self._evaluated = self.create_objective(cast(Model, average.model)).to(self.device)
         self._sums = Sums(self.device, self.log_normalizer)
         trained = _compiled(self.objective, self.device) if config.compile else self.objective
-        step = Step(trained, self.optimizer, self._sums, bf16=config.amp == "bf16")
+        update = Update(self.objective, self.optimizer, clip=config.clip_grad, scaler=scaler, average=average)
+        step = Step(trained, update, self._sums, autocast=_AUTOCAST[config.amp], accumulate=config.accumulate)
         self._step: Step | GraphedStep = step
         if self.device.type == "cuda":
             self._step = GraphedStep(step, config.batch_size, CudaGraph())
@@ -67,62 +83,82 @@ class Trainer:
     @property
     def trained(self) -> Model:
         """The model with the weights that the run keeps: of its best epoch, see `fastvae.train.runs.metrics.best`."""
-        return self.model if self._state.best is None else cast(Model, self._state.best)
+        return cast(Model, self._state.evaluated if self._state.best is None else self._state.best)
 
-    def create_objective(self) -> nn.Module:
-        """What is minimized."""
-        return objectives.create(self.config, self.model)
+    @property
+    def stopped(self) -> bool:
+        """The run ends before its last epoch: too long without a better validation loss."""
+        return len(self.history) < self.config.epochs and stopped(self.history, self.config.early_stopping)
+
+    def create_objective(self, model: Model) -> nn.Module:
+        """What is minimized, of the model or its average."""
+        return objectives.create(self.config, model)
 
     def fit(self) -> None:
-        """Train to the last epoch, saving everything after each.
+        """Train to the last epoch, or until the validation loss is done with, saving everything after each.
 
         Raises:
             UserError: the loss is no longer finite.
+            KeyboardInterrupt: Ctrl-C, after a step. A run resumed from here trains its epoch from the beginning.
         """
         count, done = len(self.data.train.labels), len(self.history)
-        if done == self.config.epochs:
+        if done == self.config.epochs or self.stopped:
             # A run killed in its last save has a checkpoint newer than the other files.
             self._write_results()
-        steps = -(-count // self.config.batch_size)
-        events = Events(self.folder, done) if self.config.tensorboard else None
+        events = Events(self.folder, done, self._steps) if self.config.tensorboard else None
         with (
-            Progress(self.config.epochs, steps, done, self.legend) as progress,
+            Interrupt() as interrupt,
+            Progress(self.config.epochs, self._steps, done, self.legend) as progress,
             events or nullcontext(),
             _reproducible(),
         ):
             for epoch in range(done + 1, self.config.epochs + 1):
+                if self.stopped:
+                    break
                 begun = time.perf_counter()
                 progress.begin(epoch)
-                train = self._epoch(epoch, progress)
+                train = self._epoch(epoch, progress, events, interrupt)
                 if not math.isfinite(train.loss):
                     raise UserError(f"training diverged: the loss of epoch {epoch} is {train.loss}; try a smaller --lr")
                 seconds = time.perf_counter() - begun
                 total = seconds + (self.history[-1].seconds if self.history else 0.0)
-                test = elbo(self.objective, self.data.test, self.config.seed, self.log_normalizer)
-                self.history.append(Epoch.of(epoch, train, test, round(total, 3), self._validation_loss()))
-                if self._state.best is not None and best(self.history) is self.history[-1]:
-                    self._state.best.load_state_dict(self.model.state_dict())
+                test = elbo(self._evaluated, self.data.test, self.config.seed, self.log_normalizer)
+                row = Epoch.of(epoch, train, test, round(total, 3), self._validation_loss(), self._logged_rate())
+                self.history.append(row)
+                if self._state.best is not None and best(self.history) is row:
+                    self._state.best.load_state_dict(self._state.evaluated.state_dict())
                 self.save()
-                progress.epoch(self.history[-1], count / seconds)
+                progress.epoch(row, count / seconds)
                 if events is not None:
-                    events.epoch(self.history[-1])
+                    events.epoch(row)
+                interrupt.check()
 
-    def _epoch(self, epoch: int, progress: Progress) -> Means:
+    def _epoch(self, epoch: int, progress: Progress, events: Events | None, interrupt: Interrupt) -> Means:
         order = random.epoch_order(self.config.seed, epoch, len(self.data.train.labels))
-        optimizer.set_learning_rate(self.optimizer, optimizer.learning_rate(self.config, epoch))
         self.objective.train()
         self._sums.reset()
+        if events is not None:
+            events.begin()
         # Closed whatever happens: a thread may be reading ahead.
         with closing(self.data.train.in_order(order, self.config.batch_size)) as batches:
-            for images, labels in batches:
+            for step, (images, labels) in enumerate(batches, (epoch - 1) * self._steps):
+                rate = self._rate.set(step)
                 self._step(images, labels)
                 progress.step(len(labels), self._sums)
+                if events is not None:
+                    events.step(self._sums, rate)
+                interrupt.check()
         return self._sums.means()
+
+    def _logged_rate(self) -> float | None:
+        """That of the latest step, in a run in which it changes."""
+        changes = self.config.warmup or self.config.lr_schedule != "constant"
+        return self._rate.last if changes else None
 
     def _validation_loss(self) -> float | None:
         if self._state.best is None:
             return None
-        return validation_loss(self.objective, self.validation, self.config.seed)
+        return validation_loss(self._evaluated, self.validation, self.config.seed)
 
     def save(self) -> None:
         """Write the checkpoint first: the other files follow from it when the run is killed between them."""
@@ -133,7 +169,7 @@ class Trainer:
         """What follows from the checkpoint: the weights, and the metrics as a table."""
         weights.save(self.trained, self.folder.weights_file)
         if self.config.keep_weights:
-            weights.save(self.model, self.folder.epoch_weights_file(len(self.history)))
+            weights.save(self._state.evaluated, self.folder.epoch_weights_file(len(self.history)))
         self.folder.write_metrics(self.history)
 
 

@@ -13,6 +13,7 @@ from fastvae.train.data.conditions import Conditioning
 from fastvae.train.models import conditional, levels
 from fastvae.train.models.conditional import Baseline
 from fastvae.train.models.standard import Restored, Standardized
+from fastvae.train.settings import architecture
 from fastvae.train.settings.config import Config
 from fastvae.train.settings.kinds import DIVIDED
 
@@ -22,8 +23,6 @@ Model = VAE | CVAE | Baseline
 def create(config: Config) -> Model:
     """A fresh model on the CPU: the same weights for the same seed, whatever the device of the run."""
     torch.manual_seed(config.seed)
-    decoder_hidden = config.hidden[::-1] if config.decoder_hidden is None else config.decoder_hidden
-    layers = networks.Layers(config.hidden, decoder_hidden, config.activation, config.dropout)
     options: ModelKeywords = {
         "likelihood": levels.likelihood(config.likelihood, config.values),
         "beta": _beta(config),
@@ -36,22 +35,11 @@ def create(config: Config) -> Model:
         "latent_shape": (config.latent_dim,),
     }
     if config.condition != "none":
-        return conditional.create(config, layers, conditioning(config), **options)
+        return conditional.create(config, conditioning(config), **options)
     if config.objective in DIVIDED:
         for name in ("total_correlation", "mutual_information", "dimension_kl", "dataset_size", "weighting"):
             options[name] = getattr(config, name)
-    encoder, decoder, options["latent_shape"] = networks.build(
-        config.model,
-        config.shape,
-        config.latent_dim,
-        likelihood=config.likelihood,
-        values="unit" if config.values == "bytes" else config.values,
-        hidden=config.hidden,
-        decoder_hidden=config.decoder_hidden,
-        activation=config.activation,
-        dropout=config.dropout,
-        probability_floor=config.probability_floor,
-    )
+    encoder, decoder, options["latent_shape"] = networks.build(**architecture.arguments(config))
     if config.values == "real":
         # In place of the layer that makes numbers of what is stored, which these are.
         encoder = nn.Sequential(Standardized(*config.shape), *list(encoder.children())[1:])
@@ -60,7 +48,7 @@ def create(config: Config) -> Model:
 
 
 def _prior(config: Config, encoder: nn.Module) -> nn.Module | None:
-    """The mixture that a config names. Pseudo-inputs are pixels in [0, 1]; `loop.start` makes them images."""
+    """The mixture that a config names. Pseudo-inputs, of what the encoder's first layer gives, `models.start` fills."""
     if config.prior == "mixture":
         return MixturePrior(config.components)
     if config.prior == "vamp":

@@ -1,4 +1,4 @@
-"""Networks of conditional models: dense, over their inputs side by side (Sohn, Lee & Yan 2015)."""
+"""Networks of conditional models: dense, over their inputs side by side (Sohn, Lee & Yan 2015), or those of images."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from fastvae import CVAE
 from fastvae.losses import Density, Reconstruction
 from fastvae.modules import VAEOutput
 from fastvae.modules._options import ModelKeywords
-from fastvae.networks import Layers, LogCounts, decoder_channels, dense, ending, fractions, initialise
+from fastvae.networks import Layers, LogCounts, build, decoder_channels, dense, ending, fractions, initialise
 from fastvae.train.data.conditions import Conditioning
 from fastvae.train.models import levels
 from fastvae.train.models.standard import Restored, Standardized
+from fastvae.train.settings import architecture
 from fastvae.train.settings.config import Config
 
 
@@ -92,17 +93,18 @@ class FirstGuess(nn.Module):
         return self.network(condition, guess)
 
 
-def create(
-    config: Config, layers: Layers, conditioning: Conditioning, **options: Unpack[ModelKeywords]
-) -> CVAE | Baseline:
+def create(config: Config, conditioning: Conditioning, **options: Unpack[ModelKeywords]) -> CVAE | Baseline:
     """The networks that a config describes, in a `fastvae.CVAE` or a `Baseline`.
 
     Args:
         config: a run's, with a condition.
-        layers: of its networks.
         conditioning: what its condition names.
         **options: of the CVAE.
     """
+    decoder_hidden = config.hidden[::-1] if config.decoder_hidden is None else config.decoder_hidden
+    layers = Layers(config.hidden, decoder_hidden, config.activation, config.dropout)
+    if config.model != "mlp":
+        return _of_images(config, layers, conditioning.condition_width, **options)
     condition, target = conditioning.condition_width, math.prod(conditioning.target_shape)
     channels, *places = conditioning.target_shape
     given = (decoder_channels(config.likelihood, channels), *places)
@@ -130,4 +132,20 @@ def create(
         prior = FirstGuess(baseline(), joined((condition + target, *layers.encoder, moments)))
     elif config.prior == "learned":
         prior = joined((condition, *layers.encoder, moments))
+    return CVAE(recognition, generation, prior, objective=config.objective, alpha=config.alpha, **options)
+
+
+def _of_images(config: Config, layers: Layers, width: int, **options: Unpack[ModelKeywords]) -> CVAE | Baseline:
+    """The networks of `fastvae.networks`, given a label of so many numbers; its own prior is dense."""
+    arguments = architecture.arguments(config)
+    if config.objective == "baseline":
+        network = build(**arguments | {"latent_dim": width}).decoder
+        return Baseline(network, levels.likelihood(config.likelihood))
+    recognition, generation, latent_shape = build(**arguments, condition=width)
+    prior: nn.Module | None = None
+    if config.prior == "learned":
+        moments = (2 * latent_shape[0], *latent_shape[1:])
+        prior = Joined(*dense((width, *layers.encoder, math.prod(moments)), layers), nn.Unflatten(1, moments))
+        initialise(prior)
+    options["latent_shape"] = latent_shape
     return CVAE(recognition, generation, prior, objective=config.objective, alpha=config.alpha, **options)

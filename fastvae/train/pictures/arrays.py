@@ -89,7 +89,7 @@ def plane(batches: Sequence[DiagonalGaussian]) -> tuple[Array, tuple[str, str]]:
     principal components where it has more.
     """
     means, stds = (
-        torch.cat([getattr(posterior, name) for posterior in batches]).double().cpu().numpy()
+        torch.cat([getattr(posterior, name).flatten(1) for posterior in batches]).double().cpu().numpy()
         for name in ("mean", "std")
     )
     if means.shape[1] == 1:

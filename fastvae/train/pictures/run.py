@@ -21,6 +21,7 @@ from fastvae.train.pictures.arrays import Array
 from fastvae.train.runs import weights
 from fastvae.train.runs.folder import RunFolder
 from fastvae.train.runs.metrics import Epoch
+from fastvae.train.settings import architecture
 from fastvae.train.settings.config import Config
 
 _RECONSTRUCTIONS: Final = 20
@@ -77,7 +78,7 @@ def _grids_of_epochs(folder: RunFolder, config: Config, epochs: int) -> list[Arr
 
 
 def _of_vae(config: Config, model: VAE, test: Split, history: list[Epoch]) -> Iterator[tuple[str, Figure]]:
-    subtitle = f"{config.data_name}, {config.model}, latent dimension {config.latent_dim}"
+    subtitle = f"{config.data_name}, {config.model}, {architecture.latent(config)}"
     posteriors = [posterior for posterior, _ in latent_use.posteriors(model, config, test)]
     of_vectors = posteriors[0].mean.dim() == 2
     if arrays.drawable(config.shape):
@@ -149,7 +150,7 @@ def of_conditional(
     config: Config, model: CVAE | Baseline, test: Split, history: list[Epoch]
 ) -> Iterator[tuple[str, Figure]]:
     """Every picture of a conditional run, with its file name."""
-    subtitle = f"{config.data_name}, {config.objective}, latent dimension {config.latent_dim}"
+    subtitle = f"{config.data_name}, {config.objective}, {architecture.latent(config)}"
     conditioned = conditioning(config).to(test.images.device)
     if isinstance(conditioned, Label):
         if arrays.drawable(config.shape):
@@ -186,6 +187,6 @@ def _of_recognition(
         posterior_mean = model.encode(target, condition).mean
         reconstructed = conditioned.whole(condition, model.decode(posterior_mean, condition, mean=True))
         yield "reconstructions.png", _reconstructions(images, reconstructed, subtitle)
-    if config.prior == "standard":
+    if config.prior == "standard" and config.latent == "vector":
         posteriors = [posterior for posterior, _ in latent_use.posteriors(model, config, test)]
         yield "latent.png", _latent(config, posteriors, test, subtitle)

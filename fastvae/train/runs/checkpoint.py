@@ -1,4 +1,4 @@
-"""All that resuming needs, in one file: the model now and at its best, optimizer, generators, metrics so far."""
+"""All that resuming needs, in one file: the model now, its average and its best, optimizer, generators, metrics."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import nn
+from torch.amp import GradScaler
 
 from fastvae.train.errors import UserError
 from fastvae.train.runs import atomic, random
@@ -21,13 +22,26 @@ class State(NamedTuple):
 
     Attributes:
         model: as it is trained.
+        average: the model with averages of its weights; None where a run keeps none.
         best: the model with the weights of the best epoch; None where that is the last.
         optimizer: of `model`.
+        scaler: of its loss.
     """
 
     model: nn.Module
+    average: nn.Module | None
     best: nn.Module | None
     optimizer: torch.optim.Optimizer
+    scaler: GradScaler
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The model whose weights are measured after each epoch."""
+        return self.model if self.average is None else self.average
+
+    def networks(self) -> dict[str, nn.Module | None]:
+        """The model and its copies, by their names in a checkpoint."""
+        return {"model": self.model, "average": self.average, "best": self.best}
 
 
 def save(folder: RunFolder, state: State, device: torch.device, history: list[Epoch]) -> None:
@@ -37,9 +51,9 @@ def save(folder: RunFolder, state: State, device: torch.device, history: list[Ep
         OSError: the file, which is named, cannot be written.
     """
     contents = {
-        "model": state.model.state_dict(),
-        "best": None if state.best is None else state.best.state_dict(),
+        **{name: None if network is None else network.state_dict() for name, network in state.networks().items()},
         "optimizer": state.optimizer.state_dict(),
+        "scaler": state.scaler.state_dict(),
         "random": random.state(device),
         "history": [tuple(row) for row in history],
     }
@@ -61,14 +75,15 @@ def load(folder: RunFolder, state: State, device: torch.device) -> list[Epoch]:
     try:
         # Generator states live on the CPU; load_state_dict moves the rest to where the parameters are.
         contents: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        weights, best = contents["model"], contents["best"]
+        weights = {name: contents[name] for name in state.networks()}
         history = [Epoch(*row) for row in contents["history"]]
         state.optimizer.load_state_dict(contents["optimizer"])
+        state.scaler.load_state_dict(contents["scaler"])
         random.restore(contents["random"], device)
     except (OSError, EOFError, KeyError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:
         reason = f"{type(error).__name__} while reading it"
         raise UserError(f"{path}: damaged, the run cannot be resumed from it ({reason})") from error
-    load_state(state.model, weights, path.name, folder)
-    if state.best is not None:
-        load_state(state.best, best, path.name, folder)
+    for name, network in state.networks().items():
+        if network is not None:
+            load_state(network, weights[name], path.name, folder)
     return history

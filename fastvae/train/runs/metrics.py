@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fastvae.losses import KLTerms
 from fastvae.train.errors import UserError
+from fastvae.train.processes import group
 from fastvae.train.runs import atomic
 
 
@@ -25,6 +26,8 @@ class Means(NamedTuple):
         reconstruction: -log p(x|z), with the normalizer, a constant that the training loss leaves out.
         kl: KL(q(z|x) || p(z)).
         kl_terms: its three parts, where a run divides it.
+        grad_norm: the mean over steps, not images, of the gradient's norm before it is clipped, where it is; without
+            the steps whose gradient was not finite.
     """
 
     loss: float
@@ -32,11 +35,13 @@ class Means(NamedTuple):
     reconstruction: float
     kl: float
     kl_terms: tuple[float, ...] | None = None
+    grad_norm: float | None = None
 
     def as_dict(self) -> dict[str, float]:
-        """By name, the parts of the KL beside it."""
-        *values, terms = self
-        return dict(zip(self._fields, values, strict=False)) | dict(zip(KLTerms._fields, terms or (), strict=False))
+        """What there is by its name, the parts of the KL beside it."""
+        *values, terms, norm = self
+        named = dict(zip(self._fields, values, strict=False)) | dict(zip(KLTerms._fields, terms or (), strict=False))
+        return named if norm is None else named | {"grad_norm": norm}
 
 
 class Epoch(NamedTuple):
@@ -47,6 +52,8 @@ class Epoch(NamedTuple):
             warm-up, so that epochs compare; None where a run holds none out.
         train_mutual_information, train_total_correlation, train_dimension_kl: the parts of the KL, as those of the test
             images; None where a run does not divide it.
+        train_grad_norm: the mean over steps of the gradient's norm before it is clipped; None where it is not.
+        lr: the learning rate of the epoch's last step; None where it is the same in every one.
     """
 
     epoch: int
@@ -66,16 +73,20 @@ class Epoch(NamedTuple):
     test_mutual_information: float | None = None
     test_total_correlation: float | None = None
     test_dimension_kl: float | None = None
+    train_grad_norm: float | None = None
+    lr: float | None = None
 
     @classmethod
-    def of(cls, epoch: int, train: Means, test: Means, seconds: float, validation_loss: float | None) -> Self:
+    def of(
+        cls, epoch: int, train: Means, test: Means, seconds: float, validation_loss: float | None, lr: float | None
+    ) -> Self:
         """The row of an epoch."""
         parts = {
             f"{part}_{name}": value
             for part, means in (("train", train), ("test", test))
             for name, value in means.as_dict().items()
         }
-        return cls(epoch=epoch, seconds=seconds, validation_loss=validation_loss, **parts)
+        return cls(epoch=epoch, seconds=seconds, validation_loss=validation_loss, lr=lr, **parts)
 
     @property
     def test(self) -> Means:
@@ -83,7 +94,7 @@ class Epoch(NamedTuple):
         return Means(self.test_loss, self.test_elbo, self.test_reconstruction, self.test_kl)
 
 
-# The columns that only some runs have: those that hold images out, and those that divide the KL.
+# The columns that only some runs have, by their settings.
 _OPTIONAL: Final = tuple(Epoch._field_defaults)
 
 
@@ -92,6 +103,11 @@ def best(history: Sequence[Epoch]) -> Epoch:
     if history[-1].validation_loss is None:
         return history[-1]
     return min(history, key=_comparable)
+
+
+def stopped(history: Sequence[Epoch], patience: int | None) -> bool:
+    """Whether `patience` epochs or more have passed since the best one."""
+    return patience is not None and bool(history) and len(history) - best(history).epoch >= patience
 
 
 def _comparable(row: Epoch) -> float:
@@ -106,7 +122,9 @@ class Sums:
         # float64: a sum over 60,000 images keeps the digits that are printed.
         self._sums = torch.zeros(3, dtype=torch.float64, device=device)
         self._count = torch.zeros((), dtype=torch.int64, device=device)
-        self._terms: Tensor | None = None  # from the first batch on, where the KL is divided
+        # From the first batch on, where the KL is divided, and where gradients are clipped: sum and number of norms.
+        self._terms: Tensor | None = None
+        self._norms: Tensor | None = None
         self._log_normalizer = log_normalizer
 
     @property
@@ -116,7 +134,7 @@ class Sums:
 
     def state(self) -> tuple[Tensor, ...]:
         """The tensors that `add` changes, the same ones from the first batch on."""
-        return (self._sums, self._count) if self._terms is None else (self._sums, self._count, self._terms)
+        return tuple(kept for kept in (self._sums, self._count, self._terms, self._norms) if kept is not None)
 
     def reset(self) -> None:
         """Begin again at zero."""
@@ -131,12 +149,29 @@ class Sums:
             terms = torch.stack(kl_terms).double() * len(kl)
             self._terms = terms if self._terms is None else self._terms.add_(terms)
 
+    def add_up(self) -> None:
+        """Those of all processes, in each of them."""
+        group.add_up(*self.state())
+
+    def add_norm(self, norm: Tensor) -> None:
+        """Add the norm of a step's gradient, 0-dim; one that is not finite, of a step that is skipped, is left out."""
+        finite = norm.isfinite()
+        counted = torch.stack((torch.where(finite, norm, 0.0), finite)).double()
+        self._norms = counted if self._norms is None else self._norms.add_(counted)
+
+    def totals(self) -> tuple[float, float, float, float]:
+        """Read the sums of losses and of images, of norms and of their number, which waits for the device."""
+        norms = self._sums.new_zeros(2) if self._norms is None else self._norms
+        loss, images, norm, steps = torch.cat((self._sums[:1], self._count[None], norms)).tolist()
+        return loss, images, norm, steps
+
     def means(self) -> Means:
         """Read the averages so far, which waits for the device."""
         loss, reconstruction, kl = (self._sums / self._count).tolist()
         reconstruction += self._log_normalizer
         terms = None if self._terms is None else tuple((self._terms / self._count).tolist())
-        return Means(loss, -(reconstruction + kl), reconstruction, kl, terms)
+        norm = None if self._norms is None else (self._norms[0] / self._norms[1]).item()
+        return Means(loss, -(reconstruction + kl), reconstruction, kl, terms, norm)
 
 
 def write(file: Path, history: Sequence[Epoch]) -> None:

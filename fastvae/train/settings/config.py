@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import LiteralSchema, literal_schema
 
 from fastvae import networks
@@ -15,6 +14,7 @@ from fastvae.losses.elbo import FREE_BITS_PER, KL_ESTIMATORS
 from fastvae.train.data.description import SOURCES, VALUES
 from fastvae.train.settings.data_rules import DataRules
 from fastvae.train.settings.kinds import CONDITIONAL, GOES_WITH, MIXTURES, OF_FRACTIONS, OF_LEVELS, UNCONDITIONAL
+from fastvae.train.settings.rules import TrainingRules, refuse
 
 
 class OneOf:
@@ -39,7 +39,7 @@ _Counts = tuple[Annotated[int, Field(ge=1)], ...]
 WARMUP_STEPS: Final = 1000
 
 
-class Config(DataRules):
+class Config(DataRules, TrainingRules):
     """Every setting of a run, resolved: no default is looked up again when it is resumed.
 
     A field without a description is no option: what the data is like, see `fastvae.train.data.description.Description`.
@@ -85,11 +85,22 @@ class Config(DataRules):
         description="What is maximized; baseline predicts the target from the condition, without a latent."
     )
     model: Annotated[str, OneOf(networks.ARCHITECTURES)] = Field(description="Kind of networks.")
+    latent: Annotated[str, OneOf(networks.LATENTS)] = Field(
+        description="Numbers without a place, or feature maps, in whose places the image's are kept."
+    )
+    widths: _Counts | None = Field(
+        description="Channels of the feature maps from the image on, such as 32,64; by the image's size if left out."
+    )
+    blocks: int | None = Field(ge=1, description="Residual blocks at each width; by the image's size if left out.")
     activation: Annotated[str, OneOf(networks.ACTIVATIONS)] = Field(description="Between the layers.")
     hidden: _Counts = Field(description="Widths of the encoder's dense layers, such as 512,256, or none.")
     decoder_hidden: _Counts | None = Field(description="Those of the decoder; the encoder's in reverse if left out.")
-    dropout: float = Field(ge=0, lt=1, description="Probability of it, after the first two dense layers.")
-    latent_dim: int = Field(ge=1, description="Size of the latent; 2 adds a picture of it.")
+    dropout: float = Field(
+        ge=0, lt=1, description="Probability of it, after the first two dense layers; in blocks, too."
+    )
+    latent_dim: int = Field(
+        ge=1, description="Size of the latent, or its channels; a vector of 2 adds a picture of it."
+    )
     parameterization: Annotated[str, OneOf(PARAMETERIZATIONS)] = Field(
         description="What the encoder gives beside the mean."
     )
@@ -132,18 +143,36 @@ class Config(DataRules):
         "without any it is the last.",
     )
     batch_size: int = Field(ge=1, description="Images per step.")
+    accumulate: int = Field(
+        ge=1, description="Parts that a batch is computed in, one after the other, to save memory; gradients add up."
+    )
     epochs: int = Field(ge=1, description="Passes over the training images.")
+    early_stopping: int | None = Field(
+        ge=1, description="End after so many epochs in a row without a better validation loss."
+    )
     lr: float = Field(gt=0, description="Learning rate of Adam.")
     adam_eps: float = Field(gt=0, description="What Adam adds to the root of the mean square of a gradient.")
-    lr_schedule: Literal["constant", "steps"] = Field(
-        description="How the learning rate goes on: as it is, or multiplied after some epochs."
+    weight_decay: float = Field(ge=0, description="That of AdamW, for parameters of two and more dimensions.")
+    clip_grad: float | None = Field(gt=0, description="The greatest norm of a gradient; longer ones are scaled to it.")
+    ema: float | None = Field(
+        gt=0,
+        lt=1,
+        description="Decay, such as 0.999, of an exponential moving average of the weights, which is then what is "
+        "evaluated and kept.",
+    )
+    warmup: int = Field(ge=0, description="Optimizer steps in which the learning rate rises to its value, in a line.")
+    lr_schedule: Literal["constant", "steps", "cosine"] = Field(
+        description="How the learning rate goes on: as it is, multiplied after some epochs, or along a cosine to 0 at "
+        "the last step."
     )
     lr_milestones: _Counts = Field(description="Those epochs, such as 10,20.")
     lr_decay: float = Field(gt=0, description="What it is multiplied by.")
     keep_weights: bool = Field(description="Keep the weights after every epoch, in weights/.")
     tensorboard: bool = Field(description="Log to RUN/tensorboard as well.")
     device: Literal["cpu", "cuda"] = Field(description="Where to compute; auto takes CUDA if there.")
-    amp: Literal["none", "bf16"] = Field(description="Mixed precision in training.")
+    amp: Literal["none", "bf16", "fp16"] = Field(
+        description="Mixed precision in training; fp16 with a loss that is scaled so that gradients do not underflow."
+    )
     compile: bool = Field(description="Train through torch.compile.")
     seed: int = Field(ge=0, lt=2**63, description="Seed of the weights, the order of the images and the noise.")
     threads: int = Field(ge=1, description="CPU threads.")
@@ -156,7 +185,7 @@ class Config(DataRules):
         plain, needs = GOES_WITH[info.field_name]
         for other, values in needs.items():
             if value != plain and other in info.data and info.data[other] not in values:
-                _refuse(f"{plain!r} with {other} {info.data[other]!r}")
+                refuse(f"{plain!r} with {other} {info.data[other]!r}")
         return value
 
     @field_validator("objective")
@@ -166,7 +195,7 @@ class Config(DataRules):
         taken = UNCONDITIONAL if condition == "none" else CONDITIONAL
         if condition is not None and objective not in taken:
             *others, last = map(repr, taken)
-            _refuse(f"{', '.join(others)} or {last} with condition {condition!r}")
+            refuse(f"{', '.join(others)} or {last} with condition {condition!r}")
         return objective
 
     @field_validator("prior")
@@ -174,11 +203,11 @@ class Config(DataRules):
     def _with_or_without_a_condition(cls, prior: str, info: ValidationInfo) -> str:
         condition, objective = info.data.get("condition"), info.data.get("objective")
         if prior == "learned" and condition == "none":
-            _refuse(f"'standard', {' or '.join(map(repr, MIXTURES))} without a condition")
+            refuse(f"'standard', {' or '.join(map(repr, MIXTURES))} without a condition")
         if prior in MIXTURES and condition in ("label", "quadrants"):
-            _refuse(f"'standard' or 'learned' with condition {condition!r}")
+            refuse(f"'standard' or 'learned' with condition {condition!r}")
         if prior in MIXTURES and objective == "iwae":
-            _refuse("'standard' with objective 'iwae'")
+            refuse("'standard' with objective 'iwae'")
         return prior
 
     @field_validator("likelihood")
@@ -186,41 +215,28 @@ class Config(DataRules):
     def _of_what_a_pixel_is(cls, name: str, info: ValidationInfo) -> str:
         binarize = info.data.get("binarize")
         if name in OF_LEVELS and binarize in ("threshold", "dynamic"):
-            _refuse(f"one of {OF_FRACTIONS} with binarize {binarize!r}, which leaves 2 of 256 levels")
+            refuse(f"one of {OF_FRACTIONS} with binarize {binarize!r}, which leaves 2 of 256 levels")
         return name
 
     @field_validator("free_bits_per")
     @classmethod
     def _not_of_a_mixture(cls, unit: str, info: ValidationInfo) -> str:
         if unit != "sample" and info.data.get("prior") in MIXTURES:
-            _refuse("'sample' with a mixture as the prior, whose KL has no dimensions")
+            refuse("'sample' with a mixture as the prior, whose KL has no dimensions")
         return unit
 
     @field_validator("warmup_steps")
     @classmethod
     def _of_something_that_rises(cls, steps: int, info: ValidationInfo) -> int:
         if steps != WARMUP_STEPS and info.data.get("beta_schedule") == "constant" and info.data.get("capacity") is None:
-            _refuse(f"{WARMUP_STEPS} without a beta schedule or a capacity")
+            refuse(f"{WARMUP_STEPS} without a beta schedule or a capacity")
         if info.data.get("beta_schedule") == "cyclical" and steps < info.data.get("cycles", 1):
-            _refuse(f"at least one for each of {info.data['cycles']} cycles")
+            refuse(f"at least one for each of {info.data['cycles']} cycles")
         return steps
-
-    @field_validator("lr_milestones")
-    @classmethod
-    def _of_steps(cls, milestones: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
-        if info.data.get("lr_schedule") == "steps" and not milestones:
-            _refuse("at least one epoch with lr_schedule 'steps'")
-        if list(milestones) != sorted(set(milestones)):
-            _refuse("epochs in their order, each once")
-        return milestones
 
     @field_validator("free_bits_per")
     @classmethod
     def _of_some_free_bits(cls, unit: str, info: ValidationInfo) -> str:
         if unit != "sample" and info.data.get("free_bits") == 0:
-            _refuse("'sample' without free bits")
+            refuse("'sample' without free bits")
         return unit
-
-
-def _refuse(takes: str) -> None:
-    raise PydanticCustomError("contradiction", "takes {takes}", {"takes": takes})

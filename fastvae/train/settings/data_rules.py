@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from fastvae.train.data.description import Description, Reading
 from fastvae.train.data.named import NAMED
 from fastvae.train.settings.kinds import TAKEN_VALUES
+from fastvae.train.settings.rules import refuse
 
 
 class DataRules(BaseModel):
@@ -18,6 +19,8 @@ class DataRules(BaseModel):
 
     if TYPE_CHECKING:
         data: str
+        data_dir: str | None
+        binarize: str
 
     @property
     def data_name(self) -> str:
@@ -25,14 +28,15 @@ class DataRules(BaseModel):
         return Path(self.data).name
 
     @property
-    def reading(self) -> Reading:
-        """How the data is read."""
-        return Reading(*(getattr(self, field) for field in Reading._fields))
-
-    @property
-    def described(self) -> Description:
-        """What the data is like."""
-        return Description(*(getattr(self, field) for field in Description._fields))
+    def dataset(self) -> dict[str, Any]:
+        """The arguments of `fastvae.train.data.datasets.load`."""
+        return {
+            "name": self.data,
+            "folder": self.data_dir,
+            "binarize": self.binarize,
+            "reading": Reading(*(getattr(self, field) for field in Reading._fields)),
+            "described": Description(*(getattr(self, field) for field in Description._fields)),
+        }
 
     @field_validator("data_dir", "first_guess", "cache_dir", check_fields=False)
     @classmethod
@@ -64,7 +68,7 @@ class DataRules(BaseModel):
     @classmethod
     def _of_grey_or_colour(cls, channels: int | None) -> int | None:
         if channels not in (None, 1, 3):
-            _refuse("1 for grey or 3 for colour")
+            refuse("1 for grey or 3 for colour")
         return channels
 
     @field_validator("binarize", check_fields=False)
@@ -72,7 +76,7 @@ class DataRules(BaseModel):
     def _of_bytes(cls, binarize: str, info: ValidationInfo) -> str:
         values = info.data.get("values")
         if binarize != "none" and values not in ("bytes", None):
-            _refuse(f"'none' with data that is no uint8 (its values: {values})")
+            refuse(f"'none' with data that is no uint8 (its values: {values})")
         return binarize
 
     @field_validator("condition", check_fields=False)
@@ -80,30 +84,16 @@ class DataRules(BaseModel):
     def _that_the_data_has(cls, condition: str, info: ValidationInfo) -> str:
         shape = info.data.get("shape", (1, 2, 2))
         if condition == "label" and info.data.get("labels") == 0:
-            _refuse("'none' or 'quadrants' with data that has no labels")
+            refuse("'none' or 'quadrants' with data that has no labels")
         if condition == "quadrants" and (len(shape) != 3 or shape[0] != 1 or min(shape[1:]) < 2):
-            _refuse(f"'none' or 'label' with samples of shape {shape}; quadrants are of grey images")
+            refuse(f"'none' or 'label' with samples of shape {shape}; quadrants are of grey images")
         return condition
-
-    @field_validator("model", check_fields=False)
-    @classmethod
-    def _of_vectors(cls, model: str, info: ValidationInfo) -> str:
-        shape = info.data.get("shape", ())
-        if len(shape) == 1 and model != "mlp":
-            _refuse(f"'mlp' with samples of shape {shape}, which are no images")
-        return model
 
     @field_validator("likelihood", check_fields=False)
     @classmethod
     def _of_what_a_value_is(cls, name: str, info: ValidationInfo) -> str:
-        values, shape = info.data.get("values"), info.data.get("shape", ())
+        values = info.data.get("values")
         if values is not None and values not in TAKEN_VALUES[name]:
             taken = [likelihood for likelihood, kinds in TAKEN_VALUES.items() if values in kinds]
-            _refuse(f"one of {tuple(taken)} with this data (its values: {values})")
-        if name == "discretized_logistic_mixture" and (len(shape) == 1 or shape[:1] not in ((1,), (3,), ())):
-            _refuse(f"another with samples of shape {shape}; the mixture is of images with 1 or 3 channels")
+            refuse(f"one of {tuple(taken)} with this data (its values: {values})")
         return name
-
-
-def _refuse(takes: str) -> None:
-    raise PydanticCustomError("contradiction", "takes {takes}", {"takes": takes})

@@ -7,6 +7,7 @@ from typing import Any, Final
 from fastvae._options import WEIGHTINGS
 from fastvae.losses._named import NAMES, named
 from fastvae.modules.cvae import OBJECTIVES
+from fastvae.networks import ARCHITECTURES
 
 # Likelihoods of values in [0, 1], as which a byte is read; and those of its levels, 0 to 255.
 OF_FRACTIONS: Final = tuple(name for name in NAMES if named(name).pixel_range == (0.0, 1.0))
@@ -34,6 +35,11 @@ WEIGHTED: Final = (*WHOLE, *DIVIDED)
 # Priors of a model without a condition that are learned; those of one with a condition are networks.
 MIXTURES: Final = ("mixture", "vamp")
 
+# Networks that take images alone; of them, those with spatial latents, and those with residual blocks.
+_IMAGES: Final = tuple(name for name, kind in ARCHITECTURES.items() if kind.widths)
+_SPATIAL: Final = tuple(name for name, kind in ARCHITECTURES.items() if "spatial" in kind.latents)
+_RESIDUAL: Final = tuple(name for name, kind in ARCHITECTURES.items() if kind.blocks)
+
 # Settings that only some runs use: the value that changes nothing, and what the others must be for any other value.
 _WEIGHTED: Final[dict[str, tuple[str, ...]]] = {"objective": WEIGHTED}
 _WHOLE: Final[dict[str, tuple[str, ...]]] = {"objective": WHOLE}
@@ -48,8 +54,13 @@ GOES_WITH: Final[dict[str, tuple[Any, dict[str, tuple[str, ...]]]]] = {
     "layer": (None, {"source": ("counts",)}),
     "label_encoding": ("one_hot", {"condition": ("label",)}),
     "quadrants": (1, {"condition": ("quadrants",)}),
-    "model": ("mlp", {"condition": ("none",)}),
-    "dropout": (0.0, {"model": ("mlp",)}),
+    "model": ("mlp", {"condition": ("none", "label")}),
+    "latent": ("vector", _LATENT | {"model": _SPATIAL}),
+    "widths": (None, {"model": _IMAGES}),
+    "blocks": (None, {"model": _RESIDUAL}),
+    "hidden": ((), {"latent": ("vector",)}),
+    "decoder_hidden": (None, {"latent": ("vector",)}),
+    "dropout": (0.0, {"model": ("mlp", *_RESIDUAL)}),
     "parameterization": ("logvar", _LATENT),
     "min_std": (0.0, _LATENT),
     "prior": ("standard", _LATENT),

@@ -15,12 +15,17 @@ COMMON: Final[Settings] = {field: plain for field, (plain, _) in GOES_WITH.items
     "binarize": "none",
     "condition": "none",
     "activation": "relu",
-    "decoder_hidden": None,
     "warmup_steps": WARMUP_STEPS,
     "free_bits_per": "sample",
     "validation": 0.1,
+    "accumulate": 1,
+    "early_stopping": None,
     "lr": 1e-3,
     "adam_eps": 1e-8,
+    "weight_decay": 0.0,
+    "clip_grad": None,
+    "ema": None,
+    "warmup": 0,
     "lr_schedule": "constant",
     "keep_weights": False,
     "tensorboard": False,
@@ -79,6 +84,10 @@ BY_DATA: Final[dict[str, Settings]] = {
         "epochs": 100,
     },
 }
+
+# What other networks and latents have in place of the defaults of a data set.
+BY_MODEL: Final[dict[str, Settings]] = {"resnet": {"activation": "silu", "hidden": (), "dropout": 0.0}}
+BY_LATENT: Final[dict[str, Settings]] = {"spatial": {"latent_dim": 4}}
 
 # Published VAEs: trained on all training images, to the last epoch.
 _MNIST: Final[Settings] = {"data": "mnist", "beta": 1.0, "validation": 0.0}

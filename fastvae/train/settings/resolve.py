@@ -12,9 +12,10 @@ from fastvae.train.data import datasets
 from fastvae.train.data.description import Description, Reading
 from fastvae.train.data.named import NAMED
 from fastvae.train.errors import UserError, first_problem
+from fastvae.train.settings import architecture
 from fastvae.train.settings.config import Config, Settings
 from fastvae.train.settings.kinds import GOES_WITH
-from fastvae.train.settings.presets import BY_DATA, COMMON, PUBLISHED
+from fastvae.train.settings.presets import BY_DATA, BY_LATENT, BY_MODEL, COMMON, PUBLISHED
 
 
 def option(field: str) -> str:
@@ -55,12 +56,15 @@ def resolve(explicit: Settings) -> Settings:
     given = COMMON | preset | explicit
     data = given["data"] if given["data"] in NAMED else _path(given["data"])
     described = datasets.describe(data, Reading(*(given[field] for field in Reading._fields)))
-    chosen = COMMON | BY_DATA[_kind(data, described)] | described._asdict() | preset | explicit | {"data": data}
+    by_data = COMMON | BY_DATA[_kind(data, described)]
+    asked = by_data | preset | explicit
+    others = BY_MODEL.get(asked["model"], {}) | BY_LATENT.get(asked["latent"], {})
+    chosen = by_data | others | described._asdict() | preset | explicit | {"data": data}
     chosen.setdefault("objective", "elbo" if chosen["condition"] == "none" else "cvae")
     for field, (plain, needs) in GOES_WITH.items():
         if field not in explicit and any(chosen[other] not in values for other, values in needs.items()):
             chosen[field] = plain
-    return chosen
+    return chosen | architecture.feature_maps(chosen)
 
 
 def _path(data: str) -> str:
@@ -93,6 +97,8 @@ def new(explicit: Settings) -> Config:
     if settings["objective"] == "baseline" and "latent_dim" in explicit:
         raise UserError(f"--latent-dim: got {explicit['latent_dim']}; takes none with objective 'baseline'")
     config = _validated(settings)
+    if config.condition != "quadrants":
+        architecture.check(config)
     check_installed(config)
     return config
 

@@ -54,7 +54,8 @@ def begin(model: Model, config: Config, train: Split) -> None:
     if config.likelihood in OF_COUNTS:
         _begin_at_mean(model, config, train)
     if isinstance(model, VAE) and isinstance(model.prior, VampPrior):
-        _load_pseudo_inputs(model, model.prior, config, train)
+        assert isinstance(model.encoder, nn.Sequential)
+        _load_pseudo_inputs(model.prior, model.encoder[0], config, train)
     if config.first_guess is not None:
         _load_first_guess(model, config)
 
@@ -134,13 +135,15 @@ _DEVIATIONS: Final[dict[str, Callable[[Iterable[Tensor]], float]]] = {
 }
 
 
-def _load_pseudo_inputs(model: VAE, prior: VampPrior, config: Config, train: Split) -> None:
-    """Training images, chosen by the run's seed; more pseudo-inputs than images begin again with the first ones."""
+def _load_pseudo_inputs(prior: VampPrior, numbers: nn.Module, config: Config, train: Split) -> None:
+    """Training images as `numbers`, the encoder's first layer, gives them, chosen by the run's seed.
+
+    More pseudo-inputs than images begin again with the first ones.
+    """
     order = torch.randperm(len(train.labels), generator=torch.Generator().manual_seed(config.seed))
     chosen = order.repeat(-(-len(prior.pseudo_inputs) // len(order)))[: len(prior.pseudo_inputs)]
     with torch.no_grad():
-        assert isinstance(model.encoder, nn.Sequential)
-        prior.pseudo_inputs.copy_(model.encoder[0](train.images[chosen.to(train.images.device)]))
+        prior.pseudo_inputs.copy_(numbers(train.images[chosen.to(train.images.device)]))
 
 
 def _load_first_guess(model: Model, config: Config) -> None:

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastvae.train.errors import UserError
-from fastvae.train.files import cache, decode, folder, workers
-from fastvae.train.files.folder import Listing
+from fastvae.train.files import cache
+from fastvae.train.images import decode, folder, workers
+from fastvae.train.images.folder import Listing
 
 _FILE: Final = "images.npy"
 Shape = tuple[int, ...]
