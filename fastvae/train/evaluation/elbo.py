@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from fastvae.train.runs.metrics import Means, Sums
 
 
 class Samples(Protocol):
-    """Samples on a device, or copied there batch by batch, of one or more tensors each, such as an image and a label."""
+    """Samples on a device, or copied there batch by batch; one or more tensors each, such as an image and a label."""
 
     @property
     def size(self) -> int:
@@ -26,7 +26,7 @@ class Samples(Protocol):
     def device(self) -> torch.device:
         """Where batches come out."""
 
-    def at(self, pieces: Iterable[Tensor]) -> Iterator[tuple[Tensor, ...]]:
+    def at(self, pieces: Sequence[Tensor]) -> Generator[tuple[Tensor, ...]]:
         """``[n, ...]`` each, at each of `pieces`, int64 indices ``[n]``."""
 
     def batches(self) -> Iterator[tuple[Tensor, ...]]:

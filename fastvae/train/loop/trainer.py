@@ -6,7 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from typing import ClassVar, Final, Generic, cast
 
 import torch
@@ -160,7 +160,6 @@ class Loop(Generic[M]):
                 progress.epoch(row, self._parts.train.size / seconds)
                 if events is not None:
                     events.epoch(row)
-                interrupt.check()
 
     def _epoch(self, epoch: int, progress: Progress, events: Events | None, interrupt: Interrupt) -> Means:
         whole = self._batches(epoch)
@@ -168,14 +167,16 @@ class Loop(Generic[M]):
         self._sums.reset()
         if events is not None:
             events.begin()
-        batches = zip(whole, self._parts.train.at([self._share(indices) for indices in whole]), strict=True)
-        for step, (indices, batch) in enumerate(batches, (epoch - 1) * self._steps):
-            rate = self._rate.set(step)
-            self._step(*batch, total=len(indices))
-            progress.step(len(indices), self._sums)
-            if events is not None:
-                events.step(self._sums, rate)
-            interrupt.check()
+        # Closed whatever happens: a thread may be reading ahead.
+        with closing(self._parts.train.at([self._share(indices) for indices in whole])) as batches:
+            steps = enumerate(zip(whole, batches, strict=True), (epoch - 1) * self._steps)
+            for step, (indices, batch) in steps:
+                rate = self._rate.set(step)
+                self._step(*batch, total=len(indices))
+                progress.step(len(indices), self._sums)
+                if events is not None:
+                    events.step(self._sums, rate)
+                interrupt.check()
         self._sums.add_up()
         return self._sums.means()
 
