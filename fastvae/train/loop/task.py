@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 from torch import nn
@@ -18,6 +18,16 @@ from fastvae.train.settings.config import Config
 M = TypeVar("M", bound=nn.Module)
 
 
+class Sampler(Protocol):
+    """Chooses what an epoch is of."""
+
+    def __iter__(self) -> Iterator[Sequence[int]]:
+        """The indices of each batch."""
+
+    def __len__(self) -> int:
+        """How many batches there are."""
+
+
 class Parts(NamedTuple):
     """The data of a run.
 
@@ -25,13 +35,13 @@ class Parts(NamedTuple):
         train: what is trained on.
         validation: what the epoch is chosen by whose weights are kept; without any it is the last.
         test: what is measured after each epoch, and chooses nothing.
-        sampler: the indices of each batch of an epoch, anew each time; None for an order that follows from the seed.
+        sampler: of the training data; None for an order that follows from the seed.
     """
 
     train: Samples
     validation: Samples | None = None
     test: Samples | None = None
-    sampler: Iterable[Sequence[int]] | None = None
+    sampler: Sampler | None = None
 
 
 class Wording(Protocol):

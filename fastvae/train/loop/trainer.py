@@ -76,7 +76,8 @@ class Loop(Generic[M]):
                 if sharded is not None:
                     parallel.shard_parameters(sharded, self.device)
         self.optimizer = optimizer.create(self.model, settings, self.device)
-        self._steps = -(-data.train.size // settings.batch_size)
+        whole = -(-data.train.size // settings.batch_size)
+        self._steps = whole if data.sampler is None else len(data.sampler)
         self._rate = LearningRate(self.optimizer, settings, self._steps)
         average = None if averaged is None or settings.ema is None else Average(self.model, averaged, settings.ema)
         scaler = optimizer.loss_scaler(self.device, enabled=settings.amp == "fp16")
@@ -157,7 +158,7 @@ class Loop(Generic[M]):
                 if self._state.best is not None and best(self.history) is row:
                     self._state.best.load_state_dict(self._state.evaluated.state_dict())
                 self.save()
-                progress.epoch(row, self._parts.train.size / seconds)
+                progress.epoch(row, self._sums.totals()[1] / seconds)
                 if events is not None:
                     events.epoch(row)
 
@@ -169,8 +170,7 @@ class Loop(Generic[M]):
             events.begin()
         # Closed whatever happens: a thread may be reading ahead.
         with closing(self._parts.train.at([self._share(indices) for indices in whole])) as batches:
-            steps = enumerate(zip(whole, batches, strict=True), (epoch - 1) * self._steps)
-            for step, (indices, batch) in steps:
+            for step, (indices, batch) in enumerate(zip(whole, batches, strict=True), (epoch - 1) * self._steps):
                 rate = self._rate.set(step)
                 self._step(*batch, total=len(indices))
                 progress.step(len(indices), self._sums)
@@ -199,9 +199,8 @@ class Loop(Generic[M]):
         return self._rate.last if changes else None
 
     def _tested(self) -> Means:
-        if self._parts.test is None:
-            return UNMEASURED
-        return elbo(self._evaluated, self._parts.test, self._settings.seed, self.log_normalizer)
+        test, seed = self._parts.test, self._settings.seed
+        return UNMEASURED if test is None else elbo(self._evaluated, test, seed, self.log_normalizer)
 
     def _validation_loss(self) -> float | None:
         if self._parts.validation is None:
