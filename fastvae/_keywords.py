@@ -6,7 +6,7 @@ Such a function takes ``**keywords: Unpack[SomeKeywords]``; `passes_on` names wh
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import TypedDict, TypeVar
 
 import torch
@@ -34,14 +34,11 @@ class DrawKeywords(TypedDict, total=False):
     shard: tuple[int, int] | None
 
 
-def passes_on(
-    *targets: Callable[..., object], without: Collection[str] = (), **defaults: object
-) -> Callable[[_Function], _Function]:
+def passes_on(*targets: Callable[..., object], **defaults: object) -> Callable[[_Function], _Function]:
     """Makes a function's signature show the keywords of `targets` in place of its own ``**keywords``.
 
     Args:
         *targets: functions or classes. Their parameters that have a default are shown, as keywords.
-        without: names of those that are not passed on.
         **defaults: of those whose default is another than the target's.
     """
 
@@ -50,7 +47,7 @@ def passes_on(
         shown = {name: own for name, own in signature.parameters.items() if own.kind is not own.VAR_KEYWORD}
         for target in targets:
             for name, parameter in inspect.signature(target).parameters.items():
-                if parameter.default is not parameter.empty and name not in without:
+                if parameter.default is not parameter.empty:
                     default = defaults.get(name, parameter.default)
                     shown.setdefault(name, parameter.replace(kind=parameter.KEYWORD_ONLY, default=default))
         vars(function)["__signature__"] = signature.replace(parameters=list(shown.values()))

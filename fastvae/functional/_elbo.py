@@ -87,7 +87,7 @@ def reconstruction_term(
     if reduction == "channelmean":
         factor /= features[0] if len(features) > 1 else 1
         reduction = "batchmean"
-    elif reduction == "sum":
+    elif reduction == "sum" and not per_sample:
         factor /= math.prod(prediction.shape[: batch_dims - 1])
     elif reduction == "mean" and per_sample:
         factor /= features.numel()

@@ -18,7 +18,7 @@ Weight = float | Tensor | Schedule
 
 
 class ObjectiveKeywords(TypedDict, total=False):
-    """The keywords of `fastvae.ELBOLoss` that a model takes as well."""
+    """The keywords of `fastvae.ELBOLoss`, which a model takes as well."""
 
     likelihood: str | CustomLikelihood | None
     beta: Weight
@@ -33,6 +33,7 @@ class ObjectiveKeywords(TypedDict, total=False):
     dimension_kl: Weight
     dataset_size: int | None
     weighting: str | None
+    reduction: str
 
 
 def one_of(name: str, value: object, choices: tuple[object, ...]) -> None:

@@ -59,7 +59,8 @@ class ELBOLoss(nn.Module):
             and ``dimension_kl`` (gamma): the KL is then that of `fastvae.losses.TotalCorrelation`, estimated at `z`
             with `dataset_size` and `weighting` as there, and beta multiplies all three. None: the preset's, or the KL
             undivided.
-        reduction: ``"batchmean"`` (a preset's own reduction in its place) or ``"sample"``, a differentiable vector.
+        reduction: ``"batchmean"`` (a preset's own reduction in its place) or ``"sample"``, a differentiable vector with
+            a value a sample. It is refused where the objective is no sum over samples, as with `total_correlation`.
 
     Raises:
         ValueError, TypeError: an unknown name, a value out of range, an option that contradicts the preset.
@@ -103,11 +104,14 @@ class ELBOLoss(nn.Module):
         )  # fmt: skip
         chosen, factor = choose_likelihood(likelihood, preset, self.convention)
         self.reconstruction = None if chosen is None else Reconstruction(chosen, factor, self.convention.reconstruction)
-        if self.per_sample:
-            self._check_separable()
+        if self.per_sample and self.mixes_samples:
+            raise ValueError(
+                f"reduction: got 'sample' with {self.mixes_samples}, which mixes samples; takes 'batchmean'"
+            )
 
-    def _check_separable(self) -> None:
-        """The objective is a sum of one term a sample."""
+    @property
+    def mixes_samples(self) -> str | None:
+        """The option by which the objective is no sum of a term a sample, if there is one."""
         row = self.convention
         mixing = {
             "free_bits_per='batch_dimension'": bool(row.free_bits) and row.free_bits_per == "batch_dimension",
@@ -115,9 +119,7 @@ class ELBOLoss(nn.Module):
             f"preset={self.preset!r}": row.kl_estimator == "masked",
             "total_correlation": self.decomposition is not None,
         }
-        for cause, present in mixing.items():
-            if present:
-                raise ValueError(f"reduction: got 'sample' with {cause}, which mixes samples; takes 'batchmean'")
+        return next((cause for cause, present in mixing.items() if present), None)
 
     @property
     def needs_z(self) -> bool:

@@ -39,9 +39,21 @@ class NegativeBinomial(Density):
     ) -> None:
         super().__init__()
         shape = (features,) if isinstance(features, int) else features
-        self.log_inverse_dispersion = None if shape is None else nn.Parameter(torch.zeros(*shape))
+        self.log_inverse_dispersion = None if shape is None else nn.Parameter(torch.empty(*shape))
         self.zero_inflated = zero_inflated
         self.dim = dim
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """The learned log inverse dispersions, where there are any, to 0."""
+        if self.log_inverse_dispersion is not None:
+            nn.init.zeros_(self.log_inverse_dispersion)
+
+    @property
+    def features(self) -> tuple[int, ...] | None:
+        """The shape of the learned log inverse dispersions, or None."""
+        parameter = self.log_inverse_dispersion
+        return None if parameter is None else tuple(parameter.shape)
 
     @property
     def num_parts(self) -> int:
@@ -100,9 +112,7 @@ class NegativeBinomial(Density):
 
     def extra_repr(self) -> str:
         """The density's options, for `repr`."""
-        parameter = self.log_inverse_dispersion
-        features = None if parameter is None else list(parameter.shape)
-        return named({"features": features, "zero_inflated": self.zero_inflated or None})
+        return named({"features": self.features, "zero_inflated": self.zero_inflated or None})
 
     def _nll(self, prediction: Any, target: Tensor, reduction: str) -> Tensor:
         log_mean, log_theta, logits = self._parts(prediction)

@@ -34,7 +34,13 @@ class Reconstruction(nn.Module):
         self.factor = factor
         self.reduction = reduction
         learned = isinstance(likelihood, str) and LIKELIHOODS[likelihood].learned_scale
-        self.log_scale = nn.Parameter(torch.zeros(1)) if learned else None
+        self.log_scale = nn.Parameter(torch.empty(1)) if learned else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """The learned log-scale, where there is one, to 0."""
+        if self.log_scale is not None:
+            nn.init.zeros_(self.log_scale)
 
     def forward(
         self,
@@ -91,13 +97,6 @@ class Reconstruction(nn.Module):
             "reduction": None if self.reduction == "batchmean" else self.reduction,
         }
         return named(options)
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """Checkpoints from when the log-scale was a scalar load, too."""
-        name = f"{prefix}log_scale"
-        if self.log_scale is not None and name in state_dict and state_dict[name].dim() == 0:
-            state_dict[name] = state_dict[name].reshape(1)
-        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _named(
         self,

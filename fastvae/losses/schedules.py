@@ -24,7 +24,12 @@ class Schedule(nn.Module, ABC):
         self.start = float(start)
         self.end = float(end)
         self.steps = steps
-        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("count", torch.empty((), dtype=torch.int64))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Count from 0 again: what a schedule built on ``meta`` needs after `to_empty`."""
+        self.count.zero_()
 
     @abstractmethod
     def fraction(self) -> Tensor:

@@ -12,12 +12,15 @@ from torch import Tensor, nn
 from fastvae._describe import describe, named
 from fastvae._gaussian_options import GaussianOptions
 from fastvae._keywords import DrawKeywords, passes_on
+from fastvae._options import shard_of
 from fastvae.distributions import DiagonalGaussian, Prior, has_closed_kl
 from fastvae.losses import ELBOLoss
 from fastvae.modules import _options
 from fastvae.modules._gaussians import gaussian_of
 from fastvae.modules._importance import chunks, log_mean_exp, seeded
 from fastvae.modules._networks import folded, repeated
+from fastvae.modules._saved import Saved
+from fastvae.modules._sharded import gather_in_methods
 from fastvae.modules.output import VAEOutput
 
 
@@ -29,7 +32,7 @@ def mode_of(gaussian: DiagonalGaussian, cause: str, draw: DrawKeywords) -> Tenso
     return gaussian.mode()
 
 
-class LatentVariableModel(nn.Module):
+class LatentVariableModel(Saved, nn.Module):
     """A model with Gaussian latents and an `ELBOLoss`, `elbo`; the options are described in `fastvae.VAE`.
 
     A subclass decodes: ``decode(z, *condition)`` gives the likelihood's parameters.
@@ -37,7 +40,11 @@ class LatentVariableModel(nn.Module):
 
     decode: Callable[..., Any]
 
-    @passes_on(ELBOLoss, GaussianOptions, without=("reduction",))
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        gather_in_methods(cls)
+
+    @passes_on(ELBOLoss, GaussianOptions)
     def __init__(
         self,
         *,
@@ -109,6 +116,7 @@ class LatentVariableModel(nn.Module):
     ) -> VAEOutput:
         """The objective for latents of `posterior`, decoded with `condition`."""
         num_samples = draw["num_samples"]
+        self._check_shard(draw["shard"], len(posterior.mu))
         if self.elbo.decomposition is not None:
             return self._divided_elbo(posterior, prior, target, *condition, sample=sample, draw=draw, weight=weight)
         z, kl = self._draw_with_kl(posterior, prior, sample, draw)
@@ -122,7 +130,19 @@ class LatentVariableModel(nn.Module):
             weight=weight,
             batch_dims=1 if num_samples is None else 2,
         )
-        return VAEOutput(loss.loss, loss.reconstruction, loss.kl, z, posterior.mu, posterior.scale, prediction)
+        of_latents = self._over_latents(loss.loss)
+        return VAEOutput(of_latents, loss.reconstruction, loss.kl, z, posterior.mu, posterior.scale, prediction)
+
+    def _check_shard(self, shard: tuple[int, int] | None, rows: int) -> None:
+        """A part of a batch has an objective that is a part of the batch's."""
+        cause = self.elbo.mixes_samples
+        if shard is not None and cause and shard_of(shard, rows)[1] != rows:
+            raise ValueError(f"shard: got {shard} with {cause}, which mixes the samples of the whole batch; takes None")
+
+    @staticmethod
+    def _over_latents(loss: Tensor) -> Tensor:
+        """The mean over the latents of each sample, ``[batch]``; a scalar is one already."""
+        return loss.mean(0) if loss.dim() > 1 else loss
 
     def _divided_elbo(
         self,

@@ -53,8 +53,6 @@ def objective(loss: ELBOLoss | None, options: ObjectiveKeywords) -> ELBOLoss:
             f"preset: got {loss.preset!r}, whose KL needs a flow and a mask; takes another. Use "
             f"fastvae.ELBOLoss(preset={loss.preset!r})"
         )
-    if loss.per_sample:
-        raise ValueError("loss: got reduction='sample'; takes reduction='batchmean', a model's loss being a scalar")
     return loss
 
 

@@ -14,7 +14,8 @@ class VAEOutput(NamedTuple):
     """One forward pass of `VAE`, `BetaVAE` or `CVAE`.
 
     Attributes:
-        loss: the scalar to minimize.
+        loss: the scalar to minimize; with ``reduction="sample"`` one of each sample, ``[batch]``, the mean over its
+            latents.
         reconstruction_loss: the reconstruction term of each sample, ``[batch]`` or ``[num_samples, batch]``, detached.
         kl: the KL of each sample in nats, before beta, free bits and capacity, detached.
         z: the latent, ``[batch, ...]`` or ``[num_samples, batch, ...]``.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Unpack
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -75,15 +75,32 @@ class MixturePrior(Mixture):
         super().__init__()
         if isinstance(num_components, bool) or not isinstance(num_components, int) or num_components < 1:
             raise ValueError(f"num_components: got {num_components!r}; takes an int of at least 1")
-        self.log_weights = nn.Parameter(torch.zeros(num_components))
+        self.log_weights = nn.Parameter(torch.empty(num_components))
         self.latent_shape = _options.latent_shape(latent_shape)
+        nn.init.zeros_(self.log_weights)
         if self.latent_shape is not None:
             self._make(self.latent_shape)
 
     def _make(self, shape: tuple[int, ...]) -> None:
         like = self.log_weights
-        self.mu = nn.Parameter(torch.randn(len(like), *shape, dtype=like.dtype, device=like.device))
-        self.logvar = nn.Parameter(torch.zeros_like(self.mu))
+        self.mu = nn.Parameter(like.new_empty(len(like), *shape))
+        self.logvar = nn.Parameter(torch.empty_like(self.mu))
+        self._reset_components()
+
+    def _reset_components(self) -> None:
+        nn.init.normal_(self.mu)
+        nn.init.zeros_(self.logvar)
+
+    def reset_parameters(self) -> None:
+        """Means drawn anew from N(0, I) by torch's generator, variances of 1, equal weights."""
+        nn.init.zeros_(self.log_weights)
+        if self.latent_shape is not None:
+            self._reset_components()
+
+    @property
+    def num_components(self) -> int:
+        """K."""
+        return len(self.log_weights)
 
     def for_latents(self, shape: tuple[int, ...] | None) -> None:
         """Take the latent shape of a model.
@@ -107,7 +124,7 @@ class MixturePrior(Mixture):
 
     def extra_repr(self) -> str:
         """The sizes, for `repr`."""
-        return named({"num_components": len(self.log_weights), "latent_shape": self.latent_shape})
+        return named({"num_components": self.num_components, "latent_shape": self.latent_shape})
 
 
 class VampPrior(Mixture):
@@ -126,15 +143,46 @@ class VampPrior(Mixture):
         super().__init__()
         if not isinstance(pseudo_inputs, Tensor) or not pseudo_inputs.is_floating_point() or pseudo_inputs.dim() < 2:
             raise TypeError(f"pseudo_inputs: got {describe(pseudo_inputs)}; takes a floating-point tensor [K, ...]")
-        self.pseudo_inputs = nn.Parameter(pseudo_inputs.detach().clone())
-        self.log_weights = nn.Parameter(pseudo_inputs.new_zeros(len(pseudo_inputs)))
+        self.pseudo_inputs = nn.Parameter(torch.empty_like(pseudo_inputs))
+        self.log_weights = nn.Parameter(pseudo_inputs.new_empty(len(pseudo_inputs)))
+        self._initial = pseudo_inputs.detach().clone()
+        self.reset_parameters()
         self._encoder = (encoder,)  # in a tuple, which registers no module
         self._gaussian_options = GaussianOptions(**options)
 
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """The pseudo-inputs as they were given, equal weights.
+
+        Raises:
+            ValueError: they were given on ``meta``, where tensors have no values.
+        """
+        if self._initial.is_meta and not self.pseudo_inputs.is_meta:
+            raise ValueError(
+                f"pseudo_inputs: got {describe(self._initial)}, without values; takes a tensor that has them"
+            )
+        _fill(self.pseudo_inputs, self._initial)
+        nn.init.zeros_(self.log_weights)
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The one given, which is not counted among the prior's own modules."""
+        return self._encoder[0]
+
     def components(self) -> DiagonalGaussian:
         """The posteriors of the pseudo-inputs, ``[K, *latent_shape]``."""
-        return gaussian_of("encoder", self._encoder[0], self._gaussian_options, pseudo_inputs=self.pseudo_inputs)
+        return gaussian_of("encoder", self.encoder, self._gaussian_options, pseudo_inputs=self.pseudo_inputs)
 
     def extra_repr(self) -> str:
         """The shape and the options, for `repr`."""
         return named({"pseudo_inputs": list(self.pseudo_inputs.shape)} | self._gaussian_options.described())
+
+
+def _fill(parameter: Any, values: Tensor) -> None:
+    """``parameter.copy_(values)``, also where `parameter` is a part of a tensor sharded over processes."""
+    mesh = getattr(parameter, "device_mesh", None)
+    if mesh is not None:
+        from torch.distributed.tensor import distribute_tensor
+
+        values = distribute_tensor(values, mesh, parameter.placements)
+    parameter.copy_(values)

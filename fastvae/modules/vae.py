@@ -25,8 +25,7 @@ class VAE(LatentVariableModel):
     Args:
         encoder: x to a pair ``(mu, scale)``, or to one tensor with both packed along `packed_dim`.
         decoder: z to the likelihood's parameters: logits for ``"bernoulli"``, in the shape of x.
-        loss: the objective, a `fastvae.ELBOLoss` whose loss is a scalar. In its place its options may be given here,
-            all but `reduction`.
+        loss: the objective, a `fastvae.ELBOLoss`. In its place its options may be given here.
         parameterization, clamp, min_std, min_var: what the raw scale means, see `fastvae.functional.reparameterize`.
         packed_dim, interleaved: how a single encoder output packs mu and scale, by default as its halves along dim 1.
         latent_shape: the shape of one sample's latent. Left out, it is that of the latest input, so that `sample`
@@ -36,6 +35,10 @@ class VAE(LatentVariableModel):
             at the sample.
 
     A preset, the loss's or one given here, replaces the defaults of the scale and of the packing by its project's.
+
+    With ``reduction="sample"`` the loss is a value a sample. Processes with shards of any sizes, ``total`` rows in all,
+    then minimize ``output.loss.sum() * world_size / total``: DDP's and FSDP's mean of their gradients is the gradient
+    of the whole batch, which the mean of means over uneven shards is not.
 
     Training and eval mode treat the latent alike: it is the posterior's mean where ``sample=False`` says so.
     """
@@ -157,7 +160,8 @@ class VAE(LatentVariableModel):
         """log p(x, z_k) - log q(z_k | x) in nats, ``[num_samples, batch]``, differentiable.
 
         IWAE (Burda et al. 2016) minimizes ``-F.importance_weighted_bound(model.log_weights(x, num_samples=k)).mean()``.
-        A `posterior` at hand saves a pass of the encoder.
+        A `posterior` at hand saves a pass of the encoder. `seed`, `generator` and `shard` are those of
+        `fastvae.functional.reparameterize`.
         """
         posterior = self.encode(x) if posterior is None else posterior
         target = x if target is None else target
@@ -185,6 +189,8 @@ class VAE(LatentVariableModel):
             num_samples: latents drawn for each x.
             chunk_size: how many of them go through the decoder at once; it changes the memory and, the draws being
                 made chunk by chunk, which latents a seed gives.
+            seed, generator, shard: as in `fastvae.functional.reparameterize`, the seed an int; processes that share a
+                batch need the same `num_samples` and `chunk_size`, too.
 
         Returns:
             ``[batch]``, float64.

@@ -1,20 +1,31 @@
-"""Encoders and decoders of images for `fastvae.VAE`: those that ``fastvae train`` builds.
+"""Encoders and decoders for `fastvae.VAE` and `fastvae.CVAE`: those that ``fastvae train`` builds.
 
-    encoder, decoder = networks.build("conv", (28, 28), networks.Layers((256,), (256,)), latent_dim=20)
-    vae = fastvae.VAE(encoder, decoder, likelihood="bernoulli", latent_shape=20)
+    encoder, decoder, latent_shape = networks.build("resnet", (3, 64, 64), 128, likelihood="bernoulli")
+    vae = fastvae.VAE(encoder, decoder, likelihood="bernoulli", latent_shape=latent_shape)
 
-An encoder takes uint8 images and gives packed moments; a decoder takes latents and gives the likelihood's parameters:
-what follows its last layer and how many channels it has are `ending` and `decoder_channels` of the likelihood's name.
+An encoder takes images of any size and number of channels, uint8 or floating point, or vectors, and gives packed
+moments; a decoder takes latents and gives the likelihood's parameters. Whatever is asked for is a number, a name or a
+tuple of numbers: `resolve` fills in the defaults, and its result can be kept as JSON.
 """
 
-from fastvae.networks.architectures import ARCHITECTURES, build
+from fastvae.networks.architectures import ARCHITECTURES, LATENTS
+from fastvae.networks.arguments import Arguments, Options, resolve
+from fastvae.networks.building import Networks, build
+from fastvae.networks.conditioned import Conditioned
 from fastvae.networks.ending import decoder_channels, ending
-from fastvae.networks.layers import ACTIVATIONS, Layers, Pixels, dense, fractions, initialise
+from fastvae.networks.layers import ACTIVATIONS, VALUES, Layers, LogCounts, Pixels, dense, fractions, initialise
 
 __all__ = [
     "ACTIVATIONS",
     "ARCHITECTURES",
+    "LATENTS",
+    "VALUES",
+    "Arguments",
+    "Conditioned",
     "Layers",
+    "LogCounts",
+    "Networks",
+    "Options",
     "Pixels",
     "build",
     "decoder_channels",
@@ -22,4 +33,5 @@ __all__ = [
     "ending",
     "fractions",
     "initialise",
+    "resolve",
 ]

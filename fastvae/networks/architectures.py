@@ -2,57 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
-from torch import nn
-
-from fastvae.networks.conv import conv
-from fastvae.networks.layers import Layers, Pixels, initialise
+from fastvae.networks import conv, resnet
 from fastvae.networks.mlp import mlp
+from fastvae.networks.plan import Parts, Plan
 
-_Architecture = Callable[[tuple[int, int], Layers, int, int], tuple[list[nn.Module], list[nn.Module]]]
-
-ARCHITECTURES: Final[dict[str, _Architecture]] = {
-    "mlp": mlp,
-    "conv": partial(conv, padding=1, first_channels=64),
-    "conv_valid": partial(conv, padding=0, first_channels=32),
-}
+LATENTS: Final = ("vector", "spatial")
 
 
-def build(
-    architecture: str,
-    size: tuple[int, int],
-    layers: Layers,
-    latent_dim: int,
-    ending: Sequence[nn.Module] = (),
-    *,
-    channels: int = 1,
-) -> tuple[nn.Sequential, nn.Sequential]:
-    """An encoder and a decoder of grey images, with fresh weights (see `initialise`) from torch's generator.
+class Architecture(NamedTuple):
+    """A kind of networks.
 
-    Args:
-        architecture: a key of `ARCHITECTURES`: ``"mlp"``, ``"conv"``, or ``"conv_valid"``, whose encoder pads nothing.
-        size: height and width of the images, in pixels; divisible by 4 but for ``"mlp"``.
-        layers: the dense layers, and what is between layers.
-        latent_dim: the size of the latent; the encoder's output is twice as wide.
-        ending: what the decoder ends with, see `fastvae.networks.ending`.
-        channels: of the decoder's output, see `fastvae.networks.decoder_channels`.
-
-    Returns:
-        The encoder, of uint8 images ``[batch, 1, height, width]`` to mu and raw scale side by side, ``[batch, 2 *
-        latent_dim]``; and the decoder, of latents ``[batch, latent_dim]`` to ``[batch, channels, height, width]``.
-
-    Raises:
-        ValueError: an unknown architecture or activation, a size that the architecture does not take, or no channels.
+    Attributes:
+        layers: of the encoder and of the decoder, from a `Plan`.
+        hidden: widths of the encoder's dense layers by default.
+        activation: between the layers by default.
+        widths: channels of the feature maps by default, of the size of an image and the kind of latent. None for what
+            takes any shape, and has no feature maps.
+        blocks: residual blocks at each of them by default, of the size of an image; None for what has none.
+        latents: kinds of latents that it takes.
     """
-    if architecture not in ARCHITECTURES:
-        raise ValueError(f"architecture: got {architecture!r}; takes one of {tuple(ARCHITECTURES)}")
-    if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
-        raise ValueError(f"channels: got {channels!r}; takes an int of at least 1")
-    encoder, decoder = ARCHITECTURES[architecture](size, layers, latent_dim, channels)
-    networks = nn.Sequential(Pixels(), *encoder), nn.Sequential(*decoder, *ending)
-    for network in networks:
-        initialise(network)
-    return networks
+
+    layers: Callable[[Plan], Parts]
+    hidden: tuple[int, ...]
+    activation: str
+    widths: Callable[[tuple[int, ...], str], tuple[int, ...]] | None
+    blocks: Callable[[tuple[int, ...]], int] | None
+    latents: tuple[str, ...]
+
+
+ARCHITECTURES: Final[dict[str, Architecture]] = {
+    "mlp": Architecture(mlp, (400,), "relu", None, None, ("vector",)),
+    "conv": Architecture(partial(conv.conv, padding=1, first=-1), (256,), "relu", conv.widths, None, LATENTS),
+    "conv_valid": Architecture(partial(conv.conv, padding=0, first=0), (), "relu", conv.widths, None, ("vector",)),
+    "resnet": Architecture(resnet.resnet, (), "silu", resnet.widths, resnet.blocks, LATENTS),
+}

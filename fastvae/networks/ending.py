@@ -8,18 +8,22 @@ from fastvae._likelihoods import Likelihood
 from fastvae.losses._named import named
 
 
-def ending(likelihood: str, floor: float = 0.0) -> list[nn.Module]:
+def ending(likelihood: str, floor: float = 0.0, *, values: str = "unit") -> list[nn.Module]:
     """The modules after a decoder's last layer: a sigmoid for what lies in [0, 1], none for what may be any number.
 
     Args:
         likelihood: its name, see `fastvae.ELBOLoss`.
         floor: keep what comes out at least this far from 0 and 1.
+        values: what the numbers of x are, see `fastvae.networks.build`. The mean of ``"unit"`` values lies in [0, 1];
+            of others only a probability does.
 
     Raises:
         ValueError: an unknown likelihood, or a floor without a sigmoid.
     """
     found = named(likelihood)
-    activation = found.activation if isinstance(found, Likelihood) else None
+    activation = None
+    if isinstance(found, Likelihood) and (values == "unit" or found.scale is None):
+        activation = found.activation
     if activation is None:
         if floor:
             raise ValueError(f"floor: got {floor!r} with likelihood {likelihood!r}, which takes any number; takes 0")
@@ -32,7 +36,8 @@ def decoder_channels(likelihood: str, channels: int = 1) -> int:
 
     ``"negative_binomial"`` has two for each, ``"zero_inflated_negative_binomial"`` three (see
     `fastvae.losses.NegativeBinomial`); ``"discretized_logistic_mixture"`` 30 for a grey image, 100 for a coloured one
-    (see `fastvae.losses.DiscretizedLogisticMixture`); any other likelihood one for each.
+    (see `fastvae.losses.DiscretizedLogisticMixture`); any other likelihood one for each. The channels of a vector, such
+    as the counts of genes, are its features.
 
     Args:
         likelihood: its name, see `fastvae.ELBOLoss`.

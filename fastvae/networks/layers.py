@@ -1,4 +1,4 @@
-"""What the networks are made of: pixels as numbers, dense layers, first weights."""
+"""What the networks are made of: numbers from what is stored, dense layers, first weights."""
 
 from __future__ import annotations
 
@@ -9,21 +9,40 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor, nn
 
-ACTIVATIONS: Final[dict[str, Callable[[], nn.Module]]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
+from fastvae.networks.dropout import Dropout
+
+ACTIVATIONS: Final[dict[str, Callable[[], nn.Module]]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU}
 _DROPPING_LAYERS: Final = 2
 
 
 def fractions(images: Tensor) -> Tensor:
-    """uint8 values as float32 in [0, 1]: value / 255, as the losses read a uint8 target. Any shape."""
-    return images.to(torch.float32) / 255
+    """uint8 values as float32 in [0, 1]: value / 255, as the losses read a uint8 target. Any shape.
+
+    Floating-point numbers are taken as they are, and all others, such as bools, as float32.
+    """
+    if images.dtype == torch.uint8:
+        return images.to(torch.float32) / 255
+    return images if images.is_floating_point() else images.to(torch.float32)
 
 
 class Pixels(nn.Module):
     """`fractions` as the first layer of an encoder, so that images stay uint8 until a network needs them."""
 
     def forward(self, images: Tensor) -> Tensor:
-        """``[batch, ...]`` uint8 to the same shape in float32."""
+        """``[batch, ...]`` uint8 to the same shape in float32; floating point to itself."""
         return fractions(images)
+
+
+class LogCounts(nn.Module):
+    """log(1 + count) as the first layer of an encoder, as in scVI: counts of a few and of thousands side by side."""
+
+    def forward(self, counts: Tensor) -> Tensor:
+        """``[batch, ...]`` of any dtype, at least 0, to the same shape in floating point."""
+        return torch.log1p(counts if counts.is_floating_point() else counts.to(torch.float32))
+
+
+# What the numbers of x are, and so the first layer of an encoder.
+VALUES: Final[dict[str, Callable[[], nn.Module]]] = {"unit": Pixels, "real": Pixels, "counts": LogCounts}
 
 
 class Layers(NamedTuple):
@@ -32,7 +51,7 @@ class Layers(NamedTuple):
     Attributes:
         encoder: widths of the dense layers from the image to the latent.
         decoder: those from the latent to the image.
-        activation: between the layers, a key of `ACTIVATIONS`: ``"relu"`` or ``"tanh"``.
+        activation: between the layers, a key of `ACTIVATIONS`: ``"relu"``, ``"tanh"`` or ``"silu"``.
         dropout: the probability that a value is dropped after the first two dense layers.
     """
 
@@ -60,12 +79,12 @@ def dense(widths: Sequence[int], layers: Layers) -> list[nn.Module]:
         if number < len(widths) - 1:
             modules.append(layers.between())
             if layers.dropout and number <= _DROPPING_LAYERS:
-                modules.append(nn.Dropout(layers.dropout))
+                modules.append(Dropout(layers.dropout))
     return modules
 
 
 def initialise(network: nn.Module) -> None:
-    """Glorot-uniform weights (Glorot & Bengio 2010) and zero biases, in place.
+    """Glorot-uniform weights (Glorot & Bengio 2010) and zero biases, in place; norms begin with 1 and 0, as in torch.
 
     Activations and gradients then keep their variance through the layers, and a fresh posterior has a log-variance near
     zero, so that its KL starts small.

@@ -1,21 +1,20 @@
-"""Dense layers over the pixels of grey images of any size."""
+"""Dense layers over whatever has a fixed number of features: vectors, and images of any size."""
 
 from __future__ import annotations
 
+import math
+
 from torch import nn
 
-from fastvae.networks.layers import Layers, dense
+from fastvae.networks.layers import dense
+from fastvae.networks.plan import Parts, Plan
 
 
-def mlp(
-    size: tuple[int, int], layers: Layers, latent_dim: int, channels: int
-) -> tuple[list[nn.Module], list[nn.Module]]:
-    """The layers of an encoder of ``[batch, 1, height, width]``, and those of a decoder of ``[batch, latent_dim]``."""
-    height, width = size
-    pixels = height * width
-    encoder = [nn.Flatten(), *dense((pixels, *layers.encoder, 2 * latent_dim), layers)]
-    decoder = [
-        *dense((latent_dim, *layers.decoder, channels * pixels), layers),
-        nn.Unflatten(1, (channels, height, width)),
-    ]
-    return encoder, decoder
+def mlp(plan: Plan) -> Parts:
+    """Linear layers each way, with an activation between them."""
+    layers = plan.layers
+    encoder = [nn.Flatten(), *dense((math.prod(plan.shape), *layers.encoder, plan.moments), layers)]
+    decoder = dense((plan.latents, *layers.decoder, math.prod(plan.output)), layers)
+    if len(plan.output) > 1:
+        decoder.append(nn.Unflatten(1, plan.output))
+    return Parts(encoder, decoder)

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+import time
 import warnings
 from collections.abc import Sequence
+from typing import Final
+
+_PATIENCE: Final = 5.0
+"""Seconds: more than torchrun takes to see that a process has ended."""
 
 
 def main() -> None:
@@ -50,5 +56,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str, code: int = 2) -> int:
-    print(f"fastvae: error: {' '.join(message.split())}", file=sys.stderr)
+    # Of several processes that fail alike, the first one says why, and torchrun ends the others while they wait.
+    rank = int(os.environ.get("RANK", "0"))
+    if rank:
+        time.sleep(_PATIENCE)
+    whose = f" (process {rank})" if rank else ""
+    print(f"fastvae: error{whose}: {' '.join(message.split())}", file=sys.stderr)
     return code

@@ -8,37 +8,33 @@ from pathlib import Path
 from typing import Any
 
 import click
-import torch
 
 import fastvae
-from fastvae import VAE
 from fastvae.train import info as machine
-from fastvae.train import options
+from fastvae.train import options, training
 from fastvae.train.data import datasets
 from fastvae.train.data.datasets import Split
-from fastvae.train.errors import InterruptedRunError, UserError
-from fastvae.train.evaluation import latent_use, likelihood
-from fastvae.train.evaluation.elbo import elbo
-from fastvae.train.evaluation.legend import Legend
-from fastvae.train.loop import report
-from fastvae.train.loop.trainer import Trainer
-from fastvae.train.models import batches, build, objectives
+from fastvae.train.errors import UserError
+from fastvae.train.evaluation.evaluate import evaluated
+from fastvae.train.models import build
 from fastvae.train.models.build import Model
 from fastvae.train.pictures import run as pictures
 from fastvae.train.pictures import samples
+from fastvae.train.processes import group
+from fastvae.train.quality.asked import Asked
 from fastvae.train.runs import atomic, weights
 from fastvae.train.runs import folder as run_folder
 from fastvae.train.runs.folder import RunFolder
 from fastvae.train.runs.resume import resumed
 from fastvae.train.settings import resolve
 from fastvae.train.settings.config import Config
-from fastvae.train.settings.kinds import DIVIDED
 from fastvae.train.studies import compare as comparison
 from fastvae.train.studies import quadrants as completion
 
 _run_argument = click.argument("run", type=click.Path(path_type=Path))
 _data_dir_option = options.setting("data_dir")
 _device_option = options.setting("device")
+_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -57,46 +53,27 @@ def cli(ctx: click.Context) -> None:
 @options.settings
 @click.option("--out", metavar="DIR", help="A new folder for the run. [default: runs/DATA-TIME]")
 @click.option("--resume", metavar="RUN", help="Continue a run; with a larger --epochs, go further.")
-def train(out: str | None, resume: str | None, **values: Any) -> None:
-    """Train a VAE; with no options, a small one on the bundled digits."""
+@click.option(
+    "--shard-parameters", is_flag=True, help="Leave each process its part of the parameters (FSDP), not a copy of all."
+)
+def train(out: str | None, resume: str | None, shard_parameters: bool, **values: Any) -> None:
+    """Train a VAE; with no options, a small one on the bundled digits.
+
+    On several processes: torchrun --nproc-per-node N -m fastvae train ...
+    """
     if resume is not None and out is not None:
         raise UserError("--out: got a folder with --resume, which continues in the run's own; takes one of the two")
     folder = None if resume is None else RunFolder(Path(resume))
     explicit = options.explicit(values)
     config = resolve.new(explicit) if folder is None else resumed(folder, explicit)
-    dataset = datasets.load(config.data, config.data_dir, binarize=config.binarize)
-    if config.objective in DIVIDED:
-        parts = datasets.hold_out(dataset.train, config.validation, binarize=config.binarize)
-        training, validation = (len(part.labels) for part in parts)
-        if config.dataset_size is None:
-            config = resolve.changed(config, {"dataset_size": training})
-        batches.check(config, training=training, validation=validation, test=len(dataset.test.labels))
-    torch.set_num_threads(config.threads)
-    if folder is None:
-        folder = run_folder.create(out, config.data)
-    trainer = Trainer(config, dataset, folder)
-    done = len(trainer.history)
-    folder.write_config(config)
-    click.echo(report.headline(trainer, done))
-    click.echo(trainer.legend.text)
-    try:
-        trainer.fit()
-        names = pictures.draw(folder, config, trainer.trained, trainer.data.test, trainer.history)
-    except KeyboardInterrupt:
-        raise InterruptedRunError(
-            f"interrupted after epoch {len(trainer.history)}; continue with: fastvae train --resume {folder.path}"
-        ) from None
-    for line in report.results(trainer):
-        click.echo(line)
-    files = (folder.config_file, folder.metrics_file, folder.weights_file, folder.checkpoint_file)
-    click.echo(f"{folder.path}: {', '.join([*(file.name for file in files), *names])}")
+    training.run(config, folder, out, shard_parameters=shard_parameters)
 
 
 def _open(run: Path, device: str | None) -> tuple[RunFolder, Config, Model]:
     """A trained run and its model on `device`."""
     folder = RunFolder(run)
     config = folder.read_config()
-    where = torch.device(resolve.device(device or "auto"))
+    where = group.started().device(resolve.device(device or "auto"))
     model = build.create(config)
     weights.load(model, folder)
     return folder, config, model.to(where)
@@ -106,39 +83,47 @@ def _test_part(config: Config, data_dir: str | None, model: Model) -> Split:
     """The test images of a run, from where its data is now, on the device of its model."""
     if data_dir is not None:
         config = resolve.changed(config, {"data_dir": data_dir})
-    test = datasets.load_part(config.data, config.data_dir, "test", binarize=config.binarize)
+    test = datasets.load_part(part="test", **config.dataset)
     return test.to(next(model.parameters()).device)
 
 
 @cli.command()
 @_run_argument
 @click.option("--num-samples", type=click.IntRange(min=1), help="Also log p(x), by this many importance samples.")
+@click.option("--ssim", is_flag=True, help="Also the SSIM of reconstructions.")
+@click.option(
+    "--fid", type=_file, metavar="FILE", help="Also the FID of samples, by features of this TorchScript network."
+)
+@click.option("--kid", type=_file, metavar="FILE", help="Also their KID, by such features.")
 @_data_dir_option
 @_device_option
-def evaluate(run: Path, num_samples: int | None, data_dir: str | None, device: str | None) -> None:
-    """Evaluate RUN on its test images: the ELBO, and which latent dimensions it uses; also into evaluation.json."""
-    folder, config, model = _open(run, device)
-    test = _test_part(config, data_dir, model)
-    batches.check(config, test=len(test.labels))
-    objective = objectives.create(config, model).to(test.images.device)
-    log_normalizer = objectives.log_normalizer(config)
-    legend = Legend(config, log_normalizer)
-    click.echo(legend.text)
-    means = elbo(objective, test, config.seed, log_normalizer)
-    click.echo(f"test {legend.line(means)}")
-    result = {"images": len(test.labels), **means.as_dict()}
-    use = latent_use.measured(model, config, test)
-    if use is not None:
-        click.echo(f"latent: {use}")
-        result |= use.as_dict()
-    if num_samples is not None:
-        result |= likelihood.estimates(model, config, test, num_samples)
-        if not isinstance(model, VAE):
-            result |= likelihood.prediction_errors(model, config, test, num_samples)
-        for line in likelihood.lines(result):
-            click.echo(line)
-    atomic.write_json(folder.evaluation_file, result)
-    click.echo(str(folder.evaluation_file))
+def evaluate(
+    run: Path,
+    num_samples: int | None,
+    ssim: bool,
+    fid: Path | None,
+    kid: Path | None,
+    data_dir: str | None,
+    device: str | None,
+) -> None:
+    """Evaluate RUN on its test images: the ELBO, which latent dimensions it uses, the PSNR of reconstructions.
+
+    Also into evaluation.json. SSIM, FID and KID need fastvae[metrics].
+
+    On several processes: torchrun --nproc-per-node N -m fastvae evaluate ...
+    """
+    with group.join(resolve.device(device or "auto")):
+        folder, config, model = _open(run, device)
+        result: dict[str, Any] = {}
+        asked = Asked(ssim, fid, kid)
+        for found, said in evaluated(model, config, _test_part(config, data_dir, model), num_samples, asked):
+            result |= found
+            if group.rank() == 0:
+                for line in said:
+                    click.echo(line)
+        if group.rank() == 0:
+            atomic.write_json(folder.evaluation_file, result)
+            click.echo(str(folder.evaluation_file))
 
 
 @cli.command()
@@ -165,6 +150,9 @@ def sample(run: Path, number: int, seed: int, label: int | None, out: Path | Non
 def plot(run: Path, data_dir: str | None, device: str | None) -> None:
     """Draw the pictures of RUN again."""
     folder, config, model = _open(run, device)
+    note = pictures.note(config)
+    if note is not None:
+        click.echo(note)
     for name in pictures.draw(folder, config, model, _test_part(config, data_dir, model), folder.read_metrics()):
         click.echo(str(folder.path / name))
 

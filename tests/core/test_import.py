@@ -37,8 +37,9 @@ z, kl = F.reparameterize_kl_packed(moments)
 LOADED = """
 import sys
 roots = {name.split('.')[0] for name in sys.modules}
-print(*sorted(roots & {'triton', 'matplotlib', 'click', 'safetensors', 'sklearn', 'PIL'}))
-print(*[name for name in sys.modules if name.startswith(('fastvae.train', 'fastvae._triton'))])
+print(*sorted(roots & {'triton', 'matplotlib', 'click', 'safetensors', 'huggingface_hub', 'sklearn', 'PIL'}))
+rooms = ('fastvae.train', 'fastvae._triton', 'torch.distributed.fsdp')
+print(*[name for name in sys.modules if name.startswith(rooms)])
 print(*['cuda'] * sys.modules['torch'].cuda.is_initialized())
 """
 

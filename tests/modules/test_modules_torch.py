@@ -9,8 +9,7 @@ import pytest
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from fastvae import ELBOLoss, LinearWarmup
-from fastvae.losses import MultiScale
+from fastvae import LinearWarmup
 from tests.modules.tiny import EXACT, LATENT, assert_same, data, gradients, model
 
 
@@ -30,17 +29,6 @@ def test_saved_and_loaded(options: dict[str, Any]) -> None:
     expected = vae(x, seed=1).loss
     for twin in (fresh, copy.deepcopy(vae), pickle.loads(pickle.dumps(vae))):
         assert torch.equal(twin(x, seed=1).loss, expected)
-
-
-@pytest.mark.parametrize("likelihood", ["gaussian_learned", MultiScale("laplace_learned", factors=(1,))], ids=type)
-def test_a_checkpoint_whose_learned_scale_is_a_scalar_loads(likelihood: Any) -> None:
-    elbo = ELBOLoss(copy.deepcopy(likelihood))
-    (name,) = state = elbo.state_dict()
-    state[name] = torch.tensor(0.25)
-    elbo.load_state_dict(state)
-    assert torch.equal(elbo.state_dict()[name], torch.tensor([0.25]))
-    with pytest.raises(RuntimeError, match="size mismatch"):
-        elbo.load_state_dict({name: torch.zeros(3)})
 
 
 COMPILED = [

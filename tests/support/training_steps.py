@@ -46,7 +46,7 @@ class Run:
     ) -> None:
         torch.manual_seed(3)
         self.device = torch.device(device)
-        encoder, decoder = networks.build(model, (8, 8), networks.Layers((16,), (16,)), 4)
+        encoder, decoder, _ = networks.build(model, (1, 8, 8), 4, hidden=(16,))
         self.model = VAE(encoder, decoder, latent_shape=4).to(device)
         if compiled:
             self.model.compile(dynamic=False)

@@ -48,6 +48,19 @@ def test_hints(changes, use, said):
     assert found.startswith(f"hint: {said}")
 
 
+@pytest.mark.parametrize(
+    ("unused", "said"),
+    [([0, 1, 2, 3, 8, 9, 10, 11], "--latent-dim 1"), ([0, 1, 2, 4, 5, 8, 9], "a smaller --beta")],
+)
+def test_a_spatial_latent_does_with_fewer_channels_where_some_are_used_nowhere(unused, said):
+    """Three channels of 2 x 2 places, each channel's one after the other."""
+    kl = [0.0 if dimension in unused else 0.5 for dimension in range(12)]
+    chosen = config(model="conv", latent="spatial", hidden=(), latent_dim=3, free_bits=0.1, beta_schedule="linear")
+    found = advice.hint(LatentUse(kl, kl), chosen, 1)
+    assert found is not None
+    assert f"{IN_PART}; try {said}" in found
+
+
 def test_a_latent_that_is_used_needs_no_hint():
     assert advice.hint(ALL, config(), 1) is None
 

@@ -50,6 +50,12 @@ def test_one_dimension_collapsed_exactly():
     assert (use.active_units, use.collapsed, use.collapsed_share) == (2, [1], 0.0)
 
 
+def test_a_line_names_a_few_dimensions_not_thousands():
+    few, many = ([0.0] * count + [1.0] for count in (3, 4095))
+    assert "3 collapsed (dimensions 0, 1, 2, with 0 % of the KL)" in str(LatentUse(few, few))
+    assert "1 of 4096 units active; 4095 collapsed (with 0 % of the KL)" in str(LatentUse(many, many))
+
+
 class Encoder(nn.Module):
     """Means from the first pixels times `gain`, plus `offset`; standard deviation one."""
 
@@ -115,10 +121,20 @@ def test_posterior_equal_to_a_learned_prior_is_collapsed_and_may_be_active():
     assert (use.active_units, use.collapsed, use.collapsed_share) == (3, [0, 1, 2], 1.0)
 
 
-def test_latents_of_more_dimensions_are_counted_by_row():
-    mu = normal(30, 2, 3)
-    use = measure([(DiagonalGaussian(mu, torch.zeros_like(mu)), None)])
-    assert use.mean_variance_per_dimension == pytest.approx(mu.flatten(1).var(0, correction=0).tolist())
+def test_spatial_latents_are_counted_by_channel():
+    mu, logvar = normal(30, 2, 3, 4), normal(30, 2, 3, 4, seed=1)
+    use = measure(batches(mu, logvar, 10, 20))
+    assert use.mean_variance_per_dimension == pytest.approx(mu.var(0, correction=0).mean((1, 2)).tolist())
+    kl = 0.5 * (mu.square() + logvar.exp() - 1 - logvar)
+    assert use.kl_per_dimension == pytest.approx(kl.mean(0).sum((1, 2)).tolist())
+    assert use.positions == 12
+    assert str(use).startswith("2 of 2 channels active; none collapsed; KL per channel ")
+
+
+@pytest.mark.parametrize(("mean", "collapsed"), [(0.1415, []), (0.1413, [0])])
+def test_a_channel_has_collapsed_below_the_threshold_at_a_position(mean, collapsed):
+    mu = torch.full((2, 1, 3, 4), mean, dtype=torch.float64)
+    assert measure(batches(mu, torch.zeros_like(mu), 2)).collapsed == collapsed
 
 
 def test_no_batches():

@@ -179,7 +179,18 @@ def test_the_scale_of_a_laplace_likelihood_is_learned(tmp_path):
 
 CONTRADICTIONS = {
     "quadrants": (("--quadrants", 2), "--quadrants: got 2; takes 1 with condition 'none'"),
-    "conv": (("--condition", "label", "--model", "conv"), "--model: got 'conv'; takes 'mlp' with condition 'label'"),
+    "conv": (
+        ("--condition", "quadrants", "--model", "conv"),
+        "--model: got 'conv'; takes 'mlp' with condition 'quadrants'",
+    ),
+    "spatial": (("--model", "mlp", "--latent", "spatial"), "--latent: got 'spatial'; takes 'vector' with model 'mlp'"),
+    "hidden": (
+        ("--model", "conv", "--latent", "spatial", "--hidden", 9),
+        "--hidden: got (9,); takes () with latent 'spatial'",
+    ),
+    "widths": (("--widths", "8,8"), "--widths: got (8, 8); takes None with model 'mlp'"),
+    "blocks": (("--model", "conv", "--blocks", 2), "--blocks: got 2; takes None with model 'conv'"),
+    "undropped": (("--hidden", "none", "--dropout", 0.2), "dropout: got 0.2; takes 0 without dense layers"),
     "dropout": (("--model", "conv", "--dropout", 0.1), "--dropout: got 0.1; takes 0.0 with model 'conv'"),
     "prior": (("--prior", "learned"), "--prior: got 'learned'; takes 'standard', 'mixture' or 'vamp' without"),
     "guess": (("--condition", "quadrants", "--first-guess", "x"), "takes None with prior 'standard'"),

@@ -52,7 +52,7 @@ def drawn(monkeypatch, tmp_path):
     """Draws a run, and collects what its figures were made of: the arguments, by file name."""
     made: dict[str, tuple] = {}
     for name in ("interpolation", "traversal"):
-        monkeypatch.setattr(figures, name, lambda *given, name=name: made.setdefault(name, given) and Figure())
+        monkeypatch.setattr(figures, name, lambda *given, name=name, **_: made.setdefault(name, given) and Figure())
 
     def draw(latent_dim: int, test: datasets.Split) -> dict[str, tuple]:
         config = Config(**resolve({"latent_dim": latent_dim, "device": "cpu"}))
@@ -149,31 +149,31 @@ def test_names_beside_the_traversal():
 @pytest.mark.parametrize("size", [(28, 28), (64, 32), (100, 28)])
 def test_images_that_are_large_enough_are_drawn_as_they_are(size):
     images = np.random.RandomState(0).rand(2, 3, *size)
-    assert panels.smoothed(images) is images
+    assert panels.smoothed(images, 2) is images
 
 
 @pytest.mark.parametrize("size", [(8, 8), (4, 4), (8, 12), (1, 1)])
 def test_small_images_are_enlarged_each_on_a_black_page(size):
     height, width = size
     images = np.random.RandomState(0).rand(2, 3, height, width)
-    found = panels.smoothed(images)
+    found = panels.smoothed(images, 2)
     factor = found.shape[-1] // (width + 2)
     assert found.shape == (2, 3, factor * (height + 2), factor * (width + 2))
     assert factor * min(size) >= 28
     assert found.min() >= 0
     assert found.max() <= 1
     # Each by itself: another image beside it changes nothing.
-    np.testing.assert_array_equal(panels.smoothed(images[1, 2]), found[1, 2])
-    np.testing.assert_array_equal(panels.smoothed(np.zeros(size)), 0)
+    np.testing.assert_array_equal(panels.smoothed(images[1, 2], 0), found[1, 2])
+    np.testing.assert_array_equal(panels.smoothed(np.zeros(size), 0), 0)
 
 
 def test_smoothing_keeps_what_an_image_shows():
-    shade = panels.smoothed(np.full((8, 8), 0.5))
+    shade = panels.smoothed(np.full((8, 8), 0.5), 0)
     # Away from the page's edge.
     np.testing.assert_allclose(shade[12:-12, 12:-12], 0.5, atol=1e-6)
     half = np.zeros((8, 8))
     half[:, 4:] = 1.0
-    found = panels.smoothed(half)
+    found = panels.smoothed(half, 0)
     assert found[20, :18].max() == 0
     assert found[20, 22:34].min() > 0.9
     assert (np.diff(found[20, :24]) >= -1e-6).all()

@@ -24,7 +24,7 @@ def hint(use: LatentUse, config: Config, best_epoch: int) -> str | None:
     """
     if not use.collapsed:
         return None
-    unused = len(use.collapsed) == config.latent_dim
+    unused = len(use.collapsed) == len(use.kl_per_dimension)
     said = f"{'the latent tells' if unused else 'the collapsed dimensions tell'} nothing about the image"
     *others, last = islice(_remedies(use, config, best_epoch), _AT_MOST)
     return f"hint: {said}; try {', '.join(others)}{' or ' if others else ''}{last}"
@@ -47,8 +47,12 @@ def _remedies(use: LatentUse, config: Config, best_epoch: int) -> Iterator[str]:
             yield "--beta-schedule linear"
         if not config.free_bits and config.objective in WHOLE:
             yield "--free-bits 0.1 --free-bits-per batch_dimension"
-    used = config.latent_dim - len(use.collapsed)
-    if used:
+    # A spatial latent has fewer of its channels: those that are used nowhere, one after the other in row-major order.
+    places = len(use.kl_per_dimension) // config.latent_dim
+    used = config.latent_dim - sum(
+        set(range(first, first + places)) <= set(use.collapsed) for first in range(0, len(use.kl_per_dimension), places)
+    )
+    if 0 < used < config.latent_dim:
         yield f"--latent-dim {used}, which may be all that the images need"
     else:
         yield "a smaller --beta" if weighted else "--objective elbo --beta-schedule linear"

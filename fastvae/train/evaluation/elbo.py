@@ -10,6 +10,7 @@ from torch import nn
 
 from fastvae.losses import Schedule
 from fastvae.train.data.datasets import Split
+from fastvae.train.processes import group
 from fastvae.train.runs import random
 from fastvae.train.runs.metrics import Means, Sums
 
@@ -21,8 +22,11 @@ def elbo(objective: nn.Module, split: Split, seed: int, log_normalizer: float) -
     objective.eval()
     with random.separate(seed, split.images.device):
         for images, labels in split.batches():
-            output = objective(images, labels)
-            sums.add(output.loss, output.reconstruction_loss, output.kl, getattr(output, "kl_terms", None))
+            share = group.share(len(labels))
+            output = objective(images[share.rows], labels[share.rows], share)
+            if share.size:
+                sums.add(output.loss, output.reconstruction_loss, output.kl, getattr(output, "kl_terms", None))
+    sums.add_up()
     return sums.means()
 
 

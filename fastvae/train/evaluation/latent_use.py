@@ -12,10 +12,14 @@ the variance being that over the images (divided by their number). Posterior col
 
 The KL_d add up to the analytic KL of the ELBO, and KL_d >= I(x; z_d): it bounds what the dimension tells about the
 image. A dimension may be neither active nor collapsed, with a posterior that differs from the prior and not by image.
+
+Of a spatial latent, ``[D, h, w]``, a channel stands for a dimension: its A_d is the mean over its positions, its KL_d
+the sum over them, so that the KL_d add up as before, and it has collapsed where that is below 0.01 nats a position.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
@@ -31,18 +35,21 @@ from fastvae.train.settings.kinds import MIXTURES
 
 ACTIVE_VARIANCE: Final = 0.01  # of the posterior mean, in units of z squared: the threshold of Burda et al.
 COLLAPSED_KL: Final = 0.01  # nats
+_NAMED: Final = 50  # collapsed dimensions, at most, in a line
 
 
 class LatentUse(NamedTuple):
-    """One value a dimension of the latent, counted from 0 in row-major order.
+    """One value a dimension of the latent, or a channel of a spatial one, counted from 0.
 
     Attributes:
         kl_per_dimension: KL_d, in nats, averaged over images.
         mean_variance_per_dimension: A_d, the variance over images of the posterior mean.
+        positions: in a channel; 1 where the latent is a vector.
     """
 
     kl_per_dimension: list[float]
     mean_variance_per_dimension: list[float]
+    positions: int = 1
 
     @property
     def active_units(self) -> int:
@@ -51,8 +58,8 @@ class LatentUse(NamedTuple):
 
     @property
     def collapsed(self) -> list[int]:
-        """The dimensions with a KL below `COLLAPSED_KL`."""
-        return [dimension for dimension, kl in enumerate(self.kl_per_dimension) if kl < COLLAPSED_KL]
+        """The dimensions with a KL below `COLLAPSED_KL` a position."""
+        return [dimension for dimension, kl in enumerate(self.kl_per_dimension) if kl / self.positions < COLLAPSED_KL]
 
     @property
     def collapsed_share(self) -> float:
@@ -72,14 +79,16 @@ class LatentUse(NamedTuple):
 
     def __str__(self) -> str:
         count, collapsed = len(self.kl_per_dimension), self.collapsed
+        unit, dimension = ("unit", "dimension") if self.positions == 1 else ("channel", "channel")
+        named = f"{dimension}{'s' * (len(collapsed) > 1)} {', '.join(map(str, collapsed))}, "
         which = (
-            f"{len(collapsed)} collapsed (dimension{'s' * (len(collapsed) > 1)} {', '.join(map(str, collapsed))}, with "
-            f"{_percent(self.collapsed_share)} of the KL)"
+            f"{len(collapsed)} collapsed ({named * (len(collapsed) <= _NAMED)}with {_percent(self.collapsed_share)} of "
+            "the KL)"
             if collapsed
             else "none collapsed"
         )
         return (
-            f"{self.active_units} of {count} unit{'s' * (count > 1)} active; {which}; KL per dimension "
+            f"{self.active_units} of {count} {unit}{'s' * (count > 1)} active; {which}; KL per {dimension} "
             f"{min(self.kl_per_dimension):.2f} to {max(self.kl_per_dimension):.2f} nats"
         )
 
@@ -97,15 +106,16 @@ def measure(batches: Iterable[tuple[DiagonalGaussian, Prior]]) -> LatentUse:
     encoded once and `batches` may be a generator, and without the difference of large sums in E[m^2] - E[m]^2.
 
     Args:
-        batches: the posterior of each batch, over ``[batch, ...]``, with the prior that its KL is taken against, as in
-            `DiagonalGaussian.kl`: None for N(0, I), or a learned one.
+        batches: the posterior of each batch, over ``[batch, D]`` or ``[batch, D, ...]``, with the prior that its KL is
+            taken against, as in `DiagonalGaussian.kl`: None for N(0, I), or a learned one.
 
     Raises:
         ValueError: no batches.
     """
-    count = 0
+    count, shape = 0, torch.Size()
     mean = squares = kl = torch.zeros((), dtype=torch.float64)
     for posterior, prior in batches:
+        shape = posterior.mean.shape[1:]
         means = posterior.mean.flatten(1).double()
         centre, size = means.mean(0), len(means)
         shift = centre - mean
@@ -115,7 +125,8 @@ def measure(batches: Iterable[tuple[DiagonalGaussian, Prior]]) -> LatentUse:
         count += size
     if not count:
         raise ValueError("batches: got none; takes at least one")
-    return LatentUse((kl / count).tolist(), (squares / count).tolist())
+    kl, variances = ((sums / count).view(shape[0], -1) for sums in (kl, squares))
+    return LatentUse(kl.sum(1).tolist(), variances.mean(1).tolist(), math.prod(shape[1:]))
 
 
 def posteriors(model: VAE | CVAE, config: Config, split: Split) -> Iterator[tuple[DiagonalGaussian, Prior]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from fastvae.train.evaluation import advice, latent_use
 from fastvae.train.loop.trainer import Trainer
 from fastvae.train.runs.metrics import best
+from fastvae.train.settings import architecture
 
 
 def headline(trainer: Trainer, done: int) -> str:
@@ -17,9 +18,9 @@ def headline(trainer: Trainer, done: int) -> str:
     held_out = len(trainer.validation.labels)
     validation = f", {held_out} validation" if held_out else ""
     return (
-        f"{beginning}{config.data}, {len(trainer.data.train.labels)} training{validation} and "
+        f"{beginning}{config.data_name}, {len(trainer.data.train.labels)} training{validation} and "
         f"{len(trainer.data.test.labels)} test images; "
-        f"{config.model}, {parameters} parameters, latent dimension {config.latent_dim}, {config.likelihood}; "
+        f"{config.model}, {parameters} parameters, {architecture.latent(config)}, {config.likelihood}; "
         f"{config.device}, {config.threads} thread{'s' * (config.threads > 1)}"
     )
 

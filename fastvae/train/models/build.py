@@ -12,6 +12,8 @@ from fastvae.train.data import conditions
 from fastvae.train.data.conditions import Conditioning
 from fastvae.train.models import conditional, levels
 from fastvae.train.models.conditional import Baseline
+from fastvae.train.models.standard import Restored, Standardized
+from fastvae.train.settings import architecture
 from fastvae.train.settings.config import Config
 from fastvae.train.settings.kinds import DIVIDED
 
@@ -21,10 +23,8 @@ Model = VAE | CVAE | Baseline
 def create(config: Config) -> Model:
     """A fresh model on the CPU: the same weights for the same seed, whatever the device of the run."""
     torch.manual_seed(config.seed)
-    decoder_hidden = config.hidden[::-1] if config.decoder_hidden is None else config.decoder_hidden
-    layers = networks.Layers(config.hidden, decoder_hidden, config.activation, config.dropout)
     options: ModelKeywords = {
-        "likelihood": levels.likelihood(config.likelihood),
+        "likelihood": levels.likelihood(config.likelihood, config.values),
         "beta": _beta(config),
         "capacity": None if config.capacity is None else LinearWarmup(0.0, config.capacity, config.warmup_steps),
         "free_bits": config.free_bits,
@@ -35,21 +35,20 @@ def create(config: Config) -> Model:
         "latent_shape": (config.latent_dim,),
     }
     if config.condition != "none":
-        return conditional.create(config, layers, conditioning(config), **options)
+        return conditional.create(config, conditioning(config), **options)
     if config.objective in DIVIDED:
         for name in ("total_correlation", "mutual_information", "dimension_kl", "dataset_size", "weighting"):
             options[name] = getattr(config, name)
-    ending = networks.ending(config.likelihood, config.probability_floor)
-    channels = networks.decoder_channels(config.likelihood)
-    _, height, width = config.shape
-    encoder, decoder = networks.build(
-        config.model, (height, width), layers, config.latent_dim, ending, channels=channels
-    )
+    encoder, decoder, options["latent_shape"] = networks.build(**architecture.arguments(config))
+    if config.values == "real":
+        # In place of the layer that makes numbers of what is stored, which these are.
+        encoder = nn.Sequential(Standardized(*config.shape), *list(encoder.children())[1:])
+        decoder = nn.Sequential(*decoder.children(), Restored(*config.shape))
     return VAE(encoder, decoder, prior=_prior(config, encoder), **options)
 
 
 def _prior(config: Config, encoder: nn.Module) -> nn.Module | None:
-    """The mixture that a config names. Pseudo-inputs are pixels in [0, 1]; `models.start` makes them images."""
+    """The mixture that a config names. Pseudo-inputs, of what the encoder's first layer gives, `models.start` fills."""
     if config.prior == "mixture":
         return MixturePrior(config.components)
     if config.prior == "vamp":

@@ -12,10 +12,12 @@ from fastvae import CVAE, VAE
 from fastvae import functional as F
 from fastvae._likelihoods import LIKELIHOODS
 from fastvae.losses import KLTerms
+from fastvae.networks.dropout import Dropout
 from fastvae.train.data.conditions import Conditioning
 from fastvae.train.data.datasets import binarized
 from fastvae.train.models.build import Model, conditioning
 from fastvae.train.models.conditional import Baseline
+from fastvae.train.processes.group import Share
 from fastvae.train.settings.config import Config
 
 
@@ -41,14 +43,23 @@ class Objective(nn.Module):
         self.model = model
         self.num_samples = num_samples
 
-    def _loss(self, *inputs: Tensor) -> Loss:
+    def _draw_as(self, share: Share | None) -> None:
+        """Draw what is dropped as for the whole batch."""
+        rows = None if share is None or share.shard is None else (share.rows.start, share.rows.stop, share.total)
+        for module in self.modules():
+            if isinstance(module, Dropout):
+                module.rows = rows
+
+    def _loss(self, *inputs: Tensor, share: Share | None) -> Loss:
         """The model's own loss."""
+        self._draw_as(share)
+        options: dict[str, Any] = {} if self.num_samples == 1 else {"num_samples": self.num_samples}
+        if share is not None and share.shard is not None and not isinstance(self.model, Baseline):
+            options["shard"] = share.shard
+        output: Any = self.model(*inputs, **options)
         # One latent needs no dimension of samples.
-        if self.num_samples == 1:
-            output: Any = self.model(*inputs)
-            return Loss(output.loss, output.reconstruction_loss, output.kl, output.kl_terms)
-        output = self.model(*inputs, num_samples=self.num_samples)
-        return Loss(output.loss, output.reconstruction_loss.mean(0), output.kl)
+        samples = output.reconstruction_loss if self.num_samples == 1 else output.reconstruction_loss.mean(0)
+        return Loss(output.loss, samples, output.kl, output.kl_terms)
 
 
 class Generative(Objective):
@@ -63,12 +74,19 @@ class Generative(Objective):
         super().__init__(model, num_samples)
         self.binarize = binarize
 
-    def forward(self, images: Tensor, labels: Tensor) -> Loss:
-        """Images: uint8 ``[batch, 1, height, width]``."""
-        return self._loss(self._pixels(images))
+    def forward(self, images: Tensor, labels: Tensor, share: Share | None = None) -> Loss:
+        """Images ``[batch, ...]``; `share` where they are a part of a batch."""
+        return self._loss(self._pixels(images, share), share=share)
 
-    def _pixels(self, images: Tensor) -> Tensor:
-        return binarized(images) if self.binarize and self.training else images
+    def _pixels(self, images: Tensor, share: Share | None) -> Tensor:
+        if not self.binarize or not self.training:
+            return images
+        if share is None or share.shard is None:
+            return binarized(images)
+        # What is drawn for a pixel does not depend on the others' values.
+        whole = images.new_zeros((share.total, *images.shape[1:]))
+        whole[share.rows] = images
+        return binarized(whole)[share.rows]
 
 
 class ImportanceWeighted(Generative):
@@ -77,12 +95,14 @@ class ImportanceWeighted(Generative):
     Its parts are those of the ELBO for the same latents: the KL in closed form, and the rest of the mean log weight.
     """
 
-    def forward(self, images: Tensor, labels: Tensor) -> Loss:
-        """Images: uint8 ``[batch, 1, height, width]``."""
+    def forward(self, images: Tensor, labels: Tensor, share: Share | None = None) -> Loss:
+        """Images ``[batch, ...]``; `share` where they are a part of a batch."""
         assert isinstance(self.model, VAE)
-        x = self._pixels(images)
+        self._draw_as(share)
+        x = self._pixels(images, share)
         posterior = self.model.encode(x)
-        log_w = self.model.log_weights(x, num_samples=self.num_samples, posterior=posterior)
+        shard = None if share is None else share.shard
+        log_w = self.model.log_weights(x, num_samples=self.num_samples, posterior=posterior, shard=shard)
         with torch.no_grad():
             kl = posterior.kl()
             reconstruction = -log_w.mean(0) - kl
@@ -101,9 +121,9 @@ class Conditional(Objective):
         super().__init__(model, num_samples)
         self.conditioning = conditioning
 
-    def forward(self, images: Tensor, labels: Tensor) -> Loss:
-        """Images: uint8 ``[batch, 1, height, width]``; labels: int64 ``[batch]``."""
-        return self._loss(*self.conditioning(images, labels))
+    def forward(self, images: Tensor, labels: Tensor, share: Share | None = None) -> Loss:
+        """Images ``[batch, ...]``, labels int64 ``[batch]``; `share` where they are a part of a batch."""
+        return self._loss(*self.conditioning(images, labels), share=share)
 
 
 def create(config: Config, model: Model) -> Objective:
@@ -114,6 +134,11 @@ def create(config: Config, model: Model) -> Objective:
     return kind(model, config.train_samples, binarize=config.binarize == "dynamic")
 
 
+def dimensions(config: Config) -> int:
+    """How many values p(x|z) is of: those of an image, or of what of it is the target."""
+    return math.prod(config.shape if config.condition == "none" else conditioning(config).target_shape)
+
+
 def log_normalizer(config: Config) -> float:
     """The nats per image that make the training objective's reconstruction term -log p(x|z).
 
@@ -122,5 +147,4 @@ def log_normalizer(config: Config) -> float:
     row = LIKELIHOODS.get(config.likelihood)
     if config.objective == "iwae" or row is None:
         return 0.0
-    values = math.prod(config.shape if config.condition == "none" else conditioning(config).target_shape)
-    return row.log_normalizer * values
+    return row.log_normalizer * dimensions(config)

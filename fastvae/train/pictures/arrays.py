@@ -1,6 +1,7 @@
 """What a model makes of images and of the latent: the arrays that pictures are drawn from.
 
-Images come out as ``[..., height, width]`` in [0, 1]. Dimensions of the latent are counted from 0.
+Images come out in [0, 1]: grey ones as ``[..., height, width]``, others as ``[..., height, width, channels]``, of which
+three are red, green and blue, and a fourth is opacity. Dimensions of the latent are counted from 0.
 """
 
 from __future__ import annotations
@@ -16,24 +17,37 @@ from torch import Tensor
 from fastvae import CVAE, VAE, DiagonalGaussian
 from fastvae.networks import fractions
 from fastvae.train.data.conditions import Label, Quadrants
+from fastvae.train.data.datasets import Split
 from fastvae.train.models.conditional import Baseline
 
 Array = NDArray[Any]
-# Columns of images, ``[rows, columns, height, width]``, and what is written above them.
+# Columns of images, ``[rows, columns, ...]``, and what is written above them.
 Group = tuple[str, Array]
 
 UNIT: Final = "(prior standard deviations)"
 _MANIFOLD_SIDE: Final = 20
 _PER_LABEL: Final = 10
+_DRAWN_CHANNELS: Final = (1, 3, 4)
 _COMPLETIONS: Final = 6
 _AVERAGED: Final = 100
 # What is not known of an image, in a picture of it.
 _UNKNOWN: Final = 0.5
 
 
+def drawable(shape: Sequence[int]) -> bool:
+    """Whether samples of `shape` are images: ``(channels, height, width)`` of 1, 3 or 4 channels."""
+    return len(shape) == 3 and shape[0] in _DRAWN_CHANNELS
+
+
+def not_images(shape: Sequence[int]) -> str:
+    """What to say of samples that are not `drawable`."""
+    return f"samples of shape {tuple(shape)} are no images, which have 1, 3 or 4 channels, a height and a width"
+
+
 def images(values: Tensor) -> Array:
-    """``[count, 1, height, width]`` in [0, 1], or uint8, as an array of ``[count, height, width]`` in [0, 1]."""
-    array: Array = values[:, 0].float().cpu().numpy()
+    """``[..., channels, height, width]``, in [0, 1] or uint8, as an array of images in [0, 1]."""
+    last = values.movedim(-3, -1)
+    array: Array = (last[..., 0] if last.shape[-1] == 1 else last).float().cpu().numpy()
     return array / 255 if values.dtype == torch.uint8 else array
 
 
@@ -52,6 +66,22 @@ def first_of_each(labels: Tensor) -> Tensor:
     return one_of_each(labels)[: len(labels.unique())]
 
 
+def examples(split: Split, labels: int, count: int = 10) -> Tensor:
+    """The index of the first image of each label, of the first `count` of them.
+
+    Args:
+        split: the images.
+        labels: how many there are; without any it is the first images.
+        count: at most so many.
+    """
+    return first_of_each(split.labels)[:count] if labels else torch.arange(min(count, len(split.images)))
+
+
+def spread(count: int, most: int) -> list[int]:
+    """0 to `count` - 1, or `most` of them, the first and the last among them, about as far from each other."""
+    return [round(float(label)) for label in np.linspace(0, count - 1, min(count, most))]
+
+
 def plane(batches: Sequence[DiagonalGaussian]) -> tuple[Array, tuple[str, str]]:
     """Two coordinates to draw each posterior at, ``[count, 2]``, and their names.
 
@@ -59,7 +89,7 @@ def plane(batches: Sequence[DiagonalGaussian]) -> tuple[Array, tuple[str, str]]:
     principal components where it has more.
     """
     means, stds = (
-        torch.cat([getattr(posterior, name) for posterior in batches]).double().cpu().numpy()
+        torch.cat([getattr(posterior, name).flatten(1) for posterior in batches]).double().cpu().numpy()
         for name in ("mean", "std")
     )
     if means.shape[1] == 1:
@@ -80,9 +110,8 @@ def plane(batches: Sequence[DiagonalGaussian]) -> tuple[Array, tuple[str, str]]:
 
 
 def decoded(model: VAE, z: Tensor) -> Array:
-    """The means in data space at latents of ``[..., latent]``."""
-    array = images(model.decode(z.flatten(0, -2), mean=True))
-    return array.reshape(*z.shape[:-1], *array.shape[1:])
+    """The means in data space at latents of ``[rows, columns, ...]``."""
+    return images(model.decode(z.flatten(0, 1), mean=True).unflatten(0, z.shape[:2]))
 
 
 def manifold(model: VAE, device: torch.device) -> tuple[Array, Array]:
@@ -91,12 +120,13 @@ def manifold(model: VAE, device: torch.device) -> tuple[Array, Array]:
     quantiles = torch.special.ndtri(levels).float()
     # Rows from the top: the largest z_1 first, as on paper.
     z1, z0 = torch.meshgrid(quantiles.flip(0), quantiles, indexing="ij")
-    return quantiles.numpy(), decoded(model, torch.stack((z0.flatten(), z1.flatten()), 1).to(device))
+    grid = decoded(model, torch.stack((z0, z1), 2).to(device))
+    return quantiles.numpy(), grid.reshape(-1, *grid.shape[2:])
 
 
 def interpolations(model: VAE, starts: Tensor, ends: Tensor, columns: int) -> Array:
-    """Decoded on the line from each of `starts`, ``[rows, latent]``, to its end: ``[rows, columns, ...]``."""
-    weights = torch.linspace(0, 1, columns, device=starts.device)[:, None]
+    """Decoded on the line from each of `starts`, ``[rows, ...]``, to its end: ``[rows, columns, ...]``."""
+    weights = torch.linspace(0, 1, columns, device=starts.device).view(-1, *[1] * (starts.dim() - 1))
     return decoded(model, torch.lerp(starts[:, None], ends[:, None], weights))
 
 
@@ -108,9 +138,9 @@ def traversals(model: VAE, z: Tensor, dimensions: Sequence[int], values: Tensor)
     return decoded(model, latents)
 
 
-def for_each_label(model: CVAE | Baseline, label: Label, seed: int) -> Group:
-    """A row for each label; a column is the same latent for all of them."""
-    codes = label.encode(torch.arange(label.count, device=next(model.parameters()).device))
+def for_each_label(model: CVAE | Baseline, label: Label, labels: Sequence[int], seed: int) -> Group:
+    """A row for each of `labels`; a column is the same latent for all of them."""
+    codes = label.encode(torch.tensor(labels, device=next(model.parameters()).device))
     if isinstance(model, Baseline):
         return "prediction", _columns(model.predict(codes)[None])
     # One draw for all labels: the same seed and shape of a label's own.
@@ -144,7 +174,6 @@ def predicted_completions(model: CVAE, quadrants: Quadrants, images: Tensor, see
     return [(name, _columns(quadrants.whole(known, target)[None])) for name, target in targets.items()]
 
 
-def _columns(images: Tensor) -> Array:
-    """``[columns, rows, 1, height, width]`` to an array ``[rows, columns, height, width]``."""
-    array: Array = images[:, :, 0].transpose(0, 1).float().cpu().numpy()
-    return array
+def _columns(values: Tensor) -> Array:
+    """``[columns, rows, channels, height, width]`` to an array of images, ``[rows, columns, ...]``."""
+    return images(values.transpose(0, 1))

@@ -31,21 +31,22 @@ class Column(NamedTuple):
     Attributes:
         name: the column's title.
         likelihood: its name; the losses of different ones have different scales.
-        points, axis_names, labels: the latent of the test images, see `arrays.plane`.
-        originals, reconstructed: a test image of each label.
-        decoded: a grid of images, by row from the top.
+        points, axis_names: the latent of the test images, see `arrays.plane`; None of a spatial one.
+        labels: of the test images; None where there are none.
+        originals, reconstructed: a test image of each label; None of samples that are no images.
+        decoded: a grid of images, by row from the top; None, too, of such samples.
         coordinates: the values of z along both axes of the grid; None where the grid is of samples from the prior.
         history: the losses.
     """
 
     name: str
     likelihood: str
-    points: Array
+    points: Array | None
     axis_names: tuple[str, str]
-    labels: Array
-    originals: Array
-    reconstructed: Array
-    decoded: Array
+    labels: Array | None
+    originals: Array | None
+    reconstructed: Array | None
+    decoded: Array | None
     coordinates: Array | None
     history: Sequence[Epoch]
 
@@ -54,21 +55,32 @@ class Column(NamedTuple):
 def column(name: str, config: Config, model: VAE, test: Split, history: Sequence[Epoch]) -> Column:
     """What `model` makes of the test images and of the latent."""
     model.eval()
-    points, axis_names = arrays.plane([posterior for posterior, _ in posteriors(model, config, test)])
-    originals = test.images[arrays.first_of_each(test.labels)]
+    points: Array | None = None
+    originals: Array | None = None
+    reconstructed: Array | None = None
+    decoded: Array | None = None
     coordinates: Array | None = None
-    if config.latent_dim == 2:
-        coordinates, decoded = arrays.manifold(model, test.images.device)
-    else:
-        decoded = arrays.images(model.sample(_SAMPLES_SIDE**2, seed=config.seed))
+    axis_names = ("", "")
+    gaussians = [posterior for posterior, _ in posteriors(model, config, test)]
+    of_vectors = gaussians[0].mean.dim() == 2
+    if of_vectors:
+        points, axis_names = arrays.plane(gaussians)
+    if arrays.drawable(config.shape):
+        images = test.images[arrays.examples(test, config.labels)]
+        originals, reconstructed = arrays.images(images), arrays.images(model.reconstruct(images))
+        if of_vectors and config.latent_dim == 2:
+            coordinates, decoded = arrays.manifold(model, test.images.device)
+        else:
+            decoded = arrays.images(model.sample(_SAMPLES_SIDE**2, seed=config.seed))
+    labels = test.labels.cpu().numpy() if config.labels else None
     return Column(
         name,
         config.likelihood,
         points,
         axis_names,
-        test.labels.cpu().numpy(),
-        arrays.images(originals),
-        arrays.images(model.reconstruct(originals)),
+        labels,
+        originals,
+        reconstructed,
         decoded,
         coordinates,
         history,
@@ -84,10 +96,7 @@ def figure(columns: Sequence[Column], title: str) -> Figure:
     latents, reconstructions, decoded, *losses = grid
     _latents(latents, columns)
     for axes, one in zip(reconstructions, columns, strict=True):
-        originals, reconstructed = panels.smoothed(one.originals), panels.smoothed(one.reconstructed)
-        panels.reconstructions(axes, originals, reconstructed, len(originals))
-        # At the left edge, however high the row: the layout leaves room for the names there.
-        axes.set_anchor("W")
+        _reconstructions(axes, one)
     for axes, one in zip(decoded, columns, strict=True):
         _decoded(axes, one)
     for row, curve in zip(losses, panels.CURVES, strict=True):
@@ -99,18 +108,36 @@ def figure(columns: Sequence[Column], title: str) -> Figure:
 
 
 def _latents(row: Sequence[Axes], columns: Sequence[Column]) -> None:
-    planes = [one.points for one in columns if one.coordinates is not None]
+    planes = [one.points for one in columns if one.points is not None and one.coordinates is not None]
     reach = 1.05 * max((float(np.abs(points).max()) for points in planes), default=1.0)
     for axes, one in zip(row, columns, strict=True):
+        axes.set_title(_wrapped(one.name), fontsize="large", fontweight="bold")
+        if one.points is None:
+            _nothing(axes, "a spatial latent")
+            continue
         panels.scatter(axes, one.points, one.labels, one.axis_names)
         axes.locator_params(nbins=6)
-        axes.set_title(_wrapped(one.name), fontsize="large", fontweight="bold")
         if one.coordinates is None:
             axes.set_aspect("equal", adjustable="datalim")
         else:
             axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-    handles = panels.label_handles(columns[-1].labels)
-    row[-1].legend(handles=handles, title="label", loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    panels.name_labels(row[-1], columns[-1].labels)
+
+
+def _nothing(axes: Axes, why: str) -> None:
+    """No axes, and the reason in their middle."""
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, why, transform=axes.transAxes, ha="center", va="center", color="0.5")
+
+
+def _reconstructions(axes: Axes, one: Column) -> None:
+    if one.originals is None or one.reconstructed is None:
+        _nothing(axes, "samples that are no images")
+        return
+    originals, reconstructed = panels.smoothed(one.originals, 1), panels.smoothed(one.reconstructed, 1)
+    panels.reconstructions(axes, originals, reconstructed, len(originals))
+    # At the left edge, however high the row: the layout leaves room for the names there.
+    axes.set_anchor("W")
 
 
 def _wrapped(name: str) -> str:
@@ -130,7 +157,10 @@ def _losses(row: Sequence[Axes], columns: Sequence[Column], curve: panels.Curve)
 
 
 def _decoded(axes: Axes, one: Column) -> None:
-    decoded = panels.smoothed(one.decoded)
+    if one.decoded is None:
+        _nothing(axes, "samples that are no images")
+        return
+    decoded = panels.smoothed(one.decoded, 1)
     if one.coordinates is None:
         panels.show(axes, panels.tile(decoded, _SAMPLES_SIDE))
         axes.set_title("samples from the prior", fontsize="medium")

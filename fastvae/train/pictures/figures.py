@@ -1,6 +1,7 @@
 """The figures of a run from arrays, and their files.
 
-Images are ``[count, height, width]`` in [0, 1]; small ones are drawn smoothed.
+Images are ``[count, height, width]`` in [0, 1], or ``[count, height, width, channels]``, see `arrays`; small ones are
+drawn smoothed.
 """
 
 from __future__ import annotations
@@ -49,10 +50,10 @@ def _page(frame: Array) -> Image.Image:
 
 def sample_grid(images: Array, title: str) -> Figure:
     """Images in a grid that is about square."""
-    images = panels.smoothed(images)
+    images = panels.smoothed(images, 1)
     columns = max(1, round(len(images) ** 0.5))
     picture = panels.tile(images, columns)
-    scale = 6.0 / max(picture.shape)
+    scale = 6.0 / max(picture.shape[:2])
     figure = Figure(figsize=(max(picture.shape[1] * scale, 3.0), picture.shape[0] * scale + 0.5), layout="constrained")
     axes = figure.subplots()
     panels.show(axes, picture)
@@ -62,7 +63,7 @@ def sample_grid(images: Array, title: str) -> Figure:
 
 def reconstructions(originals: Array, reconstructed: Array, title: str, columns: int = 10) -> Figure:
     """Rows of `columns` originals, their reconstructions under them."""
-    originals, reconstructed = panels.smoothed(originals), panels.smoothed(reconstructed)
+    originals, reconstructed = panels.smoothed(originals, 1), panels.smoothed(reconstructed, 1)
     blocks = range(0, len(originals), columns)
     figure = Figure(figsize=(8.0, 1.5 * len(blocks) + 0.6), layout="constrained")
     figure.suptitle(title, fontsize="large")
@@ -72,28 +73,21 @@ def reconstructions(originals: Array, reconstructed: Array, title: str, columns:
     return figure
 
 
-def latent(points: Array, labels: Array, title: str, axis_names: tuple[str, str]) -> Figure:
-    """Scatter of ``[count, 2]`` points, coloured by label."""
+def latent(points: Array, labels: Array | None, title: str, axis_names: tuple[str, str]) -> Figure:
+    """Scatter of ``[count, 2]`` points, coloured by label where there are labels."""
     figure = Figure(figsize=(7.0, 6.0), layout="constrained")
     axes = figure.subplots()
     panels.scatter(axes, points, labels, axis_names)
     axes.set_title(title)
     axes.set_aspect("equal", adjustable="datalim")
-    axes.legend(
-        handles=panels.label_handles(labels),
-        title="label",
-        loc="center left",
-        bbox_to_anchor=(1.0, 0.5),
-        frameon=False,
-        handletextpad=0.2,
-    )
+    panels.name_labels(axes, labels)
     return figure
 
 
 def manifold(images: Array, coordinates: Array, title: str) -> Figure:
     """Decoded grid of a 2-D latent; `images` by row from the top, `coordinates` the values of z along each axis."""
-    images = panels.smoothed(images)
-    _, height, width = images.shape
+    images = panels.smoothed(images, 1)
+    _, height, width, *_ = images.shape
     figure = Figure(figsize=(7.0, 7.0 * height / width), layout="constrained")
     axes = figure.subplots()
     panels.manifold(axes, images, coordinates)
@@ -101,20 +95,22 @@ def manifold(images: Array, coordinates: Array, title: str) -> Figure:
     return figure
 
 
-def interpolation(originals: Array, decoded: Array, labels: Array, title: str) -> Figure:
+def interpolation(originals: Array, decoded: Array, numbers: Array, title: str, *, numbered: str = "labels") -> Figure:
     """Rows from one original to another.
 
     Args:
-        originals: ``[rows, 2, height, width]``, what a row begins and ends with.
-        decoded: ``[rows, columns, height, width]``, from the first to the second in equal steps.
-        labels: of the originals, ``[rows, 2]``.
+        originals: ``[rows, 2, ...]``, what a row begins and ends with.
+        decoded: ``[rows, columns, ...]``, from the first to the second in equal steps.
+        numbers: of the originals, ``[rows, 2]``.
+        title: of the figure.
+        numbered: what the numbers are of.
     """
-    originals, decoded = panels.smoothed(originals), panels.smoothed(decoded)
-    rows, columns, height, width = decoded.shape
+    originals, decoded = panels.smoothed(originals, 2), panels.smoothed(decoded, 2)
+    rows, columns, height, width, *channels = decoded.shape
     margin = width // 2
-    space = np.full((rows * height + (rows - 1), margin), np.nan)
+    space = np.full((rows * height + (rows - 1), margin, *channels), np.nan)
     first, last = (panels.tile(originals[:, side], 1) for side in range(2))
-    middle = panels.tile(decoded.reshape(-1, height, width), columns)
+    middle = panels.tile(decoded.reshape(-1, height, width, *channels), columns)
     picture = np.hstack((first, space, middle, space, last))
     figure = Figure(figsize=(9.0, 9.0 * picture.shape[0] / picture.shape[1] + 0.6), layout="constrained")
     axes = figure.subplots()
@@ -123,17 +119,17 @@ def interpolation(originals: Array, decoded: Array, labels: Array, title: str) -
     across = [centre, *(start + x for x in panels.centres(columns, width)), picture.shape[1] - 1 - centre]
     steps = [f"{weight:.2f}" for weight in np.linspace(0, 1, columns)]
     axes.set_xticks(across, ["original", *steps, "original"])
-    axes.set_yticks(panels.centres(rows, height), [f"{one} to {other}" for one, other in labels])
+    axes.set_yticks(panels.centres(rows, height), [f"{one} to {other}" for one, other in numbers])
     axes.tick_params(length=0)
-    axes.set(title=title, xlabel="weight of the right image's latent", ylabel="labels")
+    axes.set(title=title, xlabel="weight of the right image's latent", ylabel=numbered)
     return figure
 
 
 def traversal(decoded: Array, values: Array, names: Sequence[str], title: str) -> Figure:
-    """Rows of one coordinate changed: `decoded` is ``[rows, columns, height, width]``, at the coordinate's `values`."""
-    decoded = panels.smoothed(decoded)
-    rows, columns, height, width = decoded.shape
-    picture = panels.tile(decoded.reshape(-1, height, width), columns)
+    """Rows of one coordinate changed: `decoded` is ``[rows, columns, ...]``, at the coordinate's `values`."""
+    decoded = panels.smoothed(decoded, 2)
+    rows, columns, height, width, *channels = decoded.shape
+    picture = panels.tile(decoded.reshape(-1, height, width, *channels), columns)
     figure = Figure(figsize=(8.0, 7.0 * picture.shape[0] / picture.shape[1] + 1.1), layout="constrained")
     axes = figure.subplots()
     panels.show(axes, picture)
@@ -159,14 +155,14 @@ def grid(groups: Sequence[Group], row_names: Sequence[str], title: str) -> Figur
     """Rows of images in named groups of columns.
 
     Args:
-        groups: a name and its images ``[rows, columns, height, width]``, from left to right.
+        groups: a name and its images ``[rows, columns, ...]``, from left to right.
         row_names: one for each row, or none.
         title: of the figure.
     """
-    smoothed = [panels.smoothed(images) for _, images in groups]
-    rows, _, height, width = smoothed[0].shape
-    tiles = [panels.tile(images.reshape(-1, height, width), images.shape[1]) for images in smoothed]
-    margin = np.full((len(tiles[0]), width // 3), np.nan)
+    smoothed = [panels.smoothed(images, 2) for _, images in groups]
+    rows, _, height, width, *channels = smoothed[0].shape
+    tiles = [panels.tile(images.reshape(-1, height, width, *channels), images.shape[1]) for images in smoothed]
+    margin = np.full((len(tiles[0]), width // 3, *channels), np.nan)
     picture = np.hstack([part for one in tiles for part in (one, margin)][:-1])
     begins = np.cumsum([0, *(one.shape[1] + margin.shape[1] for one in tiles[:-1])])
     centres = [begin + one.shape[1] / 2 - 0.5 for begin, one in zip(begins, tiles, strict=True)]

@@ -1,6 +1,6 @@
 """One pair of axes from arrays: grids of images, the latent, a loss curve.
 
-Images are ``[count, height, width]`` in [0, 1].
+Images are ``[count, height, width]`` in [0, 1], or ``[count, height, width, channels]``, see `arrays`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 from matplotlib.ticker import Formatter, MaxNLocator
 from PIL import Image
@@ -19,31 +21,43 @@ from fastvae.train.pictures.arrays import UNIT, Array
 from fastvae.train.runs.metrics import Epoch, best
 
 _GAP: Final = 1  # white between the images of a grid, in pixels of theirs
+_DISTINCT: Final = 10  # colours, of labels from 0
 _LEGIBLE: Final = 28  # pixels of a side from which on a digit is drawn as it is
 
 
-def smoothed(images: Array) -> Array:
-    """Images ``[..., height, width]`` enlarged by a whole factor to be looked at, where they are smaller than MNIST's.
+def smoothed(images: Array, lead: int) -> Array:
+    """Images as they are looked at: enlarged by a whole factor where they are smaller than MNIST's, opaque on white.
 
     By cubic convolution (Keys 1981), each image by itself, on a black page of a pixel more at every side: strokes of
     eight squares a side that reach to the next image are hard to see.
+
+    Args:
+        images: ``[..., height, width]``, or with channels after them.
+        lead: how many dimensions are before the height.
     """
-    *lead, height, width = images.shape
+    *counts, height, width = images.shape[: lead + 2]
+    channels = images.shape[lead + 2 :]
+    if channels == (4,):
+        opacity = images[..., 3:]
+        return smoothed(images[..., :3] * opacity + (1 - opacity), lead)
     factor = -(-_LEGIBLE // min(height, width))
     if factor <= 1:
         return images
+    if channels:
+        return np.stack([smoothed(images[..., channel], lead) for channel in range(*channels)], -1)
     pages = np.pad(images.reshape(-1, height, width).astype(np.float32), ((0, 0), (1, 1), (1, 1)))
     size = (factor * (width + 2), factor * (height + 2))
     enlarged = [np.asarray(Image.fromarray(page).resize(size, Image.Resampling.BICUBIC)) for page in pages]
     # Cubic convolution overshoots at edges.
-    return np.stack(enlarged).clip(0, 1).reshape(*lead, size[1], size[0])
+    return np.stack(enlarged).clip(0, 1).reshape(*counts, size[1], size[0])
 
 
 def tile(images: Array, columns: int) -> Array:
-    """One ``[height, width]`` picture of `images` in rows of `columns`, with NaN (drawn white) between them."""
-    count, height, width = images.shape
+    """One ``[height, width, ...]`` picture of `images` in rows of `columns`, with NaN (drawn white) between them."""
+    count, height, width, *channels = images.shape
     rows = -(-count // columns)
-    canvas = np.full((rows * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP), np.nan, dtype=np.float32)
+    shape = (rows * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP, *channels)
+    canvas = np.full(shape, np.nan, dtype=np.float32)
     for index, image in enumerate(images):
         top, left = (index // columns) * (height + _GAP), (index % columns) * (width + _GAP)
         canvas[top : top + height, left : left + width] = image
@@ -57,6 +71,8 @@ def centres(count: int, size: int) -> list[float]:
 
 def show(axes: Axes, picture: Array) -> None:
     """A tiled picture, pixel by pixel, without a frame."""
+    if picture.ndim == 3:
+        picture = np.nan_to_num(picture, nan=1.0).clip(0, 1)
     cmap = colormaps["gray"].with_extremes(bad="white")
     axes.imshow(picture, cmap=cmap, vmin=0, vmax=1, interpolation="nearest", aspect="equal")
     axes.set(xticks=[], yticks=[])
@@ -70,27 +86,50 @@ def reconstructions(axes: Axes, originals: Array, reconstructed: Array, columns:
     axes.tick_params(length=0)
 
 
-def scatter(axes: Axes, points: Array, labels: Array, axis_names: tuple[str, str]) -> None:
-    """Points of ``[count, 2]``, coloured by label."""
+def scatter(axes: Axes, points: Array, labels: Array | None, axis_names: tuple[str, str]) -> None:
+    """Points of ``[count, 2]``, coloured by label, or all alike."""
     # Many points need smaller, fainter dots to show where they are dense.
     size, alpha = (24.0, 0.9) if len(points) < 2000 else (5.0, 0.6)
     # In one call, in the order of the data: no label is drawn over the others.
-    colours = colormaps["tab10"](labels % 10)
+    colours = colormaps["tab10"](0) if labels is None else _colours(labels).to_rgba(labels)
     axes.scatter(points[:, 0], points[:, 1], size, color=colours, alpha=alpha, linewidths=0)
     axes.set(xlabel=axis_names[0], ylabel=axis_names[1])
     axes.grid(alpha=0.25)
 
 
-def label_handles(labels: Array) -> list[Line2D]:
-    """What a legend of `scatter` shows: a dot for each label."""
+def name_labels(axes: Axes, labels: Array | None) -> None:
+    """What the colours of `scatter` mean, to its right: a dot for each label; of more than ten, a colour bar."""
+    if labels is None:
+        return
+    if _many(labels):
+        axes.figure.colorbar(_colours(labels), ax=axes, label="label", ticks=MaxNLocator(integer=True))
+        return
     options: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 5.5, "markeredgewidth": 0}
-    return [Line2D([], [], color=colormaps["tab10"](one % 10), label=str(one), **options) for one in np.unique(labels)]
+    axes.legend(
+        handles=[Line2D([], [], color=colormaps["tab10"](one), label=str(one), **options) for one in np.unique(labels)],
+        title="label",
+        loc="center left",
+        bbox_to_anchor=(1.0, 0.5),
+        frameon=False,
+        handletextpad=0.2,
+    )
+
+
+def _many(labels: Array) -> bool:
+    """More than anyone tells apart by distinct colours."""
+    return bool(labels.max() >= _DISTINCT)
+
+
+def _colours(labels: Array) -> ScalarMappable:
+    if _many(labels):
+        return ScalarMappable(Normalize(0, labels.max()), "turbo")
+    return ScalarMappable(Normalize(0, _DISTINCT - 1), "tab10")
 
 
 def manifold(axes: Axes, images: Array, coordinates: Array) -> None:
     """Decoded grid of a 2-D latent; `images` by row from the top, `coordinates` the values of z along each axis."""
     side = len(coordinates)
-    _, height, width = images.shape
+    _, height, width, *_ = images.shape
     show(axes, tile(images, side))
     # An even number of ticks is symmetric about the middle of an even side.
     shown = np.linspace(0, side - 1, 6).round().astype(int)

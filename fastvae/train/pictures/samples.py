@@ -16,7 +16,7 @@ from fastvae.train.errors import UserError
 from fastvae.train.models.build import Model, conditioning
 from fastvae.train.models.conditional import Baseline
 from fastvae.train.pictures import figures
-from fastvae.train.pictures.arrays import Array, images
+from fastvae.train.pictures.arrays import Array, drawable, images, not_images
 from fastvae.train.runs import atomic
 from fastvae.train.settings.config import Config
 
@@ -37,7 +37,10 @@ _WRITERS: Final[dict[str, Callable[[Path, Array], None]]] = {".png": _png, ".npy
 
 
 def save(model: Model, config: Config, number: int, label: int | None, seed: int, path: Path) -> None:
-    """Write `number` images, means of p(x|z) for z from the prior; arrays are ``[number, height, width]`` in [0, 1].
+    """Write `number` samples, means of p(x|z) for z from the prior.
+
+    Arrays are float32: of images ``[number, height, width]``, if grey, or ``[number, height, width, channels]``, in
+    [0, 1]; of other data ``[number, ...]`` as the model gives it. An .npz file has them under ``images``.
 
     Args:
         model, config: of a run.
@@ -46,14 +49,18 @@ def save(model: Model, config: Config, number: int, label: int | None, seed: int
         path: where to.
 
     Raises:
-        UserError: a suffix other than .png, .npy and .npz, a missing folder, or a model that this is not asked of.
+        UserError: a suffix other than .png, .npy and .npz, a missing folder, a picture of what is no image, or a model
+            that this is not asked of.
     """
     if path.suffix not in _WRITERS:
         raise UserError(f"--out: got {path}; takes a file that ends in {', '.join(_WRITERS)}")
     if not path.parent.is_dir():
         raise UserError(f"--out: {path.parent}: no such folder")
+    if path.suffix == ".png" and not drawable(config.shape):
+        raise UserError(f"--out: got {path}, but {not_images(config.shape)}; takes a .npy or .npz file")
     model.eval()
-    _WRITERS[path.suffix](path, images(_samples(model, config, number, label, seed)))
+    drawn = _samples(model, config, number, label, seed)
+    _WRITERS[path.suffix](path, images(drawn) if len(config.shape) == 3 else drawn.float().cpu().numpy())
 
 
 def _samples(model: Model, config: Config, number: int, label: int | None, seed: int) -> Tensor:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
 from fastvae.train.errors import UserError, first_problem
+from fastvae.train.processes import group
 from fastvae.train.runs import atomic, metrics
 from fastvae.train.runs.metrics import Epoch
 from fastvae.train.settings.config import Config
+
+_LOCK: Final = ".lock"
 
 
 def versions() -> dict[str, str]:
@@ -57,6 +63,20 @@ class RunFolder:
         self.checkpoint_file = path / "checkpoint.pt"
         self.evaluation_file = path / "evaluation.json"
         self.events_folder = path / "tensorboard"
+        self._lock = FileLock(path / _LOCK)
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Inside the block no other process may write to the run; one that is killed gives its claim up.
+
+        Raises:
+            UserError: another process has claimed it.
+        """
+        try:
+            with self._lock.acquire(blocking=False):
+                yield
+        except Timeout as error:
+            raise UserError(f"{self.path}: another process is writing this run; takes another folder") from error
 
     def epoch_weights_file(self, epoch: int) -> Path:
         """The model after `epoch`, where a run keeps them all."""
@@ -96,26 +116,74 @@ class RunFolder:
         return metrics.read(self.metrics_file)
 
 
-def create(out: str | None, data: str) -> RunFolder:
-    """A run folder to begin in: `out`, or one under ``runs/`` named after the data and the time.
+@contextmanager
+def claimed(folder: RunFolder | None, out: str | None, data: str) -> Iterator[RunFolder]:
+    """The folder of a run, made by `create` where there is none yet; inside the block no other run writes to it.
+
+    Of several processes the first one makes and claims it for all.
 
     Raises:
-        UserError: `out` exists and holds more than a run that ended before its first epoch did, or cannot be made.
+        UserError: see `create` and `RunFolder.claimed`.
     """
-    path = Path(out) if out is not None else _unused(Path("runs") / f"{data}-{datetime.now():%Y%m%d-%H%M%S}")
+    if group.rank():
+        yield RunFolder(Path(group.of_first("")))
+        return
+    found = create(out, data) if folder is None else folder
+    with found.claimed():
+        if folder is None:
+            check_free(found.path)
+        group.of_first(str(found.path))
+        yield found
+
+
+def create(out: str | None, data: str) -> RunFolder:
+    """A folder to begin a run in: `out`, or one under ``runs/`` named after the data and the time.
+
+    Raises:
+        UserError: `out` cannot be made, or does not pass `check_free`.
+    """
+    if out is None:
+        return RunFolder(_made(Path("runs"), f"{data}-{datetime.now():%Y%m%d-%H%M%S}"))
+    path = Path(out)
     try:
         path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out: {path}: {error.strerror}") from error
+    check_free(path)
+    return RunFolder(path)
+
+
+def _made(parent: Path, name: str) -> Path:
+    """A new folder of this name, or with a number behind it where there is one already."""
+    for number in range(1, 1000):
+        path = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise UserError(f"--out: {path}: {error.strerror}") from error
+        return path
+    raise UserError(f"--out: {parent / name} and 999 others exist; takes a new folder")
+
+
+def check_free(path: Path) -> None:
+    """A run may begin in `path`.
+
+    Raises:
+        UserError: it holds more than a run that ended before its first epoch did, or cannot be read.
+    """
+    try:
         free = _is_free(path)
     except OSError as error:
         raise UserError(f"--out: {path}: {error.strerror}") from error
     if not free:
         raise UserError(f"--out: {path} exists and is not empty; takes a new folder (--resume continues a run)")
-    return RunFolder(path)
 
 
 def _is_free(path: Path) -> bool:
     """Empty, or with no more than the config of a run: one that failed or was killed in its first epoch."""
-    names = [file.name for file in path.iterdir() if not atomic.is_partial(file)]
+    names = [file.name for file in path.iterdir() if not atomic.is_partial(file) and file.name != _LOCK]
     folder = RunFolder(path)
     if names != [folder.config_file.name]:
         return not names
@@ -124,8 +192,3 @@ def _is_free(path: Path) -> bool:
     except UserError:
         return False
     return True
-
-
-def _unused(path: Path) -> Path:
-    candidates = (path if number == 1 else path.with_name(f"{path.name}-{number}") for number in range(1, 1000))
-    return next(candidate for candidate in candidates if not candidate.exists())

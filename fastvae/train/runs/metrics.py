@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fastvae.losses import KLTerms
 from fastvae.train.errors import UserError
+from fastvae.train.processes import group
 from fastvae.train.runs import atomic
 
 
@@ -147,6 +148,10 @@ class Sums:
         if kl_terms is not None:
             terms = torch.stack(kl_terms).double() * len(kl)
             self._terms = terms if self._terms is None else self._terms.add_(terms)
+
+    def add_up(self) -> None:
+        """Those of all processes, in each of them."""
+        group.add_up(*self.state())
 
     def add_norm(self, norm: Tensor) -> None:
         """Add the norm of a step's gradient, 0-dim; one that is not finite, of a step that is skipped, is left out."""

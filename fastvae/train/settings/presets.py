@@ -15,7 +15,6 @@ COMMON: Final[Settings] = {field: plain for field, (plain, _) in GOES_WITH.items
     "binarize": "none",
     "condition": "none",
     "activation": "relu",
-    "decoder_hidden": None,
     "warmup_steps": WARMUP_STEPS,
     "free_bits_per": "sample",
     "validation": 0.1,
@@ -36,6 +35,7 @@ COMMON: Final[Settings] = {field: plain for field, (plain, _) in GOES_WITH.items
     "seed": 0,
 }
 
+# By the name of a data set, or the kind of one's own.
 BY_DATA: Final[dict[str, Settings]] = {
     "digits": {
         # Without dropout the network memorizes so few images; a deeper one with it uses less of its latent.
@@ -57,7 +57,37 @@ BY_DATA: Final[dict[str, Settings]] = {
         "batch_size": 128,
         "epochs": 10,
     },
+    "images": {
+        "model": "conv",
+        "hidden": (256,),
+        "dropout": 0.0,
+        "latent_dim": 64,
+        "likelihood": "gaussian_learned",
+        "batch_size": 64,
+        "epochs": 30,
+    },
+    "features": {
+        "hidden": (256,),
+        "dropout": 0.0,
+        "latent_dim": 8,
+        "likelihood": "gaussian_learned",
+        "batch_size": 128,
+        "epochs": 50,
+    },
+    # scVI's networks (Lopez et al. 2018).
+    "counts": {
+        "hidden": (128,),
+        "dropout": 0.1,
+        "latent_dim": 10,
+        "likelihood": "negative_binomial",
+        "batch_size": 128,
+        "epochs": 100,
+    },
 }
+
+# What other networks and latents have in place of the defaults of a data set.
+BY_MODEL: Final[dict[str, Settings]] = {"resnet": {"activation": "silu", "hidden": (), "dropout": 0.0}}
+BY_LATENT: Final[dict[str, Settings]] = {"spatial": {"latent_dim": 4}}
 
 # Published VAEs: trained on all training images, to the last epoch.
 _MNIST: Final[Settings] = {"data": "mnist", "beta": 1.0, "validation": 0.0}
