@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from fastvae import networks
 from fastvae._describe import describe
-from fastvae.losses import CyclicalWarmup, DiscretizedLogisticMixture, ELBOLoss, LinearWarmup, NegativeBinomial
+from fastvae.losses import CyclicalWarmup, ELBOLoss, LinearWarmup
+from fastvae.losses._named import DENSITIES
 from fastvae.modules._latent import LatentVariableModel
 from fastvae.modules._options import ModelKeywords
 from fastvae.modules.cvae import CVAE
@@ -21,9 +22,9 @@ from fastvae.modules.vae import VAE, BetaVAE
 
 MODELS: Final = {kind.__name__: kind for kind in (VAE, BetaVAE, CVAE)}
 # Each has an attribute of the name of every argument.
-PARTS: Final = {
+PARTS: Final[dict[str, Any]] = {
     kind.__name__: kind
-    for kind in (LinearWarmup, CyclicalWarmup, NegativeBinomial, DiscretizedLogisticMixture, MixturePrior)
+    for kind in (LinearWarmup, CyclicalWarmup, MixturePrior, *(type(density()) for density in DENSITIES.values()))
 }
 
 

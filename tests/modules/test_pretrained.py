@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from fastvae import CVAE, VAE, BetaVAE, CyclicalWarmup, LinearWarmup, MixturePrior, VampPrior, networks
 from fastvae.losses import NegativeBinomial
+from fastvae.losses._named import NAMES
 from tests.modules.test_surface import CHANGED, DIVIDED, OTHERS
 
 BATCH, LABELS = 4, 3
@@ -119,6 +120,13 @@ def test_every_option_is_kept(options: dict[str, Any], tmp_path: Path) -> None:
         model = kind(encoder, decoder, latent_shape=options.get("latent_shape", 2), **given)
         model.save_pretrained(tmp_path)
         assert repr(kind.from_pretrained(tmp_path)) == repr(model)
+
+
+@pytest.mark.parametrize("likelihood", NAMES)
+def test_every_likelihood_with_a_name_is_kept(likelihood: str, tmp_path: Path) -> None:
+    model = vae(likelihood=likelihood)
+    model.save_pretrained(tmp_path)
+    assert repr(VAE.from_pretrained(tmp_path)) == repr(model)
 
 
 def test_an_option_is_kept_as_it_is_now(tmp_path: Path) -> None:
