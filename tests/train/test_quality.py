@@ -117,7 +117,7 @@ def test_the_reconstruction_of_a_conditional_model_is_at_the_posterior_mean():
 
     class Recognition(nn.Module):
         def forward(self, target: Tensor, condition: Tensor) -> Tensor:
-            return nn.functional.pad(target.flatten(1)[:, :1] / 510, (0, 1))
+            return nn.functional.pad(target.flatten(1)[:, :1] / 510, (0, 1), value=-2.0)
 
     chosen = config((3, 8, 8), 2, latent_dim=1, condition="label")
     model = CVAE(Recognition(), Generation(), likelihood="gaussian", latent_shape=1)

@@ -148,7 +148,6 @@ class Trainer:
                 progress.epoch(row, count / seconds)
                 if events is not None:
                     events.epoch(row)
-                interrupt.check()
 
     def _epoch(self, epoch: int, progress: Progress, events: Events | None, interrupt: Interrupt) -> Means:
         order = random.epoch_order(self.config.seed, epoch, len(self.data.train.labels))
