@@ -6,7 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from typing import Any, Final, cast
 
 import torch
@@ -156,14 +156,16 @@ class Trainer:
         if events is not None:
             events.begin()
         whole = order.split(self.config.batch_size)
-        batches = zip(whole, self.data.train.at([self._share(indices) for indices in whole]), strict=True)
-        for step, (indices, (images, labels)) in enumerate(batches, (epoch - 1) * self._steps):
-            rate = self._rate.set(step)
-            self._step(images, labels, total=len(indices))
-            progress.step(len(indices), self._sums)
-            if events is not None:
-                events.step(self._sums, rate)
-            interrupt.check()
+        # Closed whatever happens: a thread may be reading ahead.
+        with closing(self.data.train.at([self._share(indices) for indices in whole])) as batches:
+            steps = enumerate(zip(whole, batches, strict=True), (epoch - 1) * self._steps)
+            for step, (indices, (images, labels)) in steps:
+                rate = self._rate.set(step)
+                self._step(images, labels, total=len(indices))
+                progress.step(len(indices), self._sums)
+                if events is not None:
+                    events.step(self._sums, rate)
+                interrupt.check()
         self._sums.add_up()
         return self._sums.means()
 

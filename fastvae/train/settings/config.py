@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import LiteralSchema, literal_schema
 
 from fastvae import networks
 from fastvae._options import PARAMETERIZATIONS, WEIGHTINGS
 from fastvae.losses.elbo import FREE_BITS_PER, KL_ESTIMATORS
-from fastvae.train.data.datasets import NAMED
+from fastvae.train.data.description import SOURCES, VALUES
+from fastvae.train.settings.data_rules import DataRules
 from fastvae.train.settings.kinds import CONDITIONAL, GOES_WITH, MIXTURES, OF_FRACTIONS, OF_LEVELS, UNCONDITIONAL
 from fastvae.train.settings.rules import TrainingRules, refuse
 
@@ -40,10 +39,10 @@ _Counts = tuple[Annotated[int, Field(ge=1)], ...]
 WARMUP_STEPS: Final = 1000
 
 
-class Config(TrainingRules):
+class Config(DataRules, TrainingRules):
     """Every setting of a run, resolved: no default is looked up again when it is resumed.
 
-    A field without a description is no option: what the data is like, see `fastvae.train.data.datasets.Description`.
+    A field without a description is no option: what the data is like, see `fastvae.train.data.description.Description`.
 
     Raises:
         ValidationError: a field is missing, unknown, of the wrong type, out of its range, or contradicts another.
@@ -52,10 +51,26 @@ class Config(TrainingRules):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
     preset: str | None
-    data: Annotated[str, OneOf(NAMED)] = Field(description="Images to train on.")
-    data_dir: str | None = Field(description="Folder of the four MNIST files, gzipped or not.")
+    data: str = Field(
+        description="digits, mnist, or your own: a folder of images, with labels from its subfolders, an .npy or .npz "
+        "file of arrays, or an .h5ad file of counts."
+    )
+    data_dir: str | None = Field(
+        description="Folder of the four MNIST files, gzipped or not; of a run on other data, where that has moved to."
+    )
+    source: Annotated[str, OneOf(SOURCES)]
     shape: _Counts
+    values: Annotated[str, OneOf(VALUES)]
     labels: int = Field(ge=0)
+    image_size: int | None = Field(
+        ge=1, description="Height and width that a folder's images are resized to; theirs, if all are of one size."
+    )
+    channels: int | None = Field(
+        description="Of a folder's images: 1 for grey, 3 for colour; colour if any of the files has it."
+    )
+    label_key: str | None = Field(description="Column of obs with the labels of an .h5ad file.")
+    layer: str | None = Field(description="Layer of an .h5ad file that has the counts; X if left out.")
+    cache_dir: str | None = Field(description="Folder for what is decoded once; ~/.cache/fastvae if left out.")
     binarize: Literal["none", "threshold", "dynamic"] = Field(
         description="Make pixels black or white: the nearer one, or drawn anew whenever an image is used."
     )
@@ -161,25 +176,6 @@ class Config(TrainingRules):
     compile: bool = Field(description="Train through torch.compile.")
     seed: int = Field(ge=0, lt=2**63, description="Seed of the weights, the order of the images and the noise.")
     threads: int = Field(ge=1, description="CPU threads.")
-
-    @field_validator("data_dir", "first_guess")
-    @classmethod
-    def _absolute(cls, folder: str | None) -> str | None:
-        """Where something is, in a form that holds when the run is resumed from another folder."""
-        try:
-            return None if folder is None else str(Path(folder).expanduser().resolve())
-        except RuntimeError as error:
-            raise PydanticCustomError("no_home", "takes no ~ of an unknown user") from error
-
-    @field_validator("data_dir")
-    @classmethod
-    def _there_if_needed(cls, data_dir: str | None, info: ValidationInfo) -> str | None:
-        data = info.data.get("data")
-        if data == "mnist" and data_dir is None:
-            raise PydanticCustomError("folder", "takes the folder of the four MNIST files with data 'mnist'")
-        if data == "digits" and data_dir is not None:
-            raise PydanticCustomError("no_folder", "takes none with data 'digits', which are bundled")
-        return data_dir
 
     @field_validator(*GOES_WITH)
     @classmethod
