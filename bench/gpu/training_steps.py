@@ -88,6 +88,13 @@ class Rerun:
         self._work()
 
 
+def fresh_networks() -> tuple[nn.Sequential, nn.Module]:
+    """The encoder and the decoder that all train."""
+    encoder, decoder, _ = networks.build(MODEL, (1, *SIZE), LATENT, hidden=_HIDDEN)
+    assert isinstance(encoder, nn.Sequential)
+    return encoder, decoder
+
+
 class Training:
     """The steps of one provider, each provider's from the same weights.
 
@@ -98,8 +105,7 @@ class Training:
 
     def __init__(self, provider: Provider, device: Device, images: Tensor, batch_size: int) -> None:
         torch.manual_seed(0)
-        encoder, decoder, _ = networks.build(MODEL, (1, *SIZE), LATENT, hidden=_HIDDEN)
-        assert isinstance(encoder, nn.Sequential)
+        encoder, decoder = fresh_networks()
         with torch.no_grad():
             for parameter in encoder[-1].parameters():
                 parameter.mul_(_POSTERIOR_GAIN)

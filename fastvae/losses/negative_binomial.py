@@ -50,6 +50,12 @@ class NegativeBinomial(Density):
             nn.init.zeros_(self.log_inverse_dispersion)
 
     @property
+    def features(self) -> tuple[int, ...] | None:
+        """The shape of the learned log inverse dispersions, or None."""
+        parameter = self.log_inverse_dispersion
+        return None if parameter is None else tuple(parameter.shape)
+
+    @property
     def num_parts(self) -> int:
         """How many tensors of the target's shape the decoder returns."""
         return 1 + (self.log_inverse_dispersion is None) + self.zero_inflated
@@ -106,9 +112,7 @@ class NegativeBinomial(Density):
 
     def extra_repr(self) -> str:
         """The density's options, for `repr`."""
-        parameter = self.log_inverse_dispersion
-        features = None if parameter is None else list(parameter.shape)
-        return named({"features": features, "zero_inflated": self.zero_inflated or None})
+        return named({"features": self.features, "zero_inflated": self.zero_inflated or None})
 
     def _nll(self, prediction: Any, target: Tensor, reduction: str) -> Tensor:
         log_mean, log_theta, logits = self._parts(prediction)

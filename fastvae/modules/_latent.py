@@ -19,6 +19,7 @@ from fastvae.modules import _options
 from fastvae.modules._gaussians import gaussian_of
 from fastvae.modules._importance import chunks, log_mean_exp, seeded
 from fastvae.modules._networks import folded, repeated
+from fastvae.modules._saved import Saved
 from fastvae.modules._sharded import gather_in_methods
 from fastvae.modules.output import VAEOutput
 
@@ -31,7 +32,7 @@ def mode_of(gaussian: DiagonalGaussian, cause: str, draw: DrawKeywords) -> Tenso
     return gaussian.mode()
 
 
-class LatentVariableModel(nn.Module):
+class LatentVariableModel(Saved, nn.Module):
     """A model with Gaussian latents and an `ELBOLoss`, `elbo`; the options are described in `fastvae.VAE`.
 
     A subclass decodes: ``decode(z, *condition)`` gives the likelihood's parameters.

@@ -164,6 +164,7 @@ class CVAE(LatentVariableModel):
         Args:
             num_samples: None for the prediction at the prior's mean (deterministic); K for the average over K latents
                 from the prior, `chunk_size` of them decoded at once.
+            seed, generator, shard: of these latents, as in `VAE.log_likelihood`.
         """
         prior = self.encode_prior(condition)
         if num_samples is None:
@@ -219,6 +220,7 @@ class CVAE(LatentVariableModel):
             method: ``"importance"`` draws from the recognition network and weights by p(z | x) / q(z | x, y);
                 ``"monte_carlo"`` draws from the prior. With objective ``"gsnn"``, whose recognition is the prior and
                 whose recognition network is never trained, both draw from the prior.
+            seed, generator, shard: as in `VAE.log_likelihood`.
         """
         one_of("method", method, METHODS)
         prior: DiagonalGaussian | None

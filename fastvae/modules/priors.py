@@ -97,6 +97,11 @@ class MixturePrior(Mixture):
         if self.latent_shape is not None:
             self._reset_components()
 
+    @property
+    def num_components(self) -> int:
+        """K."""
+        return len(self.log_weights)
+
     def for_latents(self, shape: tuple[int, ...] | None) -> None:
         """Take the latent shape of a model.
 
@@ -119,7 +124,7 @@ class MixturePrior(Mixture):
 
     def extra_repr(self) -> str:
         """The sizes, for `repr`."""
-        return named({"num_components": len(self.log_weights), "latent_shape": self.latent_shape})
+        return named({"num_components": self.num_components, "latent_shape": self.latent_shape})
 
 
 class VampPrior(Mixture):
@@ -159,9 +164,14 @@ class VampPrior(Mixture):
         _fill(self.pseudo_inputs, self._initial)
         nn.init.zeros_(self.log_weights)
 
+    @property
+    def encoder(self) -> nn.Module:
+        """The one given, which is not counted among the prior's own modules."""
+        return self._encoder[0]
+
     def components(self) -> DiagonalGaussian:
         """The posteriors of the pseudo-inputs, ``[K, *latent_shape]``."""
-        return gaussian_of("encoder", self._encoder[0], self._gaussian_options, pseudo_inputs=self.pseudo_inputs)
+        return gaussian_of("encoder", self.encoder, self._gaussian_options, pseudo_inputs=self.pseudo_inputs)
 
     def extra_repr(self) -> str:
         """The shape and the options, for `repr`."""

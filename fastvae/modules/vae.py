@@ -160,7 +160,8 @@ class VAE(LatentVariableModel):
         """log p(x, z_k) - log q(z_k | x) in nats, ``[num_samples, batch]``, differentiable.
 
         IWAE (Burda et al. 2016) minimizes ``-F.importance_weighted_bound(model.log_weights(x, num_samples=k)).mean()``.
-        A `posterior` at hand saves a pass of the encoder.
+        A `posterior` at hand saves a pass of the encoder. `seed`, `generator` and `shard` are those of
+        `fastvae.functional.reparameterize`.
         """
         posterior = self.encode(x) if posterior is None else posterior
         target = x if target is None else target
@@ -188,6 +189,8 @@ class VAE(LatentVariableModel):
             num_samples: latents drawn for each x.
             chunk_size: how many of them go through the decoder at once; it changes the memory and, the draws being
                 made chunk by chunk, which latents a seed gives.
+            seed, generator, shard: as in `fastvae.functional.reparameterize`, the seed an int; processes that share a
+                batch need the same `num_samples` and `chunk_size`, too.
 
         Returns:
             ``[batch]``, float64.

@@ -78,6 +78,9 @@ def build(architecture: str, shape: Sequence[int], latent_dim: int, **options: U
         )
     else:
         networks = Networks(nn.Sequential(first, *encoder), nn.Sequential(*decoder), latent_shape)
-    initialise(networks.encoder)
-    initialise(networks.decoder)
+    for part in ("encoder", "decoder"):
+        network = getattr(networks, part)
+        initialise(network)
+        # From which a saved model is built again.
+        network.built = {"part": part, **given}
     return networks

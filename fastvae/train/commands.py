@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,34 +12,34 @@ import click
 import torch
 
 import fastvae
-from fastvae import VAE
 from fastvae.train import info as machine
 from fastvae.train import options
 from fastvae.train.data import datasets
 from fastvae.train.data.datasets import Split
 from fastvae.train.errors import InterruptedRunError, UserError
-from fastvae.train.evaluation import latent_use, likelihood
-from fastvae.train.evaluation.elbo import elbo
-from fastvae.train.evaluation.legend import Legend
+from fastvae.train.evaluation.evaluate import evaluated
 from fastvae.train.loop import report
 from fastvae.train.loop.trainer import Trainer
-from fastvae.train.models import batches, build, objectives
+from fastvae.train.models import batches, build
 from fastvae.train.models.build import Model
 from fastvae.train.pictures import run as pictures
 from fastvae.train.pictures import samples
+from fastvae.train.processes import group
+from fastvae.train.quality.asked import Asked
 from fastvae.train.runs import atomic, weights
 from fastvae.train.runs import folder as run_folder
 from fastvae.train.runs.folder import RunFolder
 from fastvae.train.runs.resume import resumed
 from fastvae.train.settings import resolve
 from fastvae.train.settings.config import Config
-from fastvae.train.settings.kinds import DIVIDED
+from fastvae.train.settings.kinds import DIVIDED, of_whole_batches
 from fastvae.train.studies import compare as comparison
 from fastvae.train.studies import quadrants as completion
 
 _run_argument = click.argument("run", type=click.Path(path_type=Path))
 _data_dir_option = options.setting("data_dir")
 _device_option = options.setting("device")
+_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -57,13 +58,37 @@ def cli(ctx: click.Context) -> None:
 @options.settings
 @click.option("--out", metavar="DIR", help="A new folder for the run. [default: runs/DATA-TIME]")
 @click.option("--resume", metavar="RUN", help="Continue a run; with a larger --epochs, go further.")
-def train(out: str | None, resume: str | None, **values: Any) -> None:
-    """Train a VAE; with no options, a small one on the bundled digits."""
+@click.option(
+    "--shard-parameters", is_flag=True, help="Leave each process its part of the parameters (FSDP), not a copy of all."
+)
+def train(out: str | None, resume: str | None, shard_parameters: bool, **values: Any) -> None:
+    """Train a VAE; with no options, a small one on the bundled digits.
+
+    On several processes: torchrun --nproc-per-node N -m fastvae train ...
+    """
     if resume is not None and out is not None:
         raise UserError("--out: got a folder with --resume, which continues in the run's own; takes one of the two")
     folder = None if resume is None else RunFolder(Path(resume))
     explicit = options.explicit(values)
     config = resolve.new(explicit) if folder is None else resumed(folder, explicit)
+    _check_processes(config, shard_parameters=shard_parameters)
+    with group.join(config.device):
+        _train(config, folder, out, shard_parameters=shard_parameters)
+
+
+def _check_processes(config: Config, *, shard_parameters: bool) -> None:
+    """The run can be divided among the processes that there are."""
+    several = group.started().processes > 1
+    cause = of_whole_batches(config.model_dump())
+    if several and cause is not None:
+        raise UserError(f"--nproc-per-node: got several processes with {cause}, which needs whole batches; takes 1")
+    if shard_parameters and not several:
+        raise UserError("--shard-parameters: got one process; takes several, which torchrun starts")
+    if shard_parameters and config.amp == "fp16":
+        raise UserError("--amp: got 'fp16' with --shard-parameters; takes none or bf16")
+
+
+def _train(config: Config, folder: RunFolder | None, out: str | None, *, shard_parameters: bool) -> None:
     dataset = datasets.load(**config.dataset)
     if config.objective in DIVIDED:
         parts = datasets.hold_out(dataset.train, config.validation, binarize=config.binarize)
@@ -72,20 +97,25 @@ def train(out: str | None, resume: str | None, **values: Any) -> None:
             config = resolve.changed(config, {"dataset_size": training})
         batches.check(config, training=training, validation=validation, test=len(dataset.test.labels))
     torch.set_num_threads(config.threads)
-    if folder is None:
-        folder = run_folder.create(out, config.data_name)
-    trainer = Trainer(config, dataset, folder)
-    done = len(trainer.history)
-    folder.write_config(config)
-    click.echo(report.headline(trainer, done))
-    click.echo(trainer.legend.text)
-    try:
-        trainer.fit()
-        names = pictures.draw(folder, config, trainer.trained, trainer.data.test, trainer.history)
-    except KeyboardInterrupt:
-        raise InterruptedRunError(
-            f"interrupted after epoch {len(trainer.history)}; continue with: fastvae train --resume {folder.path}"
-        ) from None
+    with run_folder.claimed(folder, out, config.data_name) as folder:
+        trainer = Trainer(config, dataset, folder, shard_parameters=shard_parameters)
+        if group.rank() == 0:
+            folder.write_config(config)
+            click.echo(report.headline(trainer, len(trainer.history)))
+            click.echo(trainer.legend.text)
+        try:
+            trainer.fit()
+            if group.rank() == 0:
+                _report(trainer, pictures.draw(folder, config, trainer.trained, trainer.data.test, trainer.history))
+        except KeyboardInterrupt:
+            raise InterruptedRunError(
+                f"interrupted after epoch {len(trainer.history)}; continue with: fastvae train --resume {folder.path}"
+            ) from None
+
+
+def _report(trainer: Trainer, names: Sequence[str]) -> None:
+    """What a finished run has come to, and the files that it left, pictures of these names among them."""
+    config, folder = trainer.config, trainer.folder
     for line in report.results(trainer):
         click.echo(line)
     note = pictures.note(config)
@@ -99,7 +129,7 @@ def _open(run: Path, device: str | None) -> tuple[RunFolder, Config, Model]:
     """A trained run and its model on `device`."""
     folder = RunFolder(run)
     config = folder.read_config()
-    where = torch.device(resolve.device(device or "auto"))
+    where = group.started().device(resolve.device(device or "auto"))
     model = build.create(config)
     weights.load(model, folder)
     return folder, config, model.to(where)
@@ -116,32 +146,40 @@ def _test_part(config: Config, data_dir: str | None, model: Model) -> Split:
 @cli.command()
 @_run_argument
 @click.option("--num-samples", type=click.IntRange(min=1), help="Also log p(x), by this many importance samples.")
+@click.option("--ssim", is_flag=True, help="Also the SSIM of reconstructions.")
+@click.option(
+    "--fid", type=_file, metavar="FILE", help="Also the FID of samples, by features of this TorchScript network."
+)
+@click.option("--kid", type=_file, metavar="FILE", help="Also their KID, by such features.")
 @_data_dir_option
 @_device_option
-def evaluate(run: Path, num_samples: int | None, data_dir: str | None, device: str | None) -> None:
-    """Evaluate RUN on its test images: the ELBO, and which latent dimensions it uses; also into evaluation.json."""
-    folder, config, model = _open(run, device)
-    test = _test_part(config, data_dir, model)
-    batches.check(config, test=len(test.labels))
-    objective = objectives.create(config, model).to(test.images.device)
-    log_normalizer = objectives.log_normalizer(config)
-    legend = Legend(config, log_normalizer)
-    click.echo(legend.text)
-    means = elbo(objective, test, config.seed, log_normalizer)
-    click.echo(f"test {legend.line(means)}")
-    result = {"images": len(test.labels), **means.as_dict()}
-    use = latent_use.measured(model, config, test)
-    if use is not None:
-        click.echo(f"latent: {use}")
-        result |= use.as_dict()
-    if num_samples is not None:
-        result |= likelihood.estimates(model, config, test, num_samples)
-        if not isinstance(model, VAE):
-            result |= likelihood.prediction_errors(model, config, test, num_samples)
-        for line in likelihood.lines(result):
-            click.echo(line)
-    atomic.write_json(folder.evaluation_file, result)
-    click.echo(str(folder.evaluation_file))
+def evaluate(
+    run: Path,
+    num_samples: int | None,
+    ssim: bool,
+    fid: Path | None,
+    kid: Path | None,
+    data_dir: str | None,
+    device: str | None,
+) -> None:
+    """Evaluate RUN on its test images: the ELBO, which latent dimensions it uses, the PSNR of reconstructions.
+
+    Also into evaluation.json. SSIM, FID and KID need fastvae[metrics].
+
+    On several processes: torchrun --nproc-per-node N -m fastvae evaluate ...
+    """
+    with group.join(resolve.device(device or "auto")):
+        folder, config, model = _open(run, device)
+        result: dict[str, Any] = {}
+        asked = Asked(ssim, fid, kid)
+        for found, said in evaluated(model, config, _test_part(config, data_dir, model), num_samples, asked):
+            result |= found
+            if group.rank() == 0:
+                for line in said:
+                    click.echo(line)
+        if group.rank() == 0:
+            atomic.write_json(folder.evaluation_file, result)
+            click.echo(str(folder.evaluation_file))
 
 
 @cli.command()

@@ -10,13 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 from torch.func import grad, vmap
-from torch.library import opcheck
 from torch.utils.checkpoint import checkpoint
 
 import fastvae
 import fastvae.functional as F
-from fastvae._options import PosteriorOptions, scale_form
-from fastvae._schema import flat
 from fastvae.reference import noise
 from tests.core.units import UNITS, run
 from tests.support.backends import on
@@ -197,17 +194,6 @@ def test_compilers_draw_the_same(compiler: str) -> None:
     mine = evaluated(torch.compile(draw, fullgraph=True, backend=compiler), *tensors)
     for one, other in zip(mine, evaluated(draw, *tensors), strict=True):
         torch.testing.assert_close(one, other, rtol=3e-7, atol=0)
-
-
-@pytest.mark.parametrize("name", ["reparameterize_kl", "reparameterize_kl_backward"])
-def test_opcheck(name: str) -> None:
-    mu, scale, upstream = leaves(4, 6)
-    options = PosteriorOptions(None, scale_form("logvar", None, 0.0, 0.0), "sample", 1, (2, 9))
-    given = (mu, scale, None, None, None, torch.tensor([3]), *flat(options))
-    if name.endswith("backward"):
-        given = (upstream, torch.ones(4), *given, [True, True, False, False])
-    checks = ("test_schema", "test_faketensor", "test_aot_dispatch_dynamic")
-    opcheck(getattr(torch.ops.fastvae, name).default, given, test_utils=checks)
 
 
 @pytest.mark.parametrize("seeds", ["shared", "one a row"])

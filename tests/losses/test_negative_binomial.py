@@ -84,4 +84,4 @@ def test_mistakes_are_named() -> None:
         NegativeBinomial()((counts, counts, counts), counts)
     with pytest.raises(ValueError, match="seed, generator: got both"):
         NegativeBinomial(GENES).sample(counts, seed=1, generator=torch.Generator())
-    assert repr(NegativeBinomial(GENES, zero_inflated=True)) == "NegativeBinomial(features=[5], zero_inflated=True)"
+    assert repr(NegativeBinomial(GENES, zero_inflated=True)) == "NegativeBinomial(features=(5,), zero_inflated=True)"

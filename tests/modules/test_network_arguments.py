@@ -11,6 +11,7 @@ from fastvae import networks
 from fastvae._likelihoods import LIKELIHOODS
 from fastvae.losses._named import NAMES
 from tests.modules.test_networks import KINDS
+from tools import network_sizes
 
 
 def count(*modules: nn.Module) -> int:
@@ -181,3 +182,9 @@ def test_probabilities_keep_off_0_and_1_where_asked():
         ValueError, match=r"floor: got 0.25 with likelihood 'bernoulli', which takes any number; takes 0"
     ):
         networks.ending("bernoulli", 0.25)
+
+
+def test_the_table_of_parameters_is_up_to_date():
+    """If not: python -m tools.network_sizes."""
+    text = network_sizes.PAGE.read_text(encoding="utf-8")
+    assert network_sizes.page(text) == text

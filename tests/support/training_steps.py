@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -15,6 +16,16 @@ from fastvae.train.runs import random
 from fastvae.train.runs.metrics import Sums
 
 COUNT, BATCH = 300, 128
+
+# Of a step: each alone, and all together.
+OPTIONS: Final[dict[str, dict[str, Any]]] = {
+    "accumulate": {"accumulate": 3},
+    "clip": {"clip": 2.9},
+    "average": {"decay": 0.9},
+    "fp16": {"amp": torch.float16},
+    "all": {"accumulate": 3, "clip": 2.9, "decay": 0.9, "amp": torch.float16},
+    "all in bf16": {"accumulate": 3, "clip": 2.9, "decay": 0.9, "amp": torch.bfloat16},
+}
 
 
 class Run:

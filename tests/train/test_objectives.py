@@ -6,12 +6,10 @@ import math
 import pytest
 import torch
 from safetensors.torch import load_file
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fastvae.train.data import datasets
 from fastvae.train.models import build, objectives
 from fastvae.train.models.objectives import Generative, ImportanceWeighted
-from fastvae.train.settings import resolve
 from tests.support.command_line import TINY, fails, fastvae
 from tests.train.small_runs import config
 
@@ -232,36 +230,4 @@ CONTRADICTIONS = {
 def test_an_option_that_would_change_nothing_is_a_mistake(name, tmp_path):
     options, message = CONTRADICTIONS[name]
     assert message in fails("train", *options, "--out", tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
-def scalars(run):
-    events = EventAccumulator(str(run / "tensorboard"))
-    events.Reload()
-    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
-
-
-def test_tensorboard_has_the_rows_of_the_metrics(tmp_path):
-    run = tmp_path / "run"
-    assert fastvae("train", *TINY, "--epochs", 2, "--tensorboard", "--out", run).code == 0
-    assert fastvae("train", "--resume", run, "--epochs", 3).code == 0
-    rows = list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
-    found = scalars(run)
-    assert set(found) == {
-        "loss/validation",
-        *(f"{name}/{part}" for name in ("loss", "elbo", "reconstruction", "kl") for part in ("train", "test")),
-    }
-    for tag, values in found.items():
-        name, part = tag.split("/")
-        assert values == [(int(row["epoch"]), pytest.approx(float(row[f"{part}_{name}"]), rel=1e-6)) for row in rows]
-    # A resumed run may begin to log.
-    assert fastvae("train", *TINY, "--epochs", 1, "--out", tmp_path / "late").code == 0
-    assert fastvae("train", "--resume", tmp_path / "late", "--epochs", 2, "--tensorboard").code == 0
-    assert [step for step, _ in scalars(tmp_path / "late")["elbo/test"]] == [2]
-
-
-def test_tensorboard_that_is_not_there(tmp_path, monkeypatch):
-    monkeypatch.setattr(resolve, "find_spec", lambda name: None)
-    line = fails("train", "--tensorboard", "--out", tmp_path / "run")
-    assert "--tensorboard: TensorBoard is not installed: pip install 'fastvae[tensorboard]'" in line
     assert not (tmp_path / "run").exists()

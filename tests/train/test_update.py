@@ -11,19 +11,11 @@ from fastvae import VAE, LinearWarmup
 from fastvae.train.loop.optimizer import Average, Update
 from fastvae.train.loop.step import Step
 from fastvae.train.runs.metrics import Sums
-from tests.support.training_steps import Run, same_bits
+from tests.support.training_steps import OPTIONS, Run, same_bits
 from tests.train.test_step import Idle, Rerun
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-OPTIONS = {
-    "accumulate": {"accumulate": 3},
-    "clip": {"clip": 2.9},
-    "average": {"decay": 0.9},
-    "fp16": {"amp": torch.float16},
-    "all": {"accumulate": 3, "clip": 2.9, "decay": 0.9, "amp": torch.float16},
-    "all in bf16": {"accumulate": 3, "clip": 2.9, "decay": 0.9, "amp": torch.bfloat16},
-}
 options = pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 
 

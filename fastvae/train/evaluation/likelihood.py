@@ -20,9 +20,13 @@ from fastvae.train.models.conditional import Baseline
 from fastvae.train.processes import group
 from fastvae.train.settings.config import Config
 
-# As many images times samples go through the decoder at once: 25,000 of MNIST are 78 MB.
+# At most so many images, samples of each, and values of all of them go through the decoder at once: 78 MB.
 _IMAGES: Final = 250
 _SAMPLES: Final = 100
+_VALUES: Final = 250 * 100 * 28 * 28
+
+# By their names in `estimates`: what they are of.
+NAMES: Final = {"log_likelihood": "importance", "log_likelihood_monte_carlo": "Monte-Carlo"}
 
 Estimator = Callable[[Tensor, Tensor, torch.Generator, tuple[int, int] | None], Tensor]
 
@@ -40,7 +44,7 @@ def estimates(model: Model, config: Config, split: Split, num_samples: int) -> d
     found: dict[str, Any] = {"num_samples": 0 if isinstance(model, Baseline) else num_samples}
     for name, estimator in _estimators(model, config, num_samples).items():
         start = time.perf_counter()
-        values = torch.cat(list(_batches(name, split, config.seed, estimator))).double()
+        values = torch.cat(list(_batches(name, config, split, estimator))).double()
         seconds = round(time.perf_counter() - start, 3)
         error = values.std(correction=0).item() / math.sqrt(len(values))
         found |= {name: values.mean().item(), f"{name}_standard_error": error, f"{name}_seconds": seconds}
@@ -48,7 +52,7 @@ def estimates(model: Model, config: Config, split: Split, num_samples: int) -> d
 
 
 def _estimators(model: Model, config: Config, num_samples: int) -> dict[str, Estimator]:
-    options: dict[str, Any] = {"num_samples": num_samples, "chunk_size": _SAMPLES}
+    options: dict[str, Any] = {"num_samples": num_samples, "chunk_size": _at_once(config)[1]}
     if isinstance(model, VAE):
         return {
             "log_likelihood": lambda images, _, noise, shard: model.log_likelihood(
@@ -68,14 +72,20 @@ def _estimators(model: Model, config: Config, num_samples: int) -> dict[str, Est
     return {**importance, "log_likelihood_monte_carlo": by("monte_carlo")}
 
 
-def _batches(name: str, split: Split, seed: int, estimator: Estimator) -> Iterator[Tensor]:
-    generator = torch.Generator(split.images.device).manual_seed(seed)
+def _at_once(config: Config) -> tuple[int, int]:
+    """Images and samples of each that go through the decoder at once."""
+    samples = max(1, min(_SAMPLES, _VALUES // math.prod(config.shape)))
+    return max(1, min(_IMAGES, _VALUES // (math.prod(config.shape) * samples))), samples
+
+
+def _batches(name: str, config: Config, split: Split, estimator: Estimator) -> Iterator[Tensor]:
+    generator = torch.Generator(split.images.device).manual_seed(config.seed)
     bar = tqdm(
         total=len(split.images), unit="image", file=sys.stderr, disable=not sys.stderr.isatty() or group.rank() > 0
     )
     with bar, torch.no_grad():
         bar.set_description(name.replace("_", " "))
-        for images, labels in split.batches(_IMAGES):
+        for images, labels in split.batches(_at_once(config)[0]):
             share = group.share(len(images))
             values = estimator(images[share.rows], labels[share.rows], generator, share.shard)
             yield group.gathered(values[: share.size])
@@ -96,7 +106,7 @@ def prediction_errors(model: CVAE | Baseline, config: Config, split: Split, num_
         predictions["prediction_error_averaged"] = lambda x: model.predict(x, num_samples, generator=noise)
     sums = dict.fromkeys(predictions, 0.0)
     with torch.no_grad():
-        for images, labels in split.batches(_IMAGES):
+        for images, labels in split.batches(_at_once(config)[0]):
             condition, target = conditioned(images, labels)
             for name, predict in predictions.items():
                 sums[name] += F.mse_loss(predict(condition), target, reduction="sum").item()
@@ -105,11 +115,13 @@ def prediction_errors(model: CVAE | Baseline, config: Config, split: Split, num_
 
 def lines(result: dict[str, Any]) -> Iterator[str]:
     """What was found, in words."""
-    for name, method in (("log_likelihood", "importance"), ("log_likelihood_monte_carlo", "Monte-Carlo")):
+    for name, method in NAMES.items():
         if name in result:
             how = f"{result['num_samples']} {method} samples" if result["num_samples"] else "exact"
             error = result[f"{name}_standard_error"]
-            yield f"test log-likelihood {result[name]:.2f} (standard error over images {error:.2f}, {how})"
+            in_bits = result.get(f"{name}_bits_per_dimension")
+            unit = "" if in_bits is None else f", in bits per dimension {in_bits:.3f}"
+            yield f"test log-likelihood {result[name]:.2f} (standard error over images {error:.2f}, {how}){unit}"
     predictions = {"prediction_error": "prediction", "prediction_error_averaged": "prediction averaged over latents"}
     for name, words in predictions.items():
         if name in result:

@@ -71,10 +71,10 @@ class GraphedStep:
         # What the graph reads; there from the first full batch on.
         self._held: tuple[Tensor, ...] | None = None
 
-    def __call__(self, *batch: Tensor) -> None:
-        """Train on a batch: what the step takes, ``[batch, ...]`` each, on the device."""
+    def __call__(self, *batch: Tensor, total: int | None = None) -> None:
+        """Train on a batch, as `fastvae.train.loop.step.Step` does."""
         if len(batch[0]) != self._batch_size:
-            self._step(*batch)
+            self._step(*batch, total=total)
             return
         if self._held is None:
             self._held = self._captured(batch)

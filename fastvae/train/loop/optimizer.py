@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 from torch import Tensor, nn
 from torch.amp import GradScaler
+from torch.distributed.tensor import DTensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from fastvae.losses import Schedule
@@ -106,16 +106,18 @@ _FACTORS: Final[dict[str, Callable[[Config, int, int], float]]] = {
 
 
 class Average:
-    """An exponential moving average of a model's weights, from those that it has now on; its buffers as they are.
+    """An exponential moving average of a model's weights; its buffers as they are.
 
     torch's AveragedModel reads its count of updates on the host, which no step may do.
 
-    Attributes:
-        model: with the averages.
+    Args:
+        model: that is trained.
+        average: a copy of it, which is to have the averages.
+        decay: of the average, a step.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.model = copy.deepcopy(model).requires_grad_(False)
+    def __init__(self, model: nn.Module, average: nn.Module, decay: float) -> None:
+        self.model = average.requires_grad_(False)
         self._weights = list(model.parameters()), list(self.model.parameters())
         self._buffers = list(model.buffers()), list(self.model.buffers())
         self._move = get_ema_multi_avg_fn(decay)
@@ -179,7 +181,9 @@ class Update:
 
     def _clipped(self, clip: float) -> Tensor:
         parameters = [parameter for group in self._optimizer.param_groups for parameter in group["params"]]
-        return nn.utils.clip_grad_norm_(parameters, clip, foreach=True)
+        norm = nn.utils.clip_grad_norm_(parameters, clip, foreach=True)
+        # Of sharded parameters each process has found its part.
+        return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
     def state(self) -> Iterator[Tensor]:
         """The tensors that a call changes, but for those of the model."""

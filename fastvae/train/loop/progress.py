@@ -11,6 +11,7 @@ import click
 from tqdm import tqdm
 
 from fastvae.train.evaluation.legend import Legend
+from fastvae.train.processes import group
 from fastvae.train.runs.metrics import Epoch, Sums
 
 # Reading the sums waits for the device, so the bar reads them this often only.
@@ -18,7 +19,7 @@ _REFRESH_SECONDS: Final = 0.5
 
 
 class Progress:
-    """Told of every step and epoch; decides what is shown.
+    """Told of every step and epoch; decides what is shown. Of several processes the first one shows its part.
 
     Args:
         epochs, steps: of the run, and of each of its epochs.
@@ -34,7 +35,7 @@ class Progress:
         self._begun = self._shown = time.perf_counter()
         self._bar = (
             tqdm(total=epochs * steps, initial=done * steps, unit="step", file=sys.stderr, dynamic_ncols=True)
-            if sys.stderr.isatty()
+            if sys.stderr.isatty() and group.rank() == 0
             else None
         )
 
@@ -71,6 +72,8 @@ class Progress:
         if self._bar is not None:
             self._bar.set_description(f"epoch {row.epoch}/{self._epochs}", refresh=False)
             self._bar.set_postfix_str(f"test {self._legend.line(row.test)}, {_rate(images_per_second)}", refresh=False)
+            return
+        if group.rank():
             return
         width = len(str(self._epochs))
         click.echo(

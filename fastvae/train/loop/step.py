@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from fastvae.train.loop.optimizer import Update
+from fastvae.train.processes import group, parallel
+from fastvae.train.processes.group import Share
 from fastvae.train.runs.metrics import Sums
 
 
@@ -46,23 +48,33 @@ class Step:
         """Where everything is."""
         return self._sums.device
 
-    def __call__(self, *batch: Tensor) -> None:
-        """Train on a batch: what the model takes, ``[batch, ...]`` each, on the device."""
-        count = len(batch[0])
-        parts = min(self._accumulate, count)
-        for part in zip(*(tensor.tensor_split(parts) for tensor in batch), strict=True):
-            self._add_gradient(part, len(part[0]) / count)
+    def __call__(self, *batch: Tensor, total: int | None = None) -> None:
+        """Train on a batch: what the model takes, ``[batch, ...]`` each, on the device.
+
+        Of several processes each gives its rows of a batch of `total`, see `fastvae.train.processes.group.rows`.
+        """
+        total = len(batch[0]) if total is None else total
+        shares = group.shares(total, self._accumulate)
+        sizes = [share.rows.stop - share.rows.start for share in shares]
+        parts = zip(*(tensor.split(sizes) for tensor in batch), strict=True)
+        for number, (share, part) in enumerate(zip(shares, parts, strict=True), 1):
+            with parallel.gradients_averaged(self._model, number == len(shares)):
+                self._add_gradient(part, share, share.size / total)
         # Only here is the gradient that of the batch.
         norm = self._update()
         if norm is not None:
             self._sums.add_norm(norm)
 
-    def _add_gradient(self, part: tuple[Tensor, ...], share: float) -> None:
-        """Add the gradient of a part, which is such a share of its batch."""
+    def _add_gradient(self, part: tuple[Tensor, ...], share: Share, of_batch: float) -> None:
+        """Add the gradient of a part, which is so much of its batch."""
         with torch.autocast(self.device.type, self._autocast, enabled=self._autocast is not None):
-            output = self._model(*part)
-        self._update.backward(output.loss if share == 1 else output.loss * share)
-        self._sums.add(output.loss.detach(), output.reconstruction_loss, output.kl, getattr(output, "kl_terms", None))
+            output = self._model(*part) if share.shard is None else self._model(*part, share)
+        # Processes average their gradients, where they are to add them up.
+        weight = of_batch * group.count()
+        self._update.backward(output.loss if weight == 1 else output.loss * weight)
+        if share.size:
+            terms = getattr(output, "kl_terms", None)
+            self._sums.add(output.loss.detach(), output.reconstruction_loss, output.kl, terms)
 
     def state(self) -> Iterator[Tensor]:
         """Every tensor that a step changes. Those of the optimizer come into being in the first step."""

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager, nullcontext
 from typing import Any, Final, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fastvae.train.data.datasets import Data, hold_out
 from fastvae.train.errors import UserError
@@ -24,6 +24,7 @@ from fastvae.train.loop.progress import Progress
 from fastvae.train.loop.step import Step
 from fastvae.train.models import build, objectives, start
 from fastvae.train.models.build import Model
+from fastvae.train.processes import group, parallel
 from fastvae.train.runs import checkpoint, random, weights
 from fastvae.train.runs.folder import RunFolder
 from fastvae.train.runs.metrics import Epoch, Means, Sums, best, stopped
@@ -36,54 +37,69 @@ _AUTOCAST: Final = {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 class Trainer:
     """One run: its model, optimizer and the epochs done so far, restored from the folder where it has a checkpoint.
 
+    Several processes, see `fastvae.train.processes.group`, have a trainer each; what they write, the first one does.
+
+    Args:
+        config, data, folder: of the run.
+        shard_parameters: leave each process its part of the parameters.
+
     Raises:
         UserError: a damaged checkpoint, one of more epochs than the config has, or a warm-up that leaves none.
     """
 
-    def __init__(self, config: Config, data: Data, folder: RunFolder) -> None:
+    def __init__(self, config: Config, data: Data, folder: RunFolder, *, shard_parameters: bool = False) -> None:
         self.config = config
         self.folder = folder
-        self.device = torch.device(config.device)
+        self.device = group.started().device(config.device)
         train, validation = hold_out(data.train, config.validation, binarize=config.binarize)
         self.data = Data(train.to(self.device), data.test.to(self.device))
         self.validation = validation.to(self.device)
         self.log_normalizer = objectives.log_normalizer(config)
         self.legend = Legend(config, self.log_normalizer)
         self.model = build.create(config).to(self.device)
+        if not folder.checkpoint_file.exists():
+            start.begin(self.model, config, self.data.train)
+        averaged = None if config.ema is None else copy.deepcopy(self.model)
+        at_best = copy.deepcopy(self.model) if len(validation.labels) else None
+        if shard_parameters:
+            for sharded in (self.model, averaged, at_best):
+                if sharded is not None:
+                    parallel.shard_parameters(sharded, self.device)
         self.optimizer = optimizer.create(self.model, config, self.device)
         self._steps = -(-len(train.labels) // config.batch_size)
         self._rate = LearningRate(self.optimizer, config, self._steps)
-        average = None if config.ema is None else Average(self.model, config.ema)
-        at_best = copy.deepcopy(self.model) if len(validation.labels) else None
+        average = None if averaged is None or config.ema is None else Average(self.model, averaged, config.ema)
         scaler = optimizer.loss_scaler(self.device, enabled=config.amp == "fp16")
-        self._state = checkpoint.State(
-            self.model, None if average is None else average.model, at_best, self.optimizer, scaler
-        )
+        self._state = checkpoint.State(self.model, averaged, at_best, self.optimizer, scaler)
         self.history = checkpoint.load(folder, self._state, self.device)
         if config.epochs < len(self.history):
             raise UserError(
                 f"--epochs: got {config.epochs}; takes at least the {len(self.history)} that {folder.path} has trained"
             )
-        if not self.history:
-            start.begin(self.model, config, self.data.train)
-            if average is not None:
-                average.model.load_state_dict(self.model.state_dict())
         self.objective = self.create_objective(self.model).to(self.device)
-        self._evaluated = self.objective
-        if average is not None:
-            self._evaluated = self.create_objective(cast(Model, average.model)).to(self.device)
+        self._evaluated = self.objective if averaged is None else self.create_objective(averaged).to(self.device)
         self._sums = Sums(self.device, self.log_normalizer)
         trained = _compiled(self.objective, self.device) if config.compile else self.objective
+        if group.count() > 1 and not shard_parameters:
+            trained = parallel.replicated(trained, self.device, some_unused=config.objective == "gsnn")
         update = Update(self.objective, self.optimizer, clip=config.clip_grad, scaler=scaler, average=average)
         step = Step(trained, update, self._sums, autocast=_AUTOCAST[config.amp], accumulate=config.accumulate)
         self._step: Step | GraphedStep = step
-        if self.device.type == "cuda":
+        # What processes say to each other is not captured.
+        if self.device.type == "cuda" and group.count() == 1:
             self._step = GraphedStep(step, config.batch_size, CudaGraph())
 
     @property
     def trained(self) -> Model:
-        """The model with the weights that the run keeps: of its best epoch, see `fastvae.train.runs.metrics.best`."""
-        return cast(Model, self._state.evaluated if self._state.best is None else self._state.best)
+        """The model with the weights that the run keeps: of its best epoch, see `fastvae.train.runs.metrics.best`.
+
+        Of sharded ones it is a whole copy, from their file.
+        """
+        if not parallel.is_sharded(self.model):
+            return cast(Model, self._state.evaluated if self._state.best is None else self._state.best)
+        whole = build.create(self.config)
+        weights.load(whole, self.folder)
+        return whole.to(self.device)
 
     @property
     def stopped(self) -> bool:
@@ -105,7 +121,8 @@ class Trainer:
         if done == self.config.epochs or self.stopped:
             # A run killed in its last save has a checkpoint newer than the other files.
             self._write_results()
-        events = Events(self.folder, done, self._steps) if self.config.tensorboard else None
+        logs = self.config.tensorboard and group.rank() == 0
+        events = Events(self.folder, done, self._steps) if logs else None
         with (
             Interrupt() as interrupt,
             Progress(self.config.epochs, self._steps, done, self.legend) as progress,
@@ -131,7 +148,6 @@ class Trainer:
                 progress.epoch(row, count / seconds)
                 if events is not None:
                     events.epoch(row)
-                interrupt.check()
 
     def _epoch(self, epoch: int, progress: Progress, events: Events | None, interrupt: Interrupt) -> Means:
         order = random.epoch_order(self.config.seed, epoch, len(self.data.train.labels))
@@ -139,16 +155,23 @@ class Trainer:
         self._sums.reset()
         if events is not None:
             events.begin()
+        whole = order.split(self.config.batch_size)
         # Closed whatever happens: a thread may be reading ahead.
-        with closing(self.data.train.in_order(order, self.config.batch_size)) as batches:
-            for step, (images, labels) in enumerate(batches, (epoch - 1) * self._steps):
+        with closing(self.data.train.at([self._share(indices) for indices in whole])) as shares:
+            batches = zip(whole, shares, strict=True)
+            for step, (indices, (images, labels)) in enumerate(batches, (epoch - 1) * self._steps):
                 rate = self._rate.set(step)
-                self._step(images, labels)
-                progress.step(len(labels), self._sums)
+                self._step(images, labels, total=len(indices))
+                progress.step(len(indices), self._sums)
                 if events is not None:
                     events.step(self._sums, rate)
                 interrupt.check()
+        self._sums.add_up()
         return self._sums.means()
+
+    def _share(self, indices: Tensor) -> Tensor:
+        """Of the indices of a batch those that this process computes."""
+        return torch.cat([indices[rows] for rows in group.rows(len(indices), self.config.accumulate)])
 
     def _logged_rate(self) -> float | None:
         """That of the latest step, in a run in which it changes."""
@@ -167,10 +190,12 @@ class Trainer:
 
     def _write_results(self) -> None:
         """What follows from the checkpoint: the weights, and the metrics as a table."""
-        weights.save(self.trained, self.folder.weights_file)
+        kept = self._state.evaluated if self._state.best is None else self._state.best
+        weights.save(kept, self.folder.weights_file)
         if self.config.keep_weights:
             weights.save(self._state.evaluated, self.folder.epoch_weights_file(len(self.history)))
-        self.folder.write_metrics(self.history)
+        if group.rank() == 0:
+            self.folder.write_metrics(self.history)
 
 
 def _compiled(network: nn.Module, device: torch.device) -> nn.Module:

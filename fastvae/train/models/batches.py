@@ -1,4 +1,4 @@
-"""Batches from which a run's objective cannot be estimated, or not in parts, found before it begins."""
+"""Batches from which a run's objective cannot be estimated, found before it begins."""
 
 from __future__ import annotations
 
@@ -39,18 +39,6 @@ def check(config: Config, *, training: int = 0, validation: int = 0, test: int =
                     f"--dataset-size: got {config.dataset_size} with weighting 'mss'; takes at least the {size} images "
                     "of a batch"
                 )
-
-
-def indivisible(config: Config) -> str | None:
-    """The setting by which the loss of a batch is no mean of the losses of its samples; None without one.
-
-    Neither several processes nor several passes can then work on parts of a batch and add their gradients up.
-    """
-    if config.objective in DIVIDED:
-        return f"--objective {config.objective}"
-    if config.capacity is not None:
-        return "--capacity"
-    return "--free-bits-per batch_dimension" if config.free_bits_per == "batch_dimension" else None
 
 
 def _sizes(images: int, batch_size: int) -> Iterator[int]:

@@ -134,6 +134,11 @@ def create(config: Config, model: Model) -> Objective:
     return kind(model, config.train_samples, binarize=config.binarize == "dynamic")
 
 
+def dimensions(config: Config) -> int:
+    """How many values p(x|z) is of: those of an image, or of what of it is the target."""
+    return math.prod(config.shape if config.condition == "none" else conditioning(config).target_shape)
+
+
 def log_normalizer(config: Config) -> float:
     """The nats per image that make the training objective's reconstruction term -log p(x|z).
 
@@ -142,5 +147,4 @@ def log_normalizer(config: Config) -> float:
     row = LIKELIHOODS.get(config.likelihood)
     if config.objective == "iwae" or row is None:
         return 0.0
-    values = math.prod(config.shape if config.condition == "none" else conditioning(config).target_shape)
-    return row.log_normalizer * values
+    return row.log_normalizer * dimensions(config)

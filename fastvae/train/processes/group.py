@@ -115,6 +115,21 @@ def share(total: int) -> Share:
     return Share(first, second, total)
 
 
+def shares(total: int, parts: int) -> list[Share]:
+    """This process's rows of each part of a batch that is computed in so many, or as many as it has rows."""
+    parts = min(parts, total)
+    return [share(total // parts + (number < total % parts)) for number in range(parts)]
+
+
+def rows(total: int, parts: int) -> list[slice]:
+    """What to compute of `shares`, as indices of the whole batch."""
+    found, start = [], 0
+    for part in shares(total, parts):
+        found.append(slice(start + part.rows.start, start + part.rows.stop))
+        start += part.total
+    return found
+
+
 def add_up(*sums: Tensor) -> None:
     """Replace each tensor by its sum over the processes."""
     if _joined():

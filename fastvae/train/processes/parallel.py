@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import torch
@@ -17,8 +19,11 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
+from fastvae.modules.priors import VampPrior
 from fastvae.train.processes import group
 
+# Of the models that there are: what is called as a module, so that FSDP's hooks see it.
+_NETWORKS: Final = ("encoder", "decoder", "recognition", "generation", "network")
 _WHOLE: Final = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 
@@ -40,12 +45,27 @@ def replicated(objective: nn.Module, device: torch.device, *, some_unused: bool)
     )
 
 
+@contextmanager
+def gradients_averaged(model: nn.Module, wanted: bool) -> Iterator[None]:
+    """Whether a backward pass inside the block averages gradients over the processes, or leaves that to a later one."""
+    if isinstance(model, DistributedDataParallel) and not wanted:
+        with model.no_sync():
+            yield
+    else:
+        yield
+
+
 def shard_parameters(model: nn.Module, device: torch.device) -> None:
-    """Leave every process its part of the parameters of `model`, in place: FSDP2's `fully_shard`, a network a time."""
+    """Leave every process its part of the parameters of `model`, in place (FSDP2's `fully_shard`).
+
+    The networks are gathered one after the other, all else, and an encoder that the prior calls in parts, for the whole
+    of a forward pass.
+    """
     mesh = init_device_mesh(device.type, (group.count(),))
-    for network in model.children():
-        if any(True for _ in network.parameters()):
-            fully_shard(network, mesh=mesh)
+    for name in _NETWORKS:
+        shared = name == "encoder" and isinstance(getattr(model, "prior", None), VampPrior)
+        if hasattr(model, name) and not shared:
+            fully_shard(getattr(model, name), mesh=mesh)
     fully_shard(model, mesh=mesh)
 
 

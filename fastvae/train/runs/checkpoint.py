@@ -11,6 +11,8 @@ from torch import nn
 from torch.amp import GradScaler
 
 from fastvae.train.errors import UserError
+from fastvae.train.processes import group
+from fastvae.train.processes.parallel import load_optimizer_state, model_state, optimizer_state
 from fastvae.train.runs import atomic, random
 from fastvae.train.runs.folder import RunFolder
 from fastvae.train.runs.metrics import Epoch
@@ -45,18 +47,20 @@ class State(NamedTuple):
 
 
 def save(folder: RunFolder, state: State, device: torch.device, history: list[Epoch]) -> None:
-    """Write the state after the last epoch of `history`.
+    """Write the state after the last epoch of `history`, the same however many processes have it.
 
     Raises:
         OSError: the file, which is named, cannot be written.
     """
     contents = {
-        **{name: None if network is None else network.state_dict() for name, network in state.networks().items()},
-        "optimizer": state.optimizer.state_dict(),
+        **{name: None if network is None else model_state(network) for name, network in state.networks().items()},
+        "optimizer": optimizer_state(state.model, state.optimizer),
         "scaler": state.scaler.state_dict(),
         "random": random.state(device),
         "history": [tuple(row) for row in history],
     }
+    if group.rank():
+        return
     # By way of memory: torch's own writer hides which file could not be written, and why.
     file = io.BytesIO()
     torch.save(contents, file)
@@ -77,7 +81,7 @@ def load(folder: RunFolder, state: State, device: torch.device) -> list[Epoch]:
         contents: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         weights = {name: contents[name] for name in state.networks()}
         history = [Epoch(*row) for row in contents["history"]]
-        state.optimizer.load_state_dict(contents["optimizer"])
+        load_optimizer_state(state.model, state.optimizer, contents["optimizer"])
         state.scaler.load_state_dict(contents["scaler"])
         random.restore(contents["random"], device)
     except (OSError, EOFError, KeyError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
 from fastvae.train.errors import UserError, first_problem
+from fastvae.train.processes import group
 from fastvae.train.runs import atomic, metrics
 from fastvae.train.runs.metrics import Epoch
 from fastvae.train.settings.config import Config
@@ -113,6 +114,26 @@ class RunFolder:
             OSError: it cannot be read.
         """
         return metrics.read(self.metrics_file)
+
+
+@contextmanager
+def claimed(folder: RunFolder | None, out: str | None, data: str) -> Iterator[RunFolder]:
+    """The folder of a run, made by `create` where there is none yet; inside the block no other run writes to it.
+
+    Of several processes the first one makes and claims it for all.
+
+    Raises:
+        UserError: see `create` and `RunFolder.claimed`.
+    """
+    if group.rank():
+        yield RunFolder(Path(group.of_first("")))
+        return
+    found = create(out, data) if folder is None else folder
+    with found.claimed():
+        if folder is None:
+            check_free(found.path)
+        group.of_first(str(found.path))
+        yield found
 
 
 def create(out: str | None, data: str) -> RunFolder:

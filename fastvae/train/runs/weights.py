@@ -11,13 +11,17 @@ from safetensors.torch import save as serialized
 from torch import nn
 
 from fastvae.train.errors import UserError
+from fastvae.train.processes import group
+from fastvae.train.processes.parallel import load_model_state, model_state
 from fastvae.train.runs import atomic
 from fastvae.train.runs.folder import RunFolder
 
 
 def save(model: nn.Module, path: Path) -> None:
-    """Write a file of weights."""
-    tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
+    """Write a file of weights; all processes that have parts of them are to call it."""
+    tensors = {name: tensor.detach().contiguous() for name, tensor in model_state(model).items()}
+    if group.rank():
+        return
     path.parent.mkdir(exist_ok=True)
     # Not save_file, which makes a file that only its owner may read.
     atomic.write(path, lambda partial: partial.write_bytes(serialized(tensors)))
@@ -43,6 +47,6 @@ def load(model: nn.Module, folder: RunFolder, epoch: int | None = None) -> None:
 def load_state(model: nn.Module, state: dict[str, torch.Tensor], name: str, folder: RunFolder) -> None:
     """`load_state_dict`, with a mismatch said in one line."""
     try:
-        model.load_state_dict(state)
+        load_model_state(model, state)
     except RuntimeError as error:
         raise UserError(f"{folder.path / name}: does not fit the model of {folder.config_file.name}") from error

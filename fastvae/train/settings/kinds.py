@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from fastvae._options import WEIGHTINGS
@@ -83,3 +84,14 @@ GOES_WITH: Final[dict[str, tuple[Any, dict[str, tuple[str, ...]]]]] = {
     "lr_milestones": ((), _STEPS),
     "lr_decay": (0.1, _STEPS),
 }
+
+
+def of_whole_batches(settings: Mapping[str, Any]) -> str | None:
+    """The setting by which the loss of a batch is no mean over its samples, so that no gradients of parts add up to its
+    own; None without one."""
+    causes = {
+        f"objective {settings.get('objective')!r}": settings.get("objective") in DIVIDED,
+        f"capacity {settings.get('capacity')}": settings.get("capacity") is not None,
+        "free_bits_per 'batch_dimension'": settings.get("free_bits_per") == "batch_dimension",
+    }
+    return next((cause for cause, present in causes.items() if present), None)

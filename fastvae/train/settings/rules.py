@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from fastvae.train.settings.kinds import DIVIDED
+from fastvae.train.settings.kinds import of_whole_batches
 
 
 def refuse(takes: str) -> None:
@@ -24,14 +24,9 @@ class TrainingRules(BaseModel):
     @classmethod
     def _of_sums(cls, parts: int, info: ValidationInfo) -> int:
         """The gradients of parts add up to that of their batch where its loss is a mean over images."""
-        whole = {
-            f"objective {info.data.get('objective')!r}": info.data.get("objective") in DIVIDED,
-            f"capacity {info.data.get('capacity')}": info.data.get("capacity") is not None,
-            "free_bits_per 'batch_dimension'": info.data.get("free_bits_per") == "batch_dimension",
-        }
-        for cause, present in whole.items():
-            if parts > 1 and present:
-                refuse(f"1 with {cause}, which needs the whole batch at once")
+        cause = of_whole_batches(info.data)
+        if parts > 1 and cause is not None:
+            refuse(f"1 with {cause}, which needs the whole batch at once")
         if parts > info.data.get("batch_size", parts):
             refuse(f"at most the batch_size, {info.data['batch_size']}")
         return parts

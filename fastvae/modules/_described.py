@@ -1,0 +1,127 @@
+"""A model as JSON holds it, the keywords of its constructor, and the model that such a description builds."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from fastvae import networks
+from fastvae._describe import describe
+from fastvae.losses import CyclicalWarmup, ELBOLoss, LinearWarmup
+from fastvae.losses._named import DENSITIES
+from fastvae.modules._latent import LatentVariableModel
+from fastvae.modules._options import ModelKeywords
+from fastvae.modules.cvae import CVAE
+from fastvae.modules.priors import MixturePrior, VampPrior
+from fastvae.modules.vae import VAE, BetaVAE
+
+MODELS: Final = {kind.__name__: kind for kind in (VAE, BetaVAE, CVAE)}
+# Each has an attribute of the name of every argument.
+PARTS: Final[dict[str, Any]] = {
+    kind.__name__: kind
+    for kind in (LinearWarmup, CyclicalWarmup, MixturePrior, *(type(density()) for density in DENSITIES.values()))
+}
+
+
+def described(model: LatentVariableModel) -> dict[str, Any]:
+    """The class and the keywords of a model, as they are now.
+
+    Raises:
+        ValueError: a part that only Python code describes, which is named.
+    """
+    kind = type(model)
+    if MODELS.get(kind.__name__) is not kind:
+        raise ValueError(f"model: got {kind.__name__}; takes one of {', '.join(MODELS)}")
+    own = [name for name in inspect.signature(kind).parameters if name not in ModelKeywords.__optional_keys__]
+    keywords = {name: getattr(model, name) for name in own} | _objective(model.elbo) | asdict(model._gaussian_options)
+    keywords["latent_shape"] = model.latent_shape
+    prior = keywords.get("prior")
+    if isinstance(prior, VampPrior) and prior.encoder is model.encoder:
+        # Its inputs are among the weights.
+        keywords["prior"] = {"type": "VampPrior"} | asdict(prior._gaussian_options)
+    return {"model": kind.__name__} | {name: _plain(name, value) for name, value in keywords.items()}
+
+
+def _objective(elbo: ELBOLoss) -> dict[str, Any]:
+    """The keywords of an objective; a preset decides some of them."""
+    row = elbo.convention
+    keywords = {
+        "likelihood": None if elbo.reconstruction is None else elbo.reconstruction.likelihood,
+        "beta": elbo.beta,
+        "capacity": elbo.capacity,
+        "preset": elbo.preset,
+        "reduction": "sample" if elbo.per_sample else "batchmean",
+    }
+    if elbo.preset is None:
+        keywords |= {
+            name: getattr(row, name) for name in ("free_bits", "free_bits_per", "capacity_per", "kl_estimator")
+        }
+    if elbo.decomposition is not None:
+        keywords |= _arguments(elbo.decomposition)
+    return keywords
+
+
+def _arguments(module: nn.Module) -> dict[str, Any]:
+    return {name: getattr(module, name) for name in inspect.signature(type(module)).parameters}
+
+
+def _plain(name: str, value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (tuple, list)):
+        return [_plain(name, each) for each in value]
+    if isinstance(value, dict):
+        return {key: _plain(f"{name}.{key}", each) for key, each in value.items()}
+    kind = type(value).__name__
+    if PARTS.get(kind) is type(value):
+        return _plain(name, {"type": kind} | _arguments(value))
+    built: dict[str, Any] | None = vars(value).get("built") if isinstance(value, nn.Module) else None
+    if built is None:
+        raise ValueError(
+            f"{name}: got {describe(value)}, which config.json cannot describe; takes numbers, names, networks of "
+            f"fastvae.networks and {', '.join(PARTS)}"
+        )
+    plain = _plain(name, built)
+    with torch.device("meta"):
+        if repr(_value(plain)) != repr(value):
+            raise ValueError(f"{name}: got a network changed since fastvae.networks.build made it; takes it unchanged")
+    return plain
+
+
+def rebuilt(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> LatentVariableModel:
+    """The model that `described` has described, with its weights.
+
+    Raises:
+        KeyError, TypeError, ValueError: what no version of `described` has written.
+        RuntimeError: weights of another model.
+    """
+    given = dict(config)
+    kind = MODELS[given.pop("model")]
+    prior = given.get("prior")
+    # Without memory and without draws of first weights. The dtype comes with the weights.
+    with torch.device("meta"):
+        if isinstance(prior, dict) and prior.get("type") == "VampPrior":
+            given["encoder"] = _value(given["encoder"])
+            options = {name: _value(value) for name, value in prior.items() if name != "type"}
+            given["prior"] = VampPrior(tensors["prior.pseudo_inputs"], given["encoder"], **options)
+        model = kind(**{name: _value(value) for name, value in given.items()})
+    # Copied into memory that torch aligns, on which the last bits of a matrix product depend; a file's is at any byte.
+    model.load_state_dict({name: value.clone() for name, value in tensors.items()}, assign=True)
+    return model
+
+
+def _value(plain: Any) -> Any:
+    if isinstance(plain, list):
+        return tuple(map(_value, plain))
+    if not isinstance(plain, dict):
+        return plain
+    arguments = {name: _value(each) for name, each in plain.items()}
+    if "part" in arguments:
+        part = arguments.pop("part")
+        return getattr(networks.build(**arguments), part)
+    return PARTS[arguments.pop("type")](**arguments)

@@ -1,0 +1,1 @@
+"""How good the images of a model are: reconstructions beside their originals, samples beside the test images."""
