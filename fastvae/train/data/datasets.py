@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -50,29 +50,33 @@ class Split(NamedTuple):
         if isinstance(self.images, Tensor):
             yield from zip(self.images.split(size), self.labels.split(size), strict=True)
         else:
-            yield from self.at(torch.arange(len(self.labels)).split(size))
+            yield from self.in_order(torch.arange(len(self.labels)), size)
 
-    def at(self, pieces: Iterable[Tensor]) -> Generator[tuple[Tensor, Tensor]]:
+    def in_order(self, order: Tensor, size: int) -> Generator[tuple[Tensor, Tensor]]:
+        """Images and labels at the indices `order`, int64, at most `size` at once, see `at`."""
+        return self.at(order.split(size))
+
+    def at(self, pieces: Sequence[Tensor]) -> Generator[tuple[Tensor, Tensor]]:
         """Images and labels at each of `pieces`, int64 indices ``[n]``.
 
         Closing the iterator (`contextlib.closing`) ends the thread that gathers `Stored` samples.
         """
         if isinstance(self.images, Tensor):
-            for indices in pieces:
-                here = indices.to(self.images.device)
-                yield self.images[here], self.labels[here]
+            for piece in pieces:
+                indices = piece.to(self.labels.device)
+                yield self.images[indices], self.labels[indices]
             return
-        pieces = list(pieces)
         with closing(self.images.stream(pieces)) as stream:
-            for images, indices in zip(stream, pieces, strict=True):
-                yield images, self.labels[indices.to(self.labels.device)]
+            for images, piece in zip(stream, pieces, strict=True):
+                yield images, self.labels[piece.to(self.labels.device)]
 
     def same(self, other: Split) -> bool:
         """Whether both have the same samples and labels."""
         if self.images.shape != other.images.shape or not torch.equal(self.labels, other.labels):
             return False
-        both = zip(self.batches(), other.batches(), strict=True)
-        return all(torch.equal(ours, theirs) for (ours, _), (theirs, _) in both)
+        return all(
+            torch.equal(ours, theirs) for (ours, _), (theirs, _) in zip(self.batches(), other.batches(), strict=True)
+        )
 
 
 class Data(NamedTuple):

@@ -157,9 +157,9 @@ class Trainer:
             events.begin()
         whole = order.split(self.config.batch_size)
         # Closed whatever happens: a thread may be reading ahead.
-        with closing(self.data.train.at([self._share(indices) for indices in whole])) as shares:
-            batches = zip(whole, shares, strict=True)
-            for step, (indices, (images, labels)) in enumerate(batches, (epoch - 1) * self._steps):
+        with closing(self.data.train.at([self._share(indices) for indices in whole])) as batches:
+            steps = enumerate(zip(whole, batches, strict=True), (epoch - 1) * self._steps)
+            for step, (indices, (images, labels)) in steps:
                 rate = self._rate.set(step)
                 self._step(images, labels, total=len(indices))
                 progress.step(len(indices), self._sums)
