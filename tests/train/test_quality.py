@@ -14,6 +14,7 @@ from fastvae import CVAE, VAE
 from fastvae.train.data import datasets, description
 from fastvae.train.errors import UserError
 from fastvae.train.evaluation.evaluate import evaluated
+from fastvae.train.processes import group
 from fastvae.train.quality import asked as asking
 from fastvae.train.quality import features, reconstructions, samples
 from fastvae.train.quality.asked import Asked, check
@@ -108,6 +109,20 @@ def test_ssim_is_that_of_its_definition(shape, monkeypatch):
     )
     # Variances as a difference of squares in float64, divided by 0.0009 at least; torchmetrics' window is float64, too.
     assert found["ssim"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_processes_add_up_what_they_find_in_their_shares(monkeypatch):
+    """Three of them, of whom one has no image in the last batch, of two."""
+    monkeypatch.setattr(description, "_EVALUATED", 5 * math.prod(COLOUR))
+    test, model, chosen = split(*COLOUR, count=12), noisy(*COLOUR), config(COLOUR, 10, latent_dim=2)
+    whole = reconstructions.measured(model, chosen, test, ssim=True)
+    found: list[Tensor] = []
+    monkeypatch.setattr(group, "count", lambda: 3)
+    monkeypatch.setattr(group, "add_up", lambda sums: sums.copy_(found.append(sums.clone()) or sum(found)))
+    for rank in range(3):
+        monkeypatch.setattr(group, "rank", lambda rank=rank: rank)
+        last = reconstructions.measured(model, chosen, test, ssim=True)
+    assert last == {name: pytest.approx(value, rel=1e-12) for name, value in whole.items()}
 
 
 def test_the_reconstruction_of_a_conditional_model_is_at_the_posterior_mean():
