@@ -11,7 +11,7 @@ from fastvae import networks
 from fastvae.losses import KLTerms
 from fastvae.train.loop import trainer
 from fastvae.train.loop.graph import CudaGraph, GraphedStep
-from fastvae.train.loop.step import Step
+from fastvae.train.loop.step import Step, compiled
 from fastvae.train.runs.folder import RunFolder
 from fastvae.train.runs.metrics import Sums
 from fastvae.train.settings.config import Config
@@ -203,7 +203,7 @@ def test_compilation_for_a_gpu_goes_without_timings_that_decide_numerics(monkeyp
     told = []
     monkeypatch.setattr(torch, "compile", lambda network, **options: told.append(options))
     for device in ("cpu", "cuda"):
-        trainer._compiled(torch.nn.Identity(), torch.device(device))
+        compiled(torch.nn.Identity(), torch.device(device))
     assert told == [{"dynamic": False, "options": None}, {"dynamic": False, "options": {"deterministic": True}}]
     assert "deterministic" in torch._inductor.list_options()
 
