@@ -59,9 +59,9 @@ def test_data(data, kind, message):
 
 
 def test_samples_of_too_few_tensors():
-    with pytest.raises(ValueError, match="^data: got 1 tensor a sample; takes the 2 of the model$"):
+    with pytest.raises(ValueError, match=r"^data: got 1 tensor a sample; takes the 2 of the model$"):
         fastvae.fit(cvae(), pairs()[0], epochs=1, **QUIET)
-    with pytest.raises(ValueError, match="^validation: got 1 tensor a sample; takes the 2 of the model$"):
+    with pytest.raises(ValueError, match=r"^validation: got 1 tensor a sample; takes the 2 of the model$"):
         fastvae.fit(cvae(), pairs(), epochs=1, validation=pairs()[1], **QUIET)
 
 
