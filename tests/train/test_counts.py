@@ -39,7 +39,7 @@ def test_a_batch_is_what_the_file_has(tmp_path, sparse, mapped, monkeypatch):
         np.testing.assert_array_equal(split.images[:], dense[rows])
         np.testing.assert_array_equal(split.labels, 1 - rows % 2)  # in the order of their names: B, T
         order = torch.randperm(len(rows))
-        found = torch.cat([images for images, _ in split.in_order(order, 4)])
+        found = torch.cat([images for images, _ in split.at(order.split(4))])
         np.testing.assert_array_equal(found, dense[rows][order])
     assert bool(list((tmp_path / "cache").glob("x-*"))) == mapped
 

@@ -124,9 +124,9 @@ def test_the_graph_reads_one_buffer_and_leaves_the_callers_batch_alone(monkeypat
     run, seen = Run("cpu", Rerun), []
     step = Step.__call__
 
-    def watched(self, images):
+    def watched(self, images, **named):
         seen.append((images.data_ptr(), images.clone()))
-        step(self, images)
+        step(self, images, **named)
 
     monkeypatch.setattr(Step, "__call__", watched)
     batches = [batch.clone() for batch in run.batches(1)]
@@ -229,9 +229,9 @@ def test_convolutions_are_summed_in_one_order_while_a_run_trains_only(tmp_path, 
     seen = []
     step = Step.__call__
 
-    def watched(self, *batch):
+    def watched(self, *batch, **named):
         seen.append(torch.backends.cudnn.deterministic)
-        step(self, *batch)
+        step(self, *batch, **named)
 
     monkeypatch.setattr(Step, "__call__", watched)
     fitted(tmp_path / "run", digits)

@@ -58,7 +58,7 @@ def exactly(ours, theirs):
 def test_batches_in_any_order(both, size):
     for tensors, stored in zip(*both, strict=True):
         order = torch.randperm(len(tensors.labels), generator=torch.Generator().manual_seed(0))[:150]
-        for ours, theirs in zip(stored.in_order(order, size), tensors.in_order(order, size), strict=True):
+        for ours, theirs in zip(stored.at(order.split(size)), tensors.at(order.split(size)), strict=True):
             exactly(ours, theirs)
         for ours, theirs in zip(stored.batches(size), tensors.batches(size), strict=True):
             exactly(ours, theirs)
@@ -188,7 +188,7 @@ def test_the_thread_ends_when_a_run_does(both, tmp_path, error, monkeypatch):
     run = Trainer(settings(tmp_path / "x.npz", batch_size=2), stored, RunFolder(tmp_path))
     steps = []
 
-    def failing(*batch):
+    def failing(*batch, total):
         steps.append(len(threads()))
         if len(steps) == 3:
             raise error
@@ -203,7 +203,7 @@ def test_the_thread_ends_when_a_run_does(both, tmp_path, error, monkeypatch):
 
 def test_the_thread_ends_with_an_iterator_that_nobody_closed(both):
     _, stored = both
-    found = stored.train.in_order(torch.arange(100), 1)
+    found = stored.train.at(torch.arange(100).split(1))
     next(found)
     assert len(threads()) == 1
     del found

@@ -14,7 +14,7 @@ from fastvae.train.loop import trainer as loop
 from fastvae.train.loop.graph import GraphedStep
 from fastvae.train.loop.interrupt import Interrupt
 from fastvae.train.loop.step import Step
-from fastvae.train.models import build
+from fastvae.train.models import build, objectives
 from fastvae.train.runs import metrics, resume, weights
 from fastvae.train.runs.metrics import Epoch
 from fastvae.train.settings import resolve
@@ -55,12 +55,12 @@ def interrupted_at(monkeypatch):
     def at(step, times=1):
         seen, call = {"begun": 0, "ended": 0}, Step.__call__
 
-        def interrupted(self, *batch):
+        def interrupted(self, *batch, **named):
             seen["begun"] += 1
             if seen["begun"] == step:
                 for _ in range(times):
                     signal.raise_signal(signal.SIGINT)
-            call(self, *batch)
+            call(self, *batch, **named)
             seen["ended"] += 1
 
         monkeypatch.setattr(Step, "__call__", interrupted)
@@ -183,7 +183,7 @@ def test_the_validation_loss_is_that_of_the_averages(tmp_path, digits):
     run = fitted(tmp_path / "run", digits, epochs=1, ema=0.9)
     with run.folder.path.joinpath("metrics.csv").open() as file:
         (row,) = csv.DictReader(file)
-    expected = validation_loss(run.create_objective(run.trained), run.validation, run.config.seed)
+    expected = validation_loss(objectives.create(run.config, run.trained), run.validation, run.config.seed)
     assert float(row["validation_loss"]) == expected
     assert validation_loss(run.objective, run.validation, run.config.seed) != expected
 
