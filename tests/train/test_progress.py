@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+from tqdm.notebook import tqdm_notebook
 
 from fastvae.train.evaluation.legend import Legend
 from fastvae.train.loop import progress
@@ -97,3 +98,44 @@ def test_sums_are_read_twice_a_second_at_most_and_only_to_be_shown(monkeypatch, 
             clock.now += 0.125
             bar.step(1, measured)
     assert measured.reads == reads
+
+
+class Notebook(tqdm_notebook):
+    """A notebook's bar without a notebook."""
+
+    def __init__(self, **options):
+        self.said = [options["total"]]
+
+    def update(self):
+        self.said.append("step")
+
+    def set_description(self, text, refresh):
+        pass
+
+    def set_postfix_str(self, text, refresh=True):
+        self.said.append(text)
+
+    def close(self):
+        self.said.append("closed")
+
+    def __del__(self):
+        pass
+
+
+def test_a_notebook_has_a_bar(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "tqdm", Notebook)
+    with Progress(epochs=2, steps=3, done=0, legend=LEGEND) as bar:
+        bar.begin(1)
+        bar.step(1000, sums())
+        bar.epoch(ROW, 48_000.4)
+    measured = "test ELBO -13.00 = -(reconstruction 11.00 + KL 2.00), 48,000 images/s"
+    assert bar._bar.said == [6, "step", measured, "closed"]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_nothing_is_shown_where_nobody_looks(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with Progress(epochs=2, steps=3, done=0, legend=LEGEND, shown=False) as bar:
+        bar.step(1000, sums())
+        bar.epoch(ROW, 48_000.4)
+    assert sys.stderr.getvalue() == capsys.readouterr().out == ""
