@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-import torch
 
 import fastvae
 from fastvae.train import info as machine
-from fastvae.train import options
+from fastvae.train import options, training
 from fastvae.train.data import datasets
 from fastvae.train.data.datasets import Split
-from fastvae.train.errors import InterruptedRunError, UserError
+from fastvae.train.errors import UserError
 from fastvae.train.evaluation.evaluate import evaluated
-from fastvae.train.loop import report
-from fastvae.train.loop.trainer import Trainer
-from fastvae.train.models import batches, build
+from fastvae.train.models import build
 from fastvae.train.models.build import Model
 from fastvae.train.pictures import run as pictures
 from fastvae.train.pictures import samples
@@ -32,7 +28,6 @@ from fastvae.train.runs.folder import RunFolder
 from fastvae.train.runs.resume import resumed
 from fastvae.train.settings import resolve
 from fastvae.train.settings.config import Config
-from fastvae.train.settings.kinds import DIVIDED, of_whole_batches
 from fastvae.train.studies import compare as comparison
 from fastvae.train.studies import quadrants as completion
 
@@ -71,58 +66,7 @@ def train(out: str | None, resume: str | None, shard_parameters: bool, **values:
     folder = None if resume is None else RunFolder(Path(resume))
     explicit = options.explicit(values)
     config = resolve.new(explicit) if folder is None else resumed(folder, explicit)
-    _check_processes(config, shard_parameters=shard_parameters)
-    with group.join(config.device):
-        _train(config, folder, out, shard_parameters=shard_parameters)
-
-
-def _check_processes(config: Config, *, shard_parameters: bool) -> None:
-    """The run can be divided among the processes that there are."""
-    several = group.started().processes > 1
-    cause = of_whole_batches(config.model_dump())
-    if several and cause is not None:
-        raise UserError(f"--nproc-per-node: got several processes with {cause}, which needs whole batches; takes 1")
-    if shard_parameters and not several:
-        raise UserError("--shard-parameters: got one process; takes several, which torchrun starts")
-    if shard_parameters and config.amp == "fp16":
-        raise UserError("--amp: got 'fp16' with --shard-parameters; takes none or bf16")
-
-
-def _train(config: Config, folder: RunFolder | None, out: str | None, *, shard_parameters: bool) -> None:
-    dataset = datasets.load(config.data, config.data_dir, binarize=config.binarize)
-    if config.objective in DIVIDED:
-        parts = datasets.hold_out(dataset.train, config.validation, binarize=config.binarize)
-        training, validation = (len(part.labels) for part in parts)
-        if config.dataset_size is None:
-            config = resolve.changed(config, {"dataset_size": training})
-        batches.check(config, training=training, validation=validation, test=len(dataset.test.labels))
-    torch.set_num_threads(config.threads)
-    with run_folder.claimed(folder, out, config.data) as folder:
-        trainer = Trainer(config, dataset, folder, shard_parameters=shard_parameters)
-        if group.rank() == 0:
-            folder.write_config(config)
-            click.echo(report.headline(trainer, len(trainer.history)))
-            click.echo(trainer.legend.text)
-        try:
-            trainer.fit()
-            if group.rank() == 0:
-                _report(trainer, pictures.draw(folder, config, trainer.trained, trainer.data.test, trainer.history))
-        except KeyboardInterrupt:
-            raise InterruptedRunError(
-                f"interrupted after epoch {len(trainer.history)}; continue with: fastvae train --resume {folder.path}"
-            ) from None
-
-
-def _report(trainer: Trainer, names: Sequence[str]) -> None:
-    """What a finished run has come to, and the files that it left, pictures of these names among them."""
-    config, folder = trainer.config, trainer.folder
-    for line in report.results(trainer):
-        click.echo(line)
-    note = pictures.note(config)
-    if note is not None:
-        click.echo(note)
-    files = (folder.config_file, folder.metrics_file, folder.weights_file, folder.checkpoint_file)
-    click.echo(f"{folder.path}: {', '.join([*(file.name for file in files), *names])}")
+    training.run(config, folder, out, shard_parameters=shard_parameters)
 
 
 def _open(run: Path, device: str | None) -> tuple[RunFolder, Config, Model]:
@@ -139,7 +83,7 @@ def _test_part(config: Config, data_dir: str | None, model: Model) -> Split:
     """The test images of a run, from where its data is now, on the device of its model."""
     if data_dir is not None:
         config = resolve.changed(config, {"data_dir": data_dir})
-    test = datasets.load_part(config.data, config.data_dir, "test", binarize=config.binarize)
+    test = datasets.load_part(part="test", **config.dataset)
     return test.to(next(model.parameters()).device)
 
 
@@ -189,12 +133,16 @@ def evaluate(
     "--seed", type=click.IntRange(min=0, max=2**63 - 1), default=0, show_default=True, help="Seed of the latents."
 )
 @click.option("--label", type=click.IntRange(min=0), help="Of a label-conditioned run. [default: each in turn]")
-@click.option("--out", type=click.Path(path_type=Path), help="A .png, .npy or .npz file. [default: RUN/generated.png]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="A .png, .npy or .npz file. [default: RUN/generated.png, of other data than images .npy]",
+)
 @_device_option
 def sample(run: Path, number: int, seed: int, label: int | None, out: Path | None, device: str | None) -> None:
     """Draw images from the model of RUN, with latents from the prior."""
-    path = RunFolder(run).path / "generated.png" if out is None else out
-    _, config, model = _open(run, device)
+    folder, config, model = _open(run, device)
+    path = folder.path / samples.default_name(config) if out is None else out
     samples.save(model, config, number, label, seed, path)
     click.echo(str(path))
 

@@ -27,7 +27,7 @@ class _Counts(click.ParamType[tuple[int, ...]]):
             self.fail(f"{value!r} is not a list of whole numbers such as 512,256, nor none", param, ctx)
 
 
-_METAVARS: Final = {"data_dir": "DIR", "first_guess": "RUN"}
+_METAVARS: Final = {"data": "NAME|PATH", "data_dir": "DIR", "first_guess": "RUN", "cache_dir": "DIR"}
 # What the command line takes beside the values of the config.
 _ALSO: Final[dict[str, tuple[str, ...]]] = {"device": ("auto",)}
 

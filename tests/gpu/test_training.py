@@ -5,7 +5,7 @@ import torch
 
 from fastvae.train.loop.graph import CudaGraph
 from fastvae.train.runs.metrics import Means
-from tests.support.training_steps import BATCH, Run, same_bits
+from tests.support.training_steps import BATCH, OPTIONS, Run, same_bits
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -25,6 +25,12 @@ def test_replays_are_steps_bit_for_bit(model, amp):
     plain = Run("cuda", model=model, amp=amp).train([1, 2, 3]).state()
     graphed = Run("cuda", CudaGraph, model=model, amp=amp).train([1, 2, 3]).state()
     assert same_bits(graphed, plain)
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_replays_have_the_options_of_a_step(options):
+    plain = Run("cuda", **options).train([1, 2, 3]).state()
+    assert same_bits(Run("cuda", CudaGraph, **options).train([1, 2, 3]).state(), plain)
 
 
 @pytest.mark.parametrize("model", ["mlp", "conv"])
@@ -55,9 +61,10 @@ def test_every_replay_draws_the_noise_that_a_step_would_have_drawn():
 
 
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
+@pytest.mark.parametrize("options", [{"amp": torch.bfloat16}, OPTIONS["all"]], ids=["bf16", "all"])
 @pytest.mark.parametrize("graph", [None, CudaGraph])
-def test_no_step_waits_for_the_device(graph):
-    run = Run("cuda", graph, model="conv", amp=torch.bfloat16).train([1])
+def test_no_step_waits_for_the_device(graph, options):
+    run = Run("cuda", graph, model="conv", **options).train([1])
     batches = list(run.batches(2))
     before = torch.cuda.get_sync_debug_mode()
     torch.cuda.set_sync_debug_mode("error")
@@ -89,7 +96,16 @@ def test_a_batch_of_thousands():
     assert losses[-1] < losses[0]
 
 
-def test_a_run_of_the_command_line_resumes_to_the_same_bits(tmp_path):
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"amp": "bf16"},
+        {"amp": "fp16", "accumulate": 2, "clip_grad": 20.0, "ema": 0.5, "weight_decay": 0.1, "warmup": 6}
+        | {"lr_schedule": "steps", "lr_milestones": (1, 2)},
+    ],
+    ids=["bf16", "all"],
+)
+def test_a_run_of_the_command_line_resumes_to_the_same_bits(tmp_path, options):
     for package in ("pydantic", "click", "matplotlib", "safetensors", "tqdm"):
         pytest.importorskip(package)
     from fastvae.train.data import datasets
@@ -100,7 +116,7 @@ def test_a_run_of_the_command_line_resumes_to_the_same_bits(tmp_path):
 
     def fitted(name: str, epochs: int) -> bytes:
         settings = {"threads": 1, "device": "cuda", "model": "conv", "hidden": (16,), "latent_dim": 2}
-        settings |= {"amp": "bf16", "batch_size": 400, "epochs": epochs}
+        settings |= {"batch_size": 400, "epochs": epochs} | options
         path = tmp_path / name
         path.mkdir(exist_ok=True)
         Trainer(Config(**resolve(settings)), datasets.load("digits", None), RunFolder(path)).fit()

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from fastvae import CVAE, VAE, BetaVAE, CyclicalWarmup, LinearWarmup, MixturePrior, VampPrior, networks
 from fastvae.losses import NegativeBinomial
+from fastvae.losses._named import NAMES
 from tests.modules.test_surface import CHANGED, DIVIDED, OTHERS
 
 BATCH, LABELS = 4, 3
@@ -39,9 +40,10 @@ def vae(
     return kind(encoder, decoder, latent_shape=shape, **options)
 
 
-def with_pseudo_inputs() -> VAE:
+def with_pseudo_inputs(first_layer: int = 0) -> VAE:
     plain = vae()
-    return VAE(plain.encoder, plain.decoder, prior=VampPrior(torch.rand(3, 1, 8, 8), plain.encoder), latent_shape=2)
+    encoder = plain.encoder[first_layer:] if first_layer else plain.encoder
+    return VAE(plain.encoder, plain.decoder, prior=VampPrior(torch.rand(3, 1, 8, 8), encoder), latent_shape=2)
 
 
 def cvae(prior: bool = True) -> CVAE:
@@ -65,6 +67,7 @@ MODELS: dict[str, tuple[Callable[[], VAE | CVAE], tuple[Tensor, ...]]] = {
     "preset": (lambda: vae(preset="diffusers"), (IMAGES,)),
     "mixture": (lambda: vae(prior=MixturePrior(3)), (IMAGES,)),
     "pseudo_inputs": (with_pseudo_inputs, (IMAGES,)),
+    "pseudo_numbers": (lambda: with_pseudo_inputs(1), (IMAGES,)),
     "conditional": (cvae, (CONDITION, IMAGES)),
     "conditional_standard": (lambda: cvae(prior=False), (CONDITION, IMAGES)),
 }
@@ -119,6 +122,13 @@ def test_every_option_is_kept(options: dict[str, Any], tmp_path: Path) -> None:
         model = kind(encoder, decoder, latent_shape=options.get("latent_shape", 2), **given)
         model.save_pretrained(tmp_path)
         assert repr(kind.from_pretrained(tmp_path)) == repr(model)
+
+
+@pytest.mark.parametrize("likelihood", NAMES)
+def test_every_likelihood_with_a_name_is_kept(likelihood: str, tmp_path: Path) -> None:
+    model = vae(likelihood=likelihood)
+    model.save_pretrained(tmp_path)
+    assert repr(VAE.from_pretrained(tmp_path)) == repr(model)
 
 
 def test_an_option_is_kept_as_it_is_now(tmp_path: Path) -> None:

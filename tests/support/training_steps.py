@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -15,6 +17,16 @@ from fastvae.train.runs import random
 from fastvae.train.runs.metrics import Sums
 
 COUNT, BATCH = 300, 128
+
+# Of a step: each alone, and all together.
+OPTIONS: Final[dict[str, dict[str, Any]]] = {
+    "accumulate": {"accumulate": 3},
+    "clip": {"clip": 2.9},
+    "average": {"decay": 0.9},
+    "fp16": {"amp": torch.float16},
+    "all": {"accumulate": 3, "clip": 2.9, "decay": 0.9, "amp": torch.float16},
+    "all in bf16": {"accumulate": 3, "clip": 2.9, "decay": 0.9, "amp": torch.bfloat16},
+}
 
 
 class Run:
@@ -45,7 +57,7 @@ class Run:
         pixels = torch.rand((COUNT, 1, 8, 8), generator=torch.Generator().manual_seed(1)) ** 3
         self.images = (255 * pixels).to(torch.uint8).to(device)
         self.scaler = loss_scaler(self.device, enabled=amp == torch.float16)
-        self.average = None if decay is None else Average(self.model, decay)
+        self.average = None if decay is None else Average(self.model, copy.deepcopy(self.model), decay)
         self.update = Update(self.model, self.optimizer, clip=clip, scaler=self.scaler, average=self.average)
         self.plain = Step(self.model, self.update, self.sums, autocast=amp, accumulate=accumulate)
         self.step = self.plain if graph is None else GraphedStep(self.plain, BATCH, graph())

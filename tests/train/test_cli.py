@@ -171,7 +171,8 @@ def test_help(arguments):
 
 def test_help_lists_what_train_takes():
     text = fastvae("train", "--help").out
-    for choice in (*PUBLISHED, *(choice for field in Config.model_fields for choice in options.choices(field))):
+    fields = [name for name, field in Config.model_fields.items() if field.description is not None]
+    for choice in (*PUBLISHED, *(choice for field in fields for choice in options.choices(field))):
         assert re.search(rf"\b{choice}\b", text), choice
 
 

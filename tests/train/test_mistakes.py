@@ -21,7 +21,7 @@ OPTION_MISTAKES = {
     "unknown option": (("train", "--bta", "1"), "No such option '?--bta"),
     "argument": (("train", "digits"), "unexpected extra argument"),
     "preset": (("train", "--preset", "s9"), "'--preset': 's9' is not .*'s5'"),
-    "data": (("train", "--data", "cifar"), "'--data': 'cifar' is not one of 'digits', 'mnist'"),
+    "data": (("train", "--data", "cifar"), "/cifar: no such file or folder; takes digits, mnist, a folder of images"),
     "model": (("train", "--model", "gan"), "'--model'"),
     "likelihood": (("train", "--likelihood", "rayleigh"), "'--likelihood'"),
     "parameterization": (("train", "--parameterization", "precision"), "'--parameterization'"),

@@ -179,6 +179,7 @@ def test_samples_that_are_no_images(tmp_path, shape):
     )
     with pytest.raises(UserError, match=r"--out: got .*a\.png, but samples of shape .* are no images"):
         samples.save(model, chosen, 3, None, 0, tmp_path / "a.png")
+    assert samples.default_name(chosen) == "generated.npy"
     samples.save(model, chosen, 3, None, 0, tmp_path / "a.npy")
     of_file = shape if len(shape) == 1 else (*shape[1:], shape[0])
     assert np.load(tmp_path / "a.npy").shape == (3, *of_file)

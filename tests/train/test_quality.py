@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fastvae import CVAE, VAE
-from fastvae.train.data import datasets
+from fastvae.train.data import datasets, description
 from fastvae.train.errors import UserError
 from fastvae.train.evaluation.evaluate import evaluated
 from fastvae.train.quality import asked as asking
@@ -55,7 +55,7 @@ def test_psnr_by_hand():
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 12, 9)])
 def test_psnr_is_of_the_mean_error_over_all_batches(shape, monkeypatch):
-    monkeypatch.setattr("fastvae.train.quality.batches._VALUES", 7 * math.prod(shape))
+    monkeypatch.setattr(description, "_EVALUATED", 7 * math.prod(shape))
     test, model = split(*shape, count=30), noisy(*shape)
     found = reconstructions.measured(model, config(shape, 10, latent_dim=2), test, ssim=False)
     with torch.no_grad():
@@ -97,7 +97,7 @@ def ssim(first: np.ndarray, second: np.ndarray) -> float:
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 12, 9), (2, 6, 6)])
 def test_ssim_is_that_of_its_definition(shape, monkeypatch):
-    monkeypatch.setattr("fastvae.train.quality.batches._VALUES", 3 * math.prod(shape))
+    monkeypatch.setattr(description, "_EVALUATED", 3 * math.prod(shape))
     test, model = split(*shape, count=8), noisy(*shape)
     found = reconstructions.measured(model, config(shape, 10, latent_dim=2), test, ssim=True)
     with torch.no_grad():
@@ -117,7 +117,7 @@ def test_the_reconstruction_of_a_conditional_model_is_at_the_posterior_mean():
 
     class Recognition(nn.Module):
         def forward(self, target: Tensor, condition: Tensor) -> Tensor:
-            return nn.functional.pad(target.flatten(1)[:, :1] / 510, (0, 1))
+            return nn.functional.pad(target.flatten(1)[:, :1] / 510, (0, 1), value=-2.0)
 
     chosen = config((3, 8, 8), 2, latent_dim=1, condition="label")
     model = CVAE(Recognition(), Generation(), likelihood="gaussian", latent_shape=1)

@@ -9,21 +9,6 @@ from fastvae.train.runs.metrics import Means, Sums
 from tests.train.trainers import fitted, saved, trainer
 
 
-def test_a_run_from_when_the_learned_scale_was_a_scalar_goes_on(tmp_path, digits):
-    options = {"likelihood": "gaussian_learned", "digits": digits}
-    fitted(tmp_path / "new", **options, epochs=2)
-    checkpoint_file = fitted(tmp_path / "old", **options, epochs=1).folder.checkpoint_file
-    state = torch.load(checkpoint_file, weights_only=True)
-    averages = (values for values in state["optimizer"]["state"].values() if values["exp_avg"].shape == (1,))
-    for values in (state["model"], *averages):
-        for name in ("elbo.reconstruction.log_scale", "exp_avg", "exp_avg_sq"):
-            if name in values:
-                values[name] = values[name].reshape(())
-    torch.save(state, checkpoint_file)
-    fitted(tmp_path / "old", **options, epochs=2)
-    assert saved(tmp_path / "old") == saved(tmp_path / "new")
-
-
 class Killed(BaseException):
     """Stands for SIGKILL: nothing catches it."""
 

@@ -110,11 +110,16 @@ def test_bf16_trains_in_float32_weights(tmp_path, digits):
 @pytest.mark.slow
 # Raised inside torch by its own compiler.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_compiled_training_matches_eager(tmp_path, digits):
-    compiled = fitted(tmp_path / "compiled", digits, compile=True, epochs=2)
-    eager = fitted(tmp_path / "eager", digits, epochs=2)
+@pytest.mark.parametrize("options", [{}, {"accumulate": 3, "clip_grad": 20.0, "ema": 0.5, "amp": "bf16"}])
+def test_compiled_training_matches_eager(tmp_path, digits, options):
+    compiled = fitted(tmp_path / "compiled", digits, compile=True, epochs=2, **options)
+    eager = fitted(tmp_path / "eager", digits, epochs=2, **options)
     # The same noise and order; a step of Adam may turn rounding into a change of up to its learning rate.
     assert compiled.history[-1].test_elbo == pytest.approx(eager.history[-1].test_elbo, rel=1e-3)
+    fitted(tmp_path / "resumed", digits, compile=True, epochs=1, **options)
+    torch.manual_seed(99)
+    fitted(tmp_path / "resumed", digits, compile=True, epochs=2, **options)
+    assert saved(tmp_path / "resumed") == saved(tmp_path / "compiled")
 
 
 def test_divergence_is_said_and_not_saved(tmp_path, digits):

@@ -1,5 +1,6 @@
 """Options of the training loop in whole runs: each has an effect, and an interrupted run ends with the same bits."""
 
+import csv
 import signal
 import threading
 
@@ -8,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from fastvae.train.errors import UserError
+from fastvae.train.evaluation.elbo import validation_loss
 from fastvae.train.loop import trainer as loop
 from fastvae.train.loop.graph import GraphedStep
 from fastvae.train.loop.interrupt import Interrupt
@@ -53,12 +55,12 @@ def interrupted_at(monkeypatch):
     def at(step, times=1):
         seen, call = {"begun": 0, "ended": 0}, Step.__call__
 
-        def interrupted(self, *batch):
+        def interrupted(self, *batch, **named):
             seen["begun"] += 1
             if seen["begun"] == step:
                 for _ in range(times):
                     signal.raise_signal(signal.SIGINT)
-            call(self, *batch)
+            call(self, *batch, **named)
             seen["ended"] += 1
 
         monkeypatch.setattr(Step, "__call__", interrupted)
@@ -117,6 +119,8 @@ def test_an_interrupt_while_an_epoch_is_saved_is_not_lost(tmp_path, digits, monk
     with pytest.raises(KeyboardInterrupt):
         fitted(tmp_path / "run", digits)
     assert len(trainer(tmp_path / "run", digits).history) == 3
+    with pytest.raises(KeyboardInterrupt), Interrupt():
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_an_ignored_interrupt_stays_ignored():
@@ -164,6 +168,24 @@ def test_averages_are_what_is_measured_and_kept(tmp_path, digits):
     weights.load(restored, run.folder)
     x = run.data.test.images
     torch.testing.assert_close(restored.eval().reconstruct(x), run._state.average.eval().reconstruct(x), rtol=0, atol=0)
+
+
+def test_averages_begin_at_the_weights_that_training_begins_with(tmp_path, digits):
+    """At the scale that the data tells, too, and not at that of a network just made."""
+    run = trainer(tmp_path / "run", digits, ema=0.9)
+    begun, made = run.model.state_dict(), build.create(run.config).state_dict()
+    averages = run._state.average.state_dict()
+    assert all(torch.equal(averages[name], begun[name]) for name in begun)
+    assert any(not torch.equal(made[name], begun[name]) for name in begun)
+
+
+def test_the_validation_loss_is_that_of_the_averages(tmp_path, digits):
+    run = fitted(tmp_path / "run", digits, epochs=1, ema=0.9)
+    with run.folder.path.joinpath("metrics.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    expected = validation_loss(run.create_objective(run.trained), run.validation, run.config.seed)
+    assert float(row["validation_loss"]) == expected
+    assert validation_loss(run.objective, run.validation, run.config.seed) != expected
 
 
 def test_the_best_of_the_averages_is_kept(tmp_path, digits, monkeypatch):

@@ -1,5 +1,6 @@
 """What a step does with gradients: parts that add up, clipping, averages and scaled losses, plain and replayed."""
 
+import copy
 import math
 
 import pytest
@@ -11,19 +12,11 @@ from fastvae import VAE, LinearWarmup
 from fastvae.train.loop.optimizer import Average, Update
 from fastvae.train.loop.step import Step
 from fastvae.train.runs.metrics import Sums
-from tests.support.training_steps import Run, same_bits
+from tests.support.training_steps import OPTIONS, Run, same_bits
 from tests.train.test_step import Idle, Rerun
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-OPTIONS = {
-    "accumulate": {"accumulate": 3},
-    "clip": {"clip": 2.9},
-    "average": {"decay": 0.9},
-    "fp16": {"amp": torch.float16},
-    "all": {"accumulate": 3, "clip": 2.9, "decay": 0.9, "amp": torch.float16},
-    "all in bf16": {"accumulate": 3, "clip": 2.9, "decay": 0.9, "amp": torch.bfloat16},
-}
 options = pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 
 
@@ -163,7 +156,7 @@ def test_a_step_whose_scaled_gradient_overflows_is_skipped(graph):
 
 def test_an_average_follows_weights_slowly_and_buffers_at_once():
     model = Noiseless(LinearWarmup(0.0, 1.0, 10))
-    average = Average(model, 0.75)
+    average = Average(model, copy.deepcopy(model), 0.75)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(4.0)

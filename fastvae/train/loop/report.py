@@ -18,7 +18,7 @@ def headline(trainer: Trainer, done: int) -> str:
     held_out = len(trainer.validation.labels)
     validation = f", {held_out} validation" if held_out else ""
     return (
-        f"{beginning}{config.data}, {len(trainer.data.train.labels)} training{validation} and "
+        f"{beginning}{config.data_name}, {len(trainer.data.train.labels)} training{validation} and "
         f"{len(trainer.data.test.labels)} test images; "
         f"{config.model}, {parameters} parameters, {architecture.latent(config)}, {config.likelihood}; "
         f"{config.device}, {config.threads} thread{'s' * (config.threads > 1)}"

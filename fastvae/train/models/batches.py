@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fastvae.train.data.datasets import EVALUATION_BATCH
+from fastvae.train.data.description import evaluation_batch
 from fastvae.train.errors import UserError
 from fastvae.train.settings.config import Config
 from fastvae.train.settings.kinds import DIVIDED
@@ -24,8 +24,8 @@ def check(config: Config, *, training: int = 0, validation: int = 0, test: int =
     assert config.dataset_size is not None
     parts = {
         f"--batch-size: got {config.batch_size}": (training, config.batch_size),
-        f"--validation: got {config.validation:g}": (validation, EVALUATION_BATCH),
-        f"--data-dir: got {config.data_dir!r}": (test, EVALUATION_BATCH),
+        f"--validation: got {config.validation:g}": (validation, evaluation_batch(config.shape)),
+        f"--data-dir: got {config.data_dir!r}": (test, evaluation_batch(config.shape)),
     }
     for got, (images, batch_size) in parts.items():
         for size in _sizes(images, batch_size):

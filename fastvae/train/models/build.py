@@ -12,6 +12,7 @@ from fastvae.train.data import conditions
 from fastvae.train.data.conditions import Conditioning
 from fastvae.train.models import conditional, levels
 from fastvae.train.models.conditional import Baseline
+from fastvae.train.models.standard import Restored, Standardized
 from fastvae.train.settings import architecture
 from fastvae.train.settings.config import Config
 from fastvae.train.settings.kinds import DIVIDED
@@ -23,7 +24,7 @@ def create(config: Config) -> Model:
     """A fresh model on the CPU: the same weights for the same seed, whatever the device of the run."""
     torch.manual_seed(config.seed)
     options: ModelKeywords = {
-        "likelihood": levels.likelihood(config.likelihood),
+        "likelihood": levels.likelihood(config.likelihood, config.values),
         "beta": _beta(config),
         "capacity": None if config.capacity is None else LinearWarmup(0.0, config.capacity, config.warmup_steps),
         "free_bits": config.free_bits,
@@ -39,6 +40,10 @@ def create(config: Config) -> Model:
         for name in ("total_correlation", "mutual_information", "dimension_kl", "dataset_size", "weighting"):
             options[name] = getattr(config, name)
     encoder, decoder, options["latent_shape"] = networks.build(**architecture.arguments(config))
+    if config.values == "real":
+        # In place of the layer that makes numbers of what is stored, which these are.
+        encoder = nn.Sequential(Standardized(*config.shape), *list(encoder.children())[1:])
+        decoder = nn.Sequential(*decoder.children(), Restored(*config.shape))
     return VAE(encoder, decoder, prior=_prior(config, encoder), **options)
 
 

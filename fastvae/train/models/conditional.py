@@ -12,22 +12,30 @@ from fastvae import CVAE
 from fastvae.losses import Density, Reconstruction
 from fastvae.modules import VAEOutput
 from fastvae.modules._options import ModelKeywords
-from fastvae.networks import Layers, build, decoder_channels, dense, ending, fractions, initialise
+from fastvae.networks import Layers, LogCounts, build, decoder_channels, dense, ending, fractions, initialise
 from fastvae.train.data.conditions import Conditioning
 from fastvae.train.models import levels
+from fastvae.train.models.standard import Restored, Standardized
 from fastvae.train.settings import architecture
 from fastvae.train.settings.config import Config
 
 
 class Joined(nn.Module):
-    """A network over its inputs side by side, each flattened; uint8 is read as value / 255."""
+    """A network over its inputs side by side, each flattened; uint8 is read as value / 255.
 
-    def __init__(self, *layers: nn.Module) -> None:
+    Args:
+        *layers: of the network.
+        first: what makes numbers of the first input.
+    """
+
+    def __init__(self, *layers: nn.Module, first: nn.Module | None = None) -> None:
         super().__init__()
+        self.first = nn.Identity() if first is None else first
         self.network = nn.Sequential(*layers)
 
     def forward(self, *inputs: Tensor) -> Any:
         """Inputs of ``[batch, ...]``."""
+        inputs = (self.first(inputs[0]), *inputs[1:])
         numbers = (fractions(values) if values.dtype == torch.uint8 else values for values in inputs)
         return self.network(torch.cat([values.flatten(1) for values in numbers], 1))
 
@@ -101,20 +109,23 @@ def create(config: Config, conditioning: Conditioning, **options: Unpack[ModelKe
     channels, *places = conditioning.target_shape
     given = (decoder_channels(config.likelihood, channels), *places)
     moments, latent = 2 * config.latent_dim, config.latent_dim
-    shaped = (nn.Unflatten(1, given), *ending(config.likelihood, config.probability_floor))
+    values = "unit" if config.values == "bytes" else config.values
+    units = (Restored(target),) if config.values == "real" else ()
+    shaped = (nn.Unflatten(1, given), *ending(config.likelihood, config.probability_floor, values=values), *units)
 
-    def joined(widths: tuple[int, ...], *last: nn.Module) -> Joined:
-        network = Joined(*dense(widths, layers), *last)
+    def joined(widths: tuple[int, ...], *last: nn.Module, first: nn.Module | None = None) -> Joined:
+        network = Joined(*dense(widths, layers), *last, first=first)
         initialise(network)
         return network
 
     def baseline() -> Baseline:
         network = joined((condition, *layers.decoder, math.prod(given)), *shaped)
-        return Baseline(network, levels.likelihood(config.likelihood))
+        return Baseline(network, levels.likelihood(config.likelihood, config.values))
 
     if config.objective == "baseline":
         return baseline()
-    recognition = joined((target + condition, *layers.encoder, moments))
+    seen = LogCounts() if config.values == "counts" else Standardized(target) if config.values == "real" else None
+    recognition = joined((target + condition, *layers.encoder, moments), first=seen)
     generation = joined((latent + condition, *layers.decoder, math.prod(given)), *shaped)
     prior: nn.Module | None = None
     if config.first_guess is not None:

@@ -44,6 +44,11 @@ class Levels(Density):
         return ((mean - black) / (white - black)).clamp(0.0, 1.0)
 
 
-def likelihood(name: str) -> str | Levels:
-    """What a model takes for the likelihood of a config, so that each of its means is a picture, in [0, 1]."""
-    return Levels(name) if name in OF_LEVELS else name
+def likelihood(name: str, values: str = "bytes") -> str | Levels:
+    """What a model takes for the likelihood of a config: of bytes, such that its means are pictures, in [0, 1].
+
+    Args:
+        name: of the likelihood.
+        values: of the data, see `fastvae.train.data.description.VALUES`; the mean of counts is one of counts.
+    """
+    return Levels(name) if name in OF_LEVELS and values == "bytes" else name

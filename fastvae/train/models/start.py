@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,7 @@ from fastvae.losses import Reconstruction
 from fastvae.networks import decoder_channels, fractions
 from fastvae.train.data.datasets import Split
 from fastvae.train.errors import UserError
+from fastvae.train.models import standard
 from fastvae.train.models.build import Model, conditioning
 from fastvae.train.models.conditional import Baseline, FirstGuess
 from fastvae.train.runs import weights
@@ -25,6 +27,12 @@ from fastvae.train.settings.kinds import OF_COUNTS
 
 # Pixels that never change have no deviation, and bytes tell no smaller one.
 _GREY_LEVEL: Final = 1 / 255
+# Of numbers in any unit: a deviation whose square is a normal float32.
+_SMALLEST: Final = 1e-18
+# A feature that is never counted has no logarithm of its mean.
+_RARE: Final = 1e-4
+# What the data tells is told by so many bytes of it: of more, the first ones, which are a fair sample.
+_READ: Final = 2**28
 
 
 def begin(model: Model, config: Config, train: Split) -> None:
@@ -34,11 +42,12 @@ def begin(model: Model, config: Config, train: Split) -> None:
         ValueError: a likelihood with a learned scale that this knows no start for.
         UserError: the run that the config's first guess is from is missing, or does not fit.
     """
+    standard.begin(model, _targets(config, train))
     scales = [
         module for module in model.modules() if isinstance(module, Reconstruction) and module.log_scale is not None
     ]
     if scales:
-        value = math.log(max(_deviation(config, train), _GREY_LEVEL))
+        value = math.log(max(_deviation(config, train), _SMALLEST if config.values == "real" else _GREY_LEVEL))
         for module in scales:
             assert module.log_scale is not None
             nn.init.constant_(module.log_scale, value)
@@ -60,19 +69,21 @@ def _deviation(config: Config, train: Split) -> float:
     loss = LIKELIHOODS[config.likelihood].loss
     if loss not in _DEVIATIONS:
         raise ValueError(f"likelihood: got {config.likelihood!r}, for whose scale no start is known")
-    return _DEVIATIONS[loss](list(_targets(config, train)))
+    return _DEVIATIONS[loss](_targets(config, train))
 
 
 def _begin_at_mean(model: Model, config: Config, train: Split) -> None:
-    """Give the decoder's last biases the logarithm of the mean level, one number for all pixels.
+    """Give the decoder's last biases the logarithm of the mean level: one number for all pixels, or one for each count.
 
     From a mean of 1 level the first epochs go to brightness alone: the network gets it from the latent, and draws black
     images from the prior for as long.
     """
-    total = count = 0
+    samples, totals = 0, torch.zeros((), dtype=torch.float64)
     for target in _targets(config, train):
-        total += int(target.sum(dtype=torch.int64))
-        count += target.numel()
+        totals = totals + target.sum(0, dtype=torch.float64).cpu()
+        samples += len(target)
+    counted = config.values == "counts"
+    means = (totals / samples).clamp(min=_RARE) if counted else (totals.mean() / samples).clamp(min=1.0)
     decoder = (
         model.decoder if isinstance(model, VAE) else model.network if isinstance(model, Baseline) else model.generation
     )
@@ -80,23 +91,28 @@ def _begin_at_mean(model: Model, config: Config, train: Split) -> None:
     assert last.bias is not None
     # The mean is the first of the parts that each pixel has.
     first = last.bias[: len(last.bias) // decoder_channels(config.likelihood)]
-    nn.init.constant_(first, math.log(max(total / count, 1.0)))
+    with torch.no_grad():
+        first.copy_(means.log())
 
 
 def _targets(config: Config, train: Split) -> Iterator[Tensor]:
-    """uint8 ``[batch, pixels]`` of all training images."""
-    if config.condition != "quadrants":
-        yield from (images.flatten(1) for images, _ in train.batches())
-        return
-    conditioned = conditioning(config).to(train.images.device)
-    yield from (conditioned(images, labels).target.flatten(1) for images, labels in train.batches())
+    """``[batch, pixels]`` of the training images, or of the first ones, see `_READ`."""
+    conditioned = conditioning(config).to(train.images.device) if config.condition == "quadrants" else None
+    read = 0
+    with closing(train.batches()) as batches:
+        for images, labels in batches:
+            yield (images if conditioned is None else conditioned(images, labels).target).flatten(1)
+            read += images.nbytes
+            if read >= _READ:
+                return
 
 
-def _standard_deviation(targets: list[Tensor]) -> float:
+def _standard_deviation(targets: Iterable[Tensor]) -> float:
     """About the means: the scale of a Gaussian."""
-    count = sum(map(len, targets))
+    count = 0
     total = squares = torch.zeros((), dtype=torch.float64)
     for target in targets:
+        count += len(target)
         values = fractions(target).double().cpu()
         total = total + values.sum(0)
         squares = squares + values.square().sum(0)
@@ -104,15 +120,16 @@ def _standard_deviation(targets: list[Tensor]) -> float:
     return math.sqrt(max(variances.mean().item(), 0.0))
 
 
-def _absolute_deviation(targets: list[Tensor]) -> float:
+def _absolute_deviation(targets: Iterable[Tensor]) -> float:
     """About the medians: the scale of a Laplace distribution."""
+    targets = list(targets)
     medians = torch.cat(targets).median(0).values
     distances = [(fractions(target) - fractions(medians)).abs().double().mean(1) for target in targets]
     return torch.cat(distances).mean().item()
 
 
 # By the loss of a likelihood.
-_DEVIATIONS: Final[dict[str, Callable[[list[Tensor]], float]]] = {
+_DEVIATIONS: Final[dict[str, Callable[[Iterable[Tensor]], float]]] = {
     "gaussian_nll": _standard_deviation,
     "l1_loss": _absolute_deviation,
 }

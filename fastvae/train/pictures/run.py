@@ -78,7 +78,7 @@ def _grids_of_epochs(folder: RunFolder, config: Config, epochs: int) -> list[Arr
 
 
 def _of_vae(config: Config, model: VAE, test: Split, history: list[Epoch]) -> Iterator[tuple[str, Figure]]:
-    subtitle = f"{config.data}, {config.model}, {architecture.latent(config)}"
+    subtitle = f"{config.data_name}, {config.model}, {architecture.latent(config)}"
     posteriors = [posterior for posterior, _ in latent_use.posteriors(model, config, test)]
     of_vectors = posteriors[0].mean.dim() == 2
     if arrays.drawable(config.shape):
@@ -150,7 +150,7 @@ def of_conditional(
     config: Config, model: CVAE | Baseline, test: Split, history: list[Epoch]
 ) -> Iterator[tuple[str, Figure]]:
     """Every picture of a conditional run, with its file name."""
-    subtitle = f"{config.data}, {config.objective}, {architecture.latent(config)}"
+    subtitle = f"{config.data_name}, {config.objective}, {architecture.latent(config)}"
     conditioned = conditioning(config).to(test.images.device)
     if isinstance(conditioned, Label):
         if arrays.drawable(config.shape):

@@ -36,6 +36,11 @@ def _npz(path: Path, samples: Array) -> None:
 _WRITERS: Final[dict[str, Callable[[Path, Array], None]]] = {".png": _png, ".npy": _npy, ".npz": _npz}
 
 
+def default_name(config: Config) -> str:
+    """The file of a run's samples: a picture, or numbers of what are no images."""
+    return f"generated{'.png' if drawable(config.shape) else '.npy'}"
+
+
 def save(model: Model, config: Config, number: int, label: int | None, seed: int, path: Path) -> None:
     """Write `number` samples, means of p(x|z) for z from the prior.
 

@@ -19,6 +19,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
+from fastvae.modules.priors import VampPrior
 from fastvae.train.processes import group
 
 # Of the models that there are: what is called as a module, so that FSDP's hooks see it.
@@ -44,6 +45,13 @@ def replicated(objective: nn.Module, device: torch.device, *, some_unused: bool)
     )
 
 
+def copy_first(model: nn.Module) -> None:
+    """Give every process the parameters and buffers of the first one's `model`."""
+    if group.count() > 1:
+        for tensor in model.state_dict(keep_vars=True).values():
+            torch.distributed.broadcast(tensor.detach(), 0)
+
+
 @contextmanager
 def gradients_averaged(model: nn.Module, wanted: bool) -> Iterator[None]:
     """Whether a backward pass inside the block averages gradients over the processes, or leaves that to a later one."""
@@ -57,15 +65,14 @@ def gradients_averaged(model: nn.Module, wanted: bool) -> Iterator[None]:
 def shard_parameters(model: nn.Module, device: torch.device) -> None:
     """Leave every process its part of the parameters of `model`, in place (FSDP2's `fully_shard`).
 
-    The networks are gathered one after the other, all else, and what networks share, for the whole of a forward pass.
+    The networks are gathered one after the other, all else, and an encoder that the prior calls in parts, for the whole
+    of a forward pass.
     """
     mesh = init_device_mesh(device.type, (group.count(),))
-    networks = [getattr(model, name) for name in _NETWORKS if hasattr(model, name)]
-    others = [child for child in model.children() if all(child is not network for network in networks)]
-    shared = {parameter for child in others for parameter in child.parameters()}
-    for network in networks:
-        if not shared.intersection(network.parameters()):
-            fully_shard(network, mesh=mesh)
+    for name in _NETWORKS:
+        shared = name == "encoder" and isinstance(getattr(model, "prior", None), VampPrior)
+        if hasattr(model, name) and not shared:
+            fully_shard(getattr(model, name), mesh=mesh)
     fully_shard(model, mesh=mesh)
 
 

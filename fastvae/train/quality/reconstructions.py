@@ -19,7 +19,6 @@ from fastvae import CVAE, VAE
 from fastvae.networks import fractions
 from fastvae.train.data.datasets import Split
 from fastvae.train.models.build import conditioning
-from fastvae.train.quality.batches import batches
 from fastvae.train.settings.config import Config
 
 
@@ -36,7 +35,7 @@ def measured(model: VAE | CVAE, config: Config, test: Split, *, ssim: bool) -> d
     similarity = _similarity() if ssim else None
     squares = similarities = 0.0
     values = 0
-    for images, labels in batches(config, test):
+    for images, labels in test.batches():
         target, mean = _reconstructed(model, config, images, labels)
         squares += (mean.double() - target.double()).square().sum().item()
         values += target.numel()

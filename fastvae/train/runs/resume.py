@@ -10,7 +10,7 @@ from fastvae.train.settings.config import Config, Settings
 from fastvae.train.settings.resolve import changed, check_installed, device, option, shown
 
 # How far the run goes, where its data has moved to, and what it logs beside its files.
-_CHANGEABLE: Final[tuple[str, ...]] = ("epochs", "early_stopping", "data_dir", "tensorboard")
+_CHANGEABLE: Final[tuple[str, ...]] = ("epochs", "early_stopping", "data_dir", "cache_dir", "tensorboard")
 
 
 def resumed(folder: RunFolder, explicit: Settings) -> Config:

@@ -9,7 +9,6 @@ import torch
 from fastvae import networks
 from fastvae.train.errors import UserError
 from fastvae.train.settings.config import Config, Settings
-from fastvae.train.settings.kinds import OF_COUNTS
 
 
 def feature_maps(chosen: Settings) -> Settings:
@@ -32,8 +31,7 @@ def arguments(config: Config) -> dict[str, Any]:
         "latent_dim": config.latent_dim,
         "latent": config.latent,
         "likelihood": config.likelihood,
-        # Of a vector the levels are counts, of an image they are brightness.
-        "values": "counts" if len(config.shape) == 1 and config.likelihood in OF_COUNTS else "unit",
+        "values": "unit" if config.values == "bytes" else config.values,
         "hidden": config.hidden,
         "decoder_hidden": config.decoder_hidden,
         "widths": config.widths,

@@ -16,6 +16,14 @@ OF_LEVELS: Final = tuple(name for name in NAMES if name not in OF_FRACTIONS)
 # Of the latter, those whose decoder gives the logarithm of the mean first.
 OF_COUNTS: Final = tuple(name for name in OF_LEVELS if named(name).pixel_range == (0.0, 255.0))
 
+# By likelihood, which values it is of, see `fastvae.train.data.description.VALUES`.
+TAKEN_VALUES: Final[dict[str, tuple[str, ...]]] = {
+    **dict.fromkeys(OF_FRACTIONS, ("bytes", "unit", "real")),
+    **dict.fromkeys(("bernoulli", "bernoulli_probs"), ("bytes", "unit")),
+    **dict.fromkeys(OF_LEVELS, ("bytes",)),
+    **dict.fromkeys(OF_COUNTS, ("bytes", "counts")),
+}
+
 # By whether a condition is given: what may be minimized.
 UNCONDITIONAL: Final = ("elbo", "tc", "iwae")
 CONDITIONAL: Final = (*OBJECTIVES, "baseline")
@@ -40,6 +48,11 @@ _DIVIDED: Final[dict[str, tuple[str, ...]]] = {"objective": DIVIDED}
 _STEPS: Final[dict[str, tuple[str, ...]]] = {"lr_schedule": ("steps",)}
 _LATENT: Final[dict[str, tuple[str, ...]]] = {"objective": (*UNCONDITIONAL, *OBJECTIVES)}
 GOES_WITH: Final[dict[str, tuple[Any, dict[str, tuple[str, ...]]]]] = {
+    "image_size": (None, {"source": ("folder",)}),
+    "channels": (None, {"source": ("folder",)}),
+    "cache_dir": (None, {"source": ("folder", "counts")}),
+    "label_key": (None, {"source": ("counts",)}),
+    "layer": (None, {"source": ("counts",)}),
     "label_encoding": ("one_hot", {"condition": ("label",)}),
     "quadrants": (1, {"condition": ("quadrants",)}),
     "model": ("mlp", {"condition": ("none", "label")}),

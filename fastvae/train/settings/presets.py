@@ -35,6 +35,7 @@ COMMON: Final[Settings] = {field: plain for field, (plain, _) in GOES_WITH.items
     "seed": 0,
 }
 
+# By the name of a data set, or the kind of one's own.
 BY_DATA: Final[dict[str, Settings]] = {
     "digits": {
         # Without dropout the network memorizes so few images; a deeper one with it uses less of its latent.
@@ -55,6 +56,32 @@ BY_DATA: Final[dict[str, Settings]] = {
         "likelihood": "bernoulli",
         "batch_size": 128,
         "epochs": 10,
+    },
+    "images": {
+        "model": "conv",
+        "hidden": (256,),
+        "dropout": 0.0,
+        "latent_dim": 64,
+        "likelihood": "gaussian_learned",
+        "batch_size": 64,
+        "epochs": 30,
+    },
+    "features": {
+        "hidden": (256,),
+        "dropout": 0.0,
+        "latent_dim": 8,
+        "likelihood": "gaussian_learned",
+        "batch_size": 128,
+        "epochs": 50,
+    },
+    # scVI's networks (Lopez et al. 2018).
+    "counts": {
+        "hidden": (128,),
+        "dropout": 0.1,
+        "latent_dim": 10,
+        "likelihood": "negative_binomial",
+        "batch_size": 128,
+        "epochs": 100,
     },
 }
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 
 import torch
 from pydantic import ValidationError
 
-from fastvae.train.data.datasets import NAMED
+from fastvae.train.data import datasets
+from fastvae.train.data.description import Description, Reading
+from fastvae.train.data.named import NAMED
 from fastvae.train.errors import UserError, first_problem
 from fastvae.train.settings import architecture
 from fastvae.train.settings.config import Config, Settings
 from fastvae.train.settings.kinds import GOES_WITH
 from fastvae.train.settings.presets import BY_DATA, BY_LATENT, BY_MODEL, COMMON, PUBLISHED
+from fastvae.train.settings.training import Training
 
 
 def option(field: str) -> str:
@@ -50,15 +54,35 @@ def resolve(explicit: Settings) -> Settings:
     out. The default objective is the ELBO: that of a conditional model where a condition is given.
     """
     preset = {} if explicit.get("preset") is None else PUBLISHED[explicit["preset"]]
-    data = (COMMON | preset | explicit)["data"]
-    asked = COMMON | BY_DATA[data] | preset | explicit
+    given = COMMON | preset | explicit
+    data = given["data"] if given["data"] in NAMED else _path(given["data"])
+    described = datasets.describe(data, Reading(*(given[field] for field in Reading._fields)))
+    by_data = COMMON | BY_DATA[_kind(data, described)]
+    asked = by_data | preset | explicit
     others = BY_MODEL.get(asked["model"], {}) | BY_LATENT.get(asked["latent"], {})
-    chosen = COMMON | BY_DATA[data] | others | NAMED[data]._asdict() | preset | explicit
+    chosen = by_data | others | described._asdict() | preset | explicit | {"data": data}
     chosen.setdefault("objective", "elbo" if chosen["condition"] == "none" else "cvae")
     for field, (plain, needs) in GOES_WITH.items():
         if field not in explicit and any(chosen[other] not in values for other, values in needs.items()):
             chosen[field] = plain
     return chosen | architecture.feature_maps(chosen)
+
+
+def _path(data: str) -> str:
+    """Where a user's own data is, whichever folder a command runs in."""
+    try:
+        return str(Path(data).expanduser().resolve())
+    except RuntimeError as error:
+        raise UserError(f"--data: got {data!r}; takes no ~ of an unknown user") from error
+
+
+def _kind(data: str, described: Description) -> str:
+    """The row of `BY_DATA` for a data set."""
+    if data in NAMED:
+        return data
+    if described.values == "counts":
+        return "counts"
+    return "images" if len(described.shape) == 3 else "features"
 
 
 def new(explicit: Settings) -> Config:
@@ -69,6 +93,8 @@ def new(explicit: Settings) -> Config:
     """
     settings = {"threads": torch.get_num_threads(), **resolve(explicit)}
     settings["device"] = device(settings["device"])
+    if settings["data"] not in NAMED and settings["data_dir"] is not None:
+        raise UserError("--data-dir: got one for a new run; takes none with a path as --data")
     if settings["objective"] == "baseline" and "latent_dim" in explicit:
         raise UserError(f"--latent-dim: got {explicit['latent_dim']}; takes none with objective 'baseline'")
     config = _validated(settings)
@@ -87,7 +113,7 @@ def changed(config: Config, changes: Settings) -> Config:
     return _validated({**config.model_dump(), **changes})
 
 
-def check_installed(config: Config) -> None:
+def check_installed(config: Training) -> None:
     """What `config` logs to is there.
 
     Raises:

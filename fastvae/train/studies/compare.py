@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import torch
-
 from fastvae import VAE
 from fastvae.train.data.datasets import Split
 from fastvae.train.errors import UserError
@@ -21,7 +19,7 @@ from fastvae.train.settings.resolve import shown
 
 SUFFIXES: Final = (".png", ".pdf", ".svg")
 # Settings that decide no number: where a run found or kept things, and what its settings are called.
-_IRRELEVANT: Final = ("preset", "data_dir", "keep_weights", "tensorboard", "threads")
+_IRRELEVANT: Final = ("preset", "data_dir", "cache_dir", "keep_weights", "tensorboard", "threads")
 
 
 class Run(NamedTuple):
@@ -96,7 +94,7 @@ def differing(configs: Sequence[Config]) -> list[str]:
 def _check_data(runs: Sequence[Run]) -> None:
     first = runs[0]
     for run in runs:
-        if not torch.equal(run.test.images, first.test.images) or not torch.equal(run.test.labels, first.test.labels):
+        if not run.test.same(first.test):
             raise UserError(
                 f"RUN: the test images of {run.folder.path} ({_data(run)}) are not those of {first.folder.path} "
                 f"({_data(first)}); takes runs on the same data"
@@ -105,7 +103,7 @@ def _check_data(runs: Sequence[Run]) -> None:
 
 def _data(run: Run) -> str:
     how = run.config.binarize
-    return run.config.data if how == "none" else f"{run.config.data}, binarized: {how}"
+    return run.config.data_name if how == "none" else f"{run.config.data_name}, binarized: {how}"
 
 
 def _names(runs: Sequence[Run], fields: Sequence[str]) -> list[str]:
