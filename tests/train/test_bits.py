@@ -16,7 +16,7 @@ from fastvae.train.models import levels
 from fastvae.train.quality.asked import Asked
 from fastvae.train.settings.kinds import OF_FRACTIONS, OF_LEVELS
 from tests.support.command_line import TINY, fastvae
-from tests.train.test_other_pictures import config, split
+from tests.train.simple_models import config, split
 
 DENSITIES = tuple(name for name in OF_FRACTIONS if not name.startswith("bernoulli"))
 

@@ -130,7 +130,7 @@ def test_two_nodes_are_two_groups_of_processes(single, tmp_path):
 
 @pytest.mark.slow
 def test_evaluation_is_divided_and_comes_to_the_same(single, tmp_path):
-    samples = ("--num-samples", "20")
+    samples = ("--num-samples", "20", "--ssim")
     assert fastvae("evaluate", single, *samples).code == 0
     expected = json.loads((single / "evaluation.json").read_text())
     code, out, err = torchrun(2, "evaluate", single, *samples)
