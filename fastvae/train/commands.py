@@ -133,12 +133,16 @@ def evaluate(
     "--seed", type=click.IntRange(min=0, max=2**63 - 1), default=0, show_default=True, help="Seed of the latents."
 )
 @click.option("--label", type=click.IntRange(min=0), help="Of a label-conditioned run. [default: each in turn]")
-@click.option("--out", type=click.Path(path_type=Path), help="A .png, .npy or .npz file. [default: RUN/generated.png]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="A .png, .npy or .npz file. [default: RUN/generated.png, or generated.npy of what is no image]",
+)
 @_device_option
 def sample(run: Path, number: int, seed: int, label: int | None, out: Path | None, device: str | None) -> None:
     """Draw images from the model of RUN, with latents from the prior."""
-    path = RunFolder(run).path / "generated.png" if out is None else out
-    _, config, model = _open(run, device)
+    folder, config, model = _open(run, device)
+    path = folder.path / samples.default_name(config) if out is None else out
     samples.save(model, config, number, label, seed, path)
     click.echo(str(path))
 

@@ -36,6 +36,11 @@ def _npz(path: Path, samples: Array) -> None:
 _WRITERS: Final[dict[str, Callable[[Path, Array], None]]] = {".png": _png, ".npy": _npy, ".npz": _npz}
 
 
+def default_name(config: Config) -> str:
+    """The file that samples go to if none is named: a picture, or an array of what is no image."""
+    return "generated.png" if drawable(config.shape) else "generated.npy"
+
+
 def save(model: Model, config: Config, number: int, label: int | None, seed: int, path: Path) -> None:
     """Write `number` samples, means of p(x|z) for z from the prior.
 
