@@ -2,7 +2,7 @@
 
 import importlib
 import importlib.metadata
-from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final
 
 from fastvae import functional
 from fastvae._backend import use_backend
@@ -30,11 +30,28 @@ __all__ = [
 
 __version__: str
 
+if TYPE_CHECKING:
+    from fastvae.train.python.fit import fit as fit
+    from fastvae.train.python.load import load as load
 
-def __getattr__(name: str) -> ModuleType | str:
+# Of the training application, which needs more packages: not in __all__, which `from fastvae import *` imports.
+_APPLICATION: Final = ("fit", "load")
+
+
+def __getattr__(name: str) -> Any:
     """Attributes that are found on first use, so that an import does not wait for them."""
     if name in ("networks", "reference"):
         return importlib.import_module(f"fastvae.{name}")
+    if name in _APPLICATION:
+        try:
+            return getattr(importlib.import_module(f"fastvae.train.python.{name}"), name)
+        except ModuleNotFoundError as error:
+            lacking = f"fastvae.{name}: {error.name} is not installed; takes pip install 'fastvae[train]'"
+            raise ImportError(lacking, name=error.name) from error
     if name == "__version__":
         return importlib.metadata.version("fastvae")
     raise AttributeError(f"module 'fastvae' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_APPLICATION, "reference", "__version__"})

@@ -42,8 +42,8 @@ def room_of(name: str, files: dict[str, Path]) -> str:
 
 
 def imported(tree: ast.Module) -> Iterator[tuple[str, str]]:
-    """Module names, and the name taken from each."""
-    for node in ast.walk(tree):
+    """Module names, and the name taken from each; not those that only types need."""
+    for node in _at_run_time(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -51,6 +51,16 @@ def imported(tree: ast.Module) -> Iterator[tuple[str, str]]:
             yield from ((node.module or "", alias.name) for alias in node.names)
         elif isinstance(node, ast.Call) and ast.unparse(node.func) == "importlib.import_module":
             yield from ((arg.value, "") for arg in node.args if isinstance(arg, ast.Constant))
+
+
+def _at_run_time(tree: ast.Module) -> Iterator[ast.AST]:
+    """The nodes outside of blocks for type checkers."""
+    skipped: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            skipped.update(inner for statement in node.body for inner in ast.walk(statement))
+        if node not in skipped:
+            yield node
 
 
 def rooms(package: Path = ROOT / "fastvae") -> Graph:

@@ -20,6 +20,7 @@ from fastvae import CVAE, VAE
 from fastvae.train import options
 from fastvae.train.data import datasets
 from fastvae.train.errors import UserError
+from fastvae.train.loop.task import Configured
 from fastvae.train.loop.trainer import Trainer
 from fastvae.train.models.build import Model
 from fastvae.train.models.objectives import Loss
@@ -131,16 +132,22 @@ class Plain(nn.Module):
         return Loss((reconstruction + config.beta * kl).mean(), reconstruction.detach(), kl.detach())
 
 
-class PlainTrainer(Trainer):
-    """The training loop of fastvae on a `Plain` objective, whose networks are those of the model that is saved."""
+class PlainTask(Configured):
+    """What fastvae trains, with a `Plain` objective over the networks of the model that is saved."""
 
-    def create_objective(self, model: Model) -> nn.Module:
+    def objective(self, model: Model) -> nn.Module:
         """What is minimized."""
         if isinstance(model, VAE):
             return Plain(self.config, model.encoder, model.decoder)
         if isinstance(model, CVAE):
             return Plain(self.config, model.recognition, model.generation)
         raise UserError(f"--objective: got {self.config.objective}; takes elbo or cvae here")
+
+
+class PlainTrainer(Trainer):
+    """The training loop of fastvae on a `PlainTask`."""
+
+    kind = PlainTask
 
 
 @click.command()

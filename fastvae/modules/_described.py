@@ -40,11 +40,21 @@ def described(model: LatentVariableModel) -> dict[str, Any]:
     own = [name for name in inspect.signature(kind).parameters if name not in ModelKeywords.__optional_keys__]
     keywords = {name: getattr(model, name) for name in own} | _objective(model.elbo) | asdict(model._gaussian_options)
     keywords["latent_shape"] = model.latent_shape
-    prior = keywords.get("prior")
-    if isinstance(prior, VampPrior) and prior.encoder is model.encoder:
+    prior = keywords["prior"]
+    if isinstance(prior, VampPrior) and (first := _first_layer(prior, keywords["encoder"])) is not None:
         # Its inputs are among the weights.
-        keywords["prior"] = {"type": "VampPrior"} | asdict(prior._gaussian_options)
+        keywords["prior"] = {"type": "VampPrior", "first_layer": first} | asdict(prior._gaussian_options)
     return {"model": kind.__name__} | {name: _plain(name, value) for name, value in keywords.items()}
+
+
+def _first_layer(prior: VampPrior, encoder: nn.Module) -> int | None:
+    """Where in the model's encoder that of the prior begins, which may leave out what reads pixels; None if nowhere."""
+    if prior.encoder is encoder:
+        return 0
+    if not isinstance(prior.encoder, nn.Sequential) or not isinstance(encoder, nn.Sequential):
+        return None
+    first = len(encoder) - len(prior.encoder)
+    return first if first > 0 and list(encoder)[first:] == list(prior.encoder) else None
 
 
 def _objective(elbo: ELBOLoss) -> dict[str, Any]:
@@ -106,9 +116,10 @@ def rebuilt(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> LatentV
     # Without memory and without draws of first weights. The dtype comes with the weights.
     with torch.device("meta"):
         if isinstance(prior, dict) and prior.get("type") == "VampPrior":
-            given["encoder"] = _value(given["encoder"])
+            encoder = given["encoder"] = _value(given["encoder"])
             options = {name: _value(value) for name, value in prior.items() if name != "type"}
-            given["prior"] = VampPrior(tensors["prior.pseudo_inputs"], given["encoder"], **options)
+            first = options.pop("first_layer")
+            given["prior"] = VampPrior(tensors["prior.pseudo_inputs"], encoder[first:] if first else encoder, **options)
         model = kind(**{name: _value(value) for name, value in given.items()})
     # Copied into memory that torch aligns, on which the last bits of a matrix product depend; a file's is at any byte.
     model.load_state_dict({name: value.clone() for name, value in tensors.items()}, assign=True)

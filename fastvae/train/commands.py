@@ -136,7 +136,7 @@ def evaluate(
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="A .png, .npy or .npz file. [default: RUN/generated.png, or generated.npy of what is no image]",
+    help="A .png, .npy or .npz file. [default: RUN/generated.png, of other data than images .npy]",
 )
 @_device_option
 def sample(run: Path, number: int, seed: int, label: int | None, out: Path | None, device: str | None) -> None:

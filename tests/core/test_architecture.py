@@ -55,7 +55,8 @@ def test_a_folder_is_a_room_and_beside_rooms_a_file_is_one(tmp_path: Path) -> No
         errors="",
         app__loop__step="from fastvae import errors\nfrom fastvae.app.runs.folder import Run",
         app__loop__trainer="from fastvae.app.loop.step import run",
-        app__runs__folder="def f():\n    import importlib\n    importlib.import_module('fastvae.errors')",
+        app__runs__folder="from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import fastvae.cli\n"
+        "def f():\n    import importlib\n    importlib.import_module('fastvae.errors')",
     )
     graph = imports.rooms(root)
     assert graph == {

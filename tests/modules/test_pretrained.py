@@ -40,9 +40,10 @@ def vae(
     return kind(encoder, decoder, latent_shape=shape, **options)
 
 
-def with_pseudo_inputs() -> VAE:
+def with_pseudo_inputs(first_layer: int = 0) -> VAE:
     plain = vae()
-    return VAE(plain.encoder, plain.decoder, prior=VampPrior(torch.rand(3, 1, 8, 8), plain.encoder), latent_shape=2)
+    encoder = plain.encoder[first_layer:] if first_layer else plain.encoder
+    return VAE(plain.encoder, plain.decoder, prior=VampPrior(torch.rand(3, 1, 8, 8), encoder), latent_shape=2)
 
 
 def cvae(prior: bool = True) -> CVAE:
@@ -66,6 +67,7 @@ MODELS: dict[str, tuple[Callable[[], VAE | CVAE], tuple[Tensor, ...]]] = {
     "preset": (lambda: vae(preset="diffusers"), (IMAGES,)),
     "mixture": (lambda: vae(prior=MixturePrior(3)), (IMAGES,)),
     "pseudo_inputs": (with_pseudo_inputs, (IMAGES,)),
+    "pseudo_numbers": (lambda: with_pseudo_inputs(1), (IMAGES,)),
     "conditional": (cvae, (CONDITION, IMAGES)),
     "conditional_standard": (lambda: cvae(prior=False), (CONDITION, IMAGES)),
 }

@@ -142,6 +142,8 @@ def from_meta(rank: int) -> None:
         spoil(model)
         reset(model)
         model(tiny.data(), seed=0).loss.backward()
+    with pytest.raises(ValueError, match=r"^model: got parameters sharded over processes; takes a whole model"):
+        vae.save_pretrained("nowhere")
     state = {name: whole(value) for name, value in (vae.state_dict() | vamp.state_dict()).items()}
     assert state["elbo.beta.count"] == state["elbo.reconstruction.log_scale"] == 0
     assert (state["prior.pseudo_inputs"] == 1).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
@@ -56,7 +57,7 @@ class Run:
         pixels = torch.rand((COUNT, 1, 8, 8), generator=torch.Generator().manual_seed(1)) ** 3
         self.images = (255 * pixels).to(torch.uint8).to(device)
         self.scaler = loss_scaler(self.device, enabled=amp == torch.float16)
-        self.average = None if decay is None else Average(self.model, decay)
+        self.average = None if decay is None else Average(self.model, copy.deepcopy(self.model), decay)
         self.update = Update(self.model, self.optimizer, clip=clip, scaler=self.scaler, average=self.average)
         self.plain = Step(self.model, self.update, self.sums, autocast=amp, accumulate=accumulate)
         self.step = self.plain if graph is None else GraphedStep(self.plain, BATCH, graph())

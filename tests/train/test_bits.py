@@ -16,13 +16,13 @@ from fastvae.train.models import levels
 from fastvae.train.quality.asked import Asked
 from fastvae.train.settings.kinds import OF_FRACTIONS, OF_LEVELS
 from tests.support.command_line import TINY, fastvae
-from tests.train.test_other_pictures import config, split
+from tests.train.simple_models import config, split
 
 DENSITIES = tuple(name for name in OF_FRACTIONS if not name.startswith("bernoulli"))
 
 
-def unit(shape: tuple[int, ...] = (3, 8, 8), dtype: torch.dtype = torch.uint8, **settings):
-    return bits(config(shape, 10, **settings), dtype)
+def unit(shape: tuple[int, ...] = (3, 8, 8), **settings):
+    return bits(config(shape, 10, **settings))
 
 
 def test_all_likelihoods_are_known():
@@ -45,7 +45,7 @@ def test_densities_are_those_of_a_step_between_levels(likelihood):
 
 
 @pytest.mark.parametrize("likelihood", DENSITIES)
-@pytest.mark.parametrize("settings", [{"binarize": "threshold"}, {"binarize": "dynamic"}, {"dtype": torch.float32}])
+@pytest.mark.parametrize("settings", [{"binarize": "threshold"}, {"binarize": "dynamic"}, {"values": "unit"}])
 def test_densities_of_what_has_other_levels_have_none(likelihood, settings):
     assert unit(likelihood=likelihood, **settings) is None
 

@@ -1,95 +1,32 @@
-"""Pictures of other data than grey digits: colour, opacity, many labels or none, samples that are no images."""
+"""Pictures of other data than grey digits: colour, opacity, spatial latents, samples that are no images."""
 
-from pathlib import Path
-
-import matplotlib
 import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
-from PIL import Image
 from torch import Tensor, nn
 
-from fastvae import CVAE, VAE
-from fastvae.train.data import datasets
+from fastvae import VAE
 from fastvae.train.errors import UserError
-from fastvae.train.models import build
 from fastvae.train.pictures import arrays, comparison, figures, panels, samples
 from fastvae.train.pictures import run as drawing
-from fastvae.train.runs.folder import RunFolder
-from fastvae.train.runs.metrics import Epoch
 from fastvae.train.settings.config import Config
-from fastvae.train.settings.resolve import resolve
+from tests.train.simple_models import (
+    HISTORY,
+    ORANGE,
+    Flat,
+    Map,
+    config,
+    drawn,
+    is_coloured,
+    pixels_of,
+    spatial,
+    split,
+    vae,
+)
 
-HISTORY = [Epoch(1, 9.0, -9.0, 6.0, 3.0, 10.0, -10.0, 6.5, 3.5, 0.1)]
-ORANGE = (0.9, 0.5, 0.1)
 OF_IMAGES = {"reconstructions.png", "samples.png", "interpolation.png"}
 OF_VECTORS = {"latent.png", "traversal.png"}
-
-
-def config(shape: tuple[int, ...], labels: int, **settings) -> Config:
-    return Config(**resolve({"device": "cpu", "threads": 1, "shape": shape, "labels": labels, **settings}))
-
-
-class Shade(nn.Module):
-    """Decodes every latent to the same colour in all pixels."""
-
-    def __init__(self, colour: tuple[float, ...], size: tuple[int, int]) -> None:
-        super().__init__()
-        self.colour = nn.Parameter(torch.tensor(colour).view(-1, 1, 1).repeat(1, *size))
-
-    def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        return self.colour.repeat(len(z), 1, 1, 1)
-
-
-class Flat(nn.Module):
-    def __init__(self, latent_dim: int) -> None:
-        super().__init__()
-        self.latent_dim = latent_dim
-
-    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        return x.flatten(1)[:, : 2 * self.latent_dim] / 255
-
-
-class Map(nn.Module):
-    """Moments of a spatial latent, ``[batch, 2 D, 2, 2]``."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.channels = channels
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x[:, :1, :2, :2].repeat(1, 2 * self.channels, 1, 1) / 255
-
-
-def vae(colour: tuple[float, ...], latent_dim: int = 2, size: tuple[int, int] = (8, 8)) -> VAE:
-    return VAE(Flat(latent_dim), Shade(colour, size), likelihood="gaussian", latent_shape=latent_dim)
-
-
-def spatial() -> VAE:
-    return VAE(Map(2), Shade(ORANGE, (8, 8)), likelihood="gaussian", latent_shape=(2, 2, 2))
-
-
-def split(*shape: int, labels: int = 10, count: int = 40) -> datasets.Split:
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (count, *shape), dtype=torch.uint8, generator=generator)
-    return datasets.Split(images, torch.arange(count) % max(labels, 1))
-
-
-def drawn(folder: Path, chosen: Config, model: VAE | CVAE, test: datasets.Split) -> set[str]:
-    names = drawing.draw(RunFolder(folder), chosen, model, test, HISTORY)
-    assert {file.name for file in folder.iterdir()} == set(names)
-    return set(names)
-
-
-def pixels_of(file: Path) -> np.ndarray:
-    with Image.open(file) as image:
-        return np.asarray(image.convert("RGB")).astype(int)
-
-
-def is_coloured(file: Path) -> bool:
-    pixels = pixels_of(file)
-    return bool((np.ptp(pixels, axis=-1) > 60).mean() > 0.01)
 
 
 @pytest.mark.parametrize("latent_dim", [2, 3])
@@ -179,6 +116,7 @@ def test_samples_that_are_no_images(tmp_path, shape):
     )
     with pytest.raises(UserError, match=r"--out: got .*a\.png, but samples of shape .* are no images"):
         samples.save(model, chosen, 3, None, 0, tmp_path / "a.png")
+    assert samples.default_name(chosen) == "generated.npy"
     samples.save(model, chosen, 3, None, 0, tmp_path / "a.npy")
     of_file = shape if len(shape) == 1 else (*shape[1:], shape[0])
     assert np.load(tmp_path / "a.npy").shape == (3, *of_file)
@@ -204,91 +142,6 @@ def test_sampled_files(tmp_path, shape, colour, suffix):
     else:
         assert found.shape == (5, 8, 8, shape[0])
         np.testing.assert_allclose(found[3, 2, 1], colour, atol=1e-6)
-
-
-def dots(axes) -> np.ndarray:
-    return axes.collections[0].get_facecolors()[:, :3]
-
-
-def test_a_latent_without_labels_is_drawn_in_one_colour():
-    (axes,) = figures.latent(np.random.RandomState(0).rand(30, 2), None, "title", ("a", "b")).axes
-    assert len(np.unique(dots(axes), axis=0)) == 1
-    assert axes.get_legend() is None
-
-
-def test_ten_labels_have_a_legend():
-    labels = np.arange(30) % 10
-    (axes,) = figures.latent(np.random.RandomState(0).rand(30, 2), labels, "title", ("a", "b")).axes
-    names = axes.get_legend()
-    assert [text.get_text() for text in names.get_texts()] == [str(label) for label in range(10)]
-    shown = [matplotlib.colors.to_rgb(handle.get_color()) for handle in names.legend_handles]
-    np.testing.assert_allclose(dots(axes)[:10], shown)
-    assert len(np.unique(shown, axis=0)) == 10
-
-
-@pytest.mark.parametrize("count", [11, 300])
-def test_more_labels_have_a_colour_bar(count):
-    labels = np.arange(2 * count) % count
-    axes, bar = figures.latent(np.random.RandomState(0).rand(len(labels), 2), labels, "title", ("a", "b")).axes
-    assert axes.get_legend() is None
-    assert bar.get_ylabel() == "label"
-    assert bar.get_ylim() == (0, count - 1)
-    colours = dots(axes)
-    np.testing.assert_array_equal(colours[:count], colours[count:])
-    assert len(np.unique(colours, axis=0)) > 0.7 * min(count, 256)
-
-
-def test_examples():
-    test = datasets.Split(torch.zeros(30, 3, 8, 8), torch.arange(30).flip(0) % 15)
-    assert arrays.examples(test, 15, 4).tolist() == [14, 13, 12, 11]
-    assert arrays.examples(test, 0, 4).tolist() == [0, 1, 2, 3]
-    assert len(arrays.examples(test, 0, 50)) == 30
-
-
-@pytest.mark.parametrize(("labels", "numbered"), [(0, "test images"), (10, "labels"), (25, "labels")])
-def test_interpolations_with_any_number_of_labels(tmp_path, monkeypatch, labels, numbered):
-    made = {}
-    monkeypatch.setattr(
-        figures, "interpolation", lambda *given, **options: made.update(options, rows=given[2]) or Figure()
-    )
-    drawn(tmp_path, config((3, 8, 8), labels, latent_dim=2), vae(ORANGE), split(3, 8, 8, labels=labels))
-    assert made["numbered"] == numbered
-    assert made["rows"].tolist() == [[one, (one + 1) % 10] for one in range(10)]
-
-
-def conditional(labels: int, colour: tuple[float, ...] = ORANGE) -> CVAE:
-    return CVAE(Flat(2), Shade(colour, (8, 8)), likelihood="gaussian", latent_shape=2)
-
-
-@pytest.mark.parametrize(("labels", "rows"), [(1, [0]), (3, [0, 1, 2]), (20, list(range(20))), (100, None)])
-def test_labels_picture_of_any_number_of_labels(tmp_path, monkeypatch, labels, rows):
-    made = {}
-    monkeypatch.setattr(figures, "grid", lambda groups, names, title: made.update(names=names, title=title) or Figure())
-    chosen = config((3, 8, 8), labels, condition="label", latent_dim=2)
-    names = drawn(tmp_path, chosen, conditional(labels), split(3, 8, 8, labels=labels))
-    assert names == {"labels.png", "reconstructions.png", "latent.png", "losses.png"}
-    if rows is None:
-        found = [int(name) for name in made["names"]]
-        assert (found[0], found[-1], len(set(found))) == (0, 99, 20)
-        assert set(np.diff(found)) == {5, 6}
-        assert made["title"].startswith("Images for 20 of 100 labels\n")
-    else:
-        assert made["names"] == list(map(str, rows))
-        assert made["title"].startswith("Images for each label\n")
-
-
-def test_labels_picture_is_coloured(tmp_path):
-    chosen = config((3, 8, 8), 12, condition="label", latent_dim=2)
-    drawn(tmp_path, chosen, conditional(12), split(3, 8, 8, labels=12))
-    assert is_coloured(tmp_path / "labels.png")
-
-
-def test_a_label_beyond_those_of_the_run_is_refused(tmp_path):
-    chosen = config((3, 8, 8), 12, condition="label", latent_dim=2)
-    samples.save(conditional(12), chosen, 2, 11, 0, tmp_path / "a.npy")
-    assert np.load(tmp_path / "a.npy").shape == (2, 8, 8, 3)
-    with pytest.raises(UserError, match=r"--label: got 12; takes 0 to 11"):
-        samples.save(conditional(12), chosen, 2, 12, 0, tmp_path / "b.npy")
 
 
 def column(chosen: Config, model: VAE, *shape: int) -> comparison.Column:
@@ -318,7 +171,3 @@ def test_comparison_of_samples_that_are_no_images(tmp_path):
     for row in (1, 2):
         assert [text.get_text() for text in figure.axes[2 * row].texts] == ["samples that are no images"]
     figures.save(figure, tmp_path / "a.png")
-
-
-def test_the_model_built_for_a_config_has_its_labels():
-    assert build.conditioning(config((3, 8, 8), 12, condition="label", latent_dim=2)).condition_width == 12

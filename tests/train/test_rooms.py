@@ -61,4 +61,5 @@ def test_every_room_says_what_it_is():
 def test_nothing_else_imports_the_application():
     others = (file for file in PACKAGE.rglob("*.py") if not file.is_relative_to(TRAIN))
     found = [file for file in others if any(name.startswith("fastvae.train") for name in imported(file))]
-    assert found == [PACKAGE / "__main__.py"]
+    # `fastvae.fit` and `fastvae.load`, on first use: see tests/core/test_import.py.
+    assert sorted(found) == [PACKAGE / "__init__.py", PACKAGE / "__main__.py"]

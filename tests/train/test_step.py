@@ -11,7 +11,7 @@ from fastvae import networks
 from fastvae.losses import KLTerms
 from fastvae.train.loop import trainer
 from fastvae.train.loop.graph import CudaGraph, GraphedStep
-from fastvae.train.loop.step import Step
+from fastvae.train.loop.step import Step, compiled
 from fastvae.train.runs.folder import RunFolder
 from fastvae.train.runs.metrics import Sums
 from fastvae.train.settings.config import Config
@@ -124,9 +124,9 @@ def test_the_graph_reads_one_buffer_and_leaves_the_callers_batch_alone(monkeypat
     run, seen = Run("cpu", Rerun), []
     step = Step.__call__
 
-    def watched(self, images):
+    def watched(self, images, **named):
         seen.append((images.data_ptr(), images.clone()))
-        step(self, images)
+        step(self, images, **named)
 
     monkeypatch.setattr(Step, "__call__", watched)
     batches = [batch.clone() for batch in run.batches(1)]
@@ -203,7 +203,7 @@ def test_compilation_for_a_gpu_goes_without_timings_that_decide_numerics(monkeyp
     told = []
     monkeypatch.setattr(torch, "compile", lambda network, **options: told.append(options))
     for device in ("cpu", "cuda"):
-        trainer._compiled(torch.nn.Identity(), torch.device(device))
+        compiled(torch.nn.Identity(), torch.device(device))
     assert told == [{"dynamic": False, "options": None}, {"dynamic": False, "options": {"deterministic": True}}]
     assert "deterministic" in torch._inductor.list_options()
 
@@ -229,9 +229,9 @@ def test_convolutions_are_summed_in_one_order_while_a_run_trains_only(tmp_path, 
     seen = []
     step = Step.__call__
 
-    def watched(self, *batch):
+    def watched(self, *batch, **named):
         seen.append(torch.backends.cudnn.deterministic)
-        step(self, *batch)
+        step(self, *batch, **named)
 
     monkeypatch.setattr(Step, "__call__", watched)
     fitted(tmp_path / "run", digits)

@@ -81,11 +81,11 @@ def test_a_resumed_run_logs_the_steps_of_its_epoch_again(tmp_path, digits, monke
     fitted(tmp_path / "whole", digits, **LOGGED)
     begun, call = [], Step.__call__
 
-    def interrupted(self, *batch):
+    def interrupted(self, *batch, **named):
         begun.append(batch)
         if len(begun) == 7:
             signal.raise_signal(signal.SIGINT)
-        call(self, *batch)
+        call(self, *batch, **named)
 
     monkeypatch.setattr(Step, "__call__", interrupted)
     with pytest.raises(KeyboardInterrupt):

@@ -55,12 +55,12 @@ def interrupted_at(monkeypatch):
     def at(step, times=1):
         seen, call = {"begun": 0, "ended": 0}, Step.__call__
 
-        def interrupted(self, *batch):
+        def interrupted(self, *batch, **named):
             seen["begun"] += 1
             if seen["begun"] == step:
                 for _ in range(times):
                     signal.raise_signal(signal.SIGINT)
-            call(self, *batch)
+            call(self, *batch, **named)
             seen["ended"] += 1
 
         monkeypatch.setattr(Step, "__call__", interrupted)

@@ -1,5 +1,6 @@
 """What a step does with gradients: parts that add up, clipping, averages and scaled losses, plain and replayed."""
 
+import copy
 import math
 
 import pytest
@@ -155,7 +156,7 @@ def test_a_step_whose_scaled_gradient_overflows_is_skipped(graph):
 
 def test_an_average_follows_weights_slowly_and_buffers_at_once():
     model = Noiseless(LinearWarmup(0.0, 1.0, 10))
-    average = Average(model, 0.75)
+    average = Average(model, copy.deepcopy(model), 0.75)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(4.0)

@@ -39,6 +39,16 @@ class Split(NamedTuple):
     images: Tensor | Stored
     labels: Tensor
 
+    @property
+    def size(self) -> int:
+        """How many images there are."""
+        return len(self.labels)
+
+    @property
+    def device(self) -> torch.device:
+        """Where they are."""
+        return self.images.device
+
     def to(self, device: torch.device) -> Split:
         """The same data on `device`, where it stays for the whole run."""
         return Split(self.images.to(device), self.labels.to(device))

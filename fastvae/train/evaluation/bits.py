@@ -20,8 +20,6 @@ from __future__ import annotations
 import math
 from typing import Final, NamedTuple
 
-import torch
-
 from fastvae._likelihoods import LIKELIHOODS
 from fastvae.train.models import objectives
 from fastvae.train.settings.config import Config
@@ -50,12 +48,12 @@ class Bits(NamedTuple):
         return f"of {self.dimensions} values{step}"
 
 
-def bits(config: Config, stored: torch.dtype) -> Bits | None:
-    """For a run on values of dtype `stored`; None where its likelihood has no bits per dimension."""
+def bits(config: Config) -> Bits | None:
+    """Those of a run; None where its likelihood has no bits per dimension."""
     dimensions = objectives.dimensions(config)
     if config.likelihood in OF_LEVELS:
         return Bits(dimensions, 0.0)
     binary = config.binarize != "none"
     if LIKELIHOODS[config.likelihood].scale is None:
         return Bits(dimensions, 0.0) if binary else None
-    return None if binary or stored != torch.uint8 else Bits(dimensions, _STEP)
+    return None if binary or config.values != "bytes" else Bits(dimensions, _STEP)

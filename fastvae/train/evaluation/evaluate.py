@@ -42,7 +42,7 @@ def evaluated(model: Model, config: Config, test: Split, num_samples: int | None
     legend = Legend(config, log_normalizer)
     yield {}, [legend.text]
     means = elbo(objective, test, config.seed, log_normalizer)
-    unit = bits(config, test.images[:1].dtype)
+    unit = bits(config)
     found = {"images": len(test.labels), **means.as_dict()}
     said = [f"test {legend.line(means)}"]
     if unit is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from fastvae.train.runs.metrics import Means
+from fastvae.train.runs.metrics import Epoch, Means
 from fastvae.train.settings.config import Config
 from fastvae.train.settings.kinds import DIVIDED
 
@@ -30,6 +30,16 @@ class Legend:
         self._shows_loss = loss != _PLAIN
         constant = f" - {log_normalizer:.2f} (a constant of the likelihood)" if log_normalizer else ""
         self.text = f"in nats per image: {_ELBO}; loss = {loss}{constant}{_rising(config)}"
+
+    unit: Final = "images"
+
+    def trained(self, row: Epoch) -> str:
+        """What the training images of an epoch come to."""
+        return f"train ELBO {row.train_elbo:.2f}"
+
+    def measured(self, row: Epoch) -> str:
+        """What the test images do after it."""
+        return f"test {self.line(row.test)}"
 
     def line(self, means: Means) -> str:
         """`means`, in the terms of `text`."""

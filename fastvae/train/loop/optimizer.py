@@ -17,10 +17,10 @@ from fastvae.train.errors import UserError
 
 if TYPE_CHECKING:
     # A step needs torch alone.
-    from fastvae.train.settings.config import Config
+    from fastvae.train.settings.training import Training
 
 
-def create(model: nn.Module, config: Config, device: torch.device) -> torch.optim.Adam:
+def create(model: nn.Module, config: Training, device: torch.device) -> torch.optim.Adam:
     """Adam for the parameters of `model` that are learned; AdamW (Loshchilov & Hutter 2019) with a weight decay.
 
     Weights decay; biases, norms and learned scales, which have one dimension, do not, as they are no simpler near zero.
@@ -52,7 +52,7 @@ class LearningRate:
         UserError: a warm-up that leaves no step to a cosine.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer, config: Config, steps: int) -> None:
+    def __init__(self, optimizer: torch.optim.Optimizer, config: Training, steps: int) -> None:
         total = config.epochs * steps
         if config.lr_schedule == "cosine" and config.warmup >= total:
             raise UserError(
@@ -77,28 +77,28 @@ class LearningRate:
         return rate
 
 
-def learning_rate(config: Config, step: int, steps: int) -> float:
+def learning_rate(config: Training, step: int, steps: int) -> float:
     """The rate of a step, counted from 0, in a run with so many `steps` an epoch: warm-up times schedule."""
     rate = config.lr * _FACTORS[config.lr_schedule](config, step, steps)
     return rate if step >= config.warmup else rate * ((step + 1) / config.warmup)
 
 
-def _constant(config: Config, step: int, steps: int) -> float:
+def _constant(config: Training, step: int, steps: int) -> float:
     return 1.0
 
 
-def _steps(config: Config, step: int, steps: int) -> float:
+def _steps(config: Training, step: int, steps: int) -> float:
     """Decayed once for each milestone, an epoch, that is over."""
     return config.lr_decay ** sum(milestone <= step // steps for milestone in config.lr_milestones)
 
 
-def _cosine(config: Config, step: int, steps: int) -> float:
+def _cosine(config: Training, step: int, steps: int) -> float:
     """From 1 after the warm-up to 0 after the last step, half a period (Loshchilov & Hutter 2017, without restarts)."""
     passed = max(step - config.warmup, 0) / (config.epochs * steps - config.warmup)
     return (1 + math.cos(math.pi * passed)) / 2
 
 
-_FACTORS: Final[dict[str, Callable[[Config, int, int], float]]] = {
+_FACTORS: Final[dict[str, Callable[[Training, int, int], float]]] = {
     "constant": _constant,
     "steps": _steps,
     "cosine": _cosine,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -68,7 +70,7 @@ class Step:
     def _add_gradient(self, part: tuple[Tensor, ...], share: Share, of_batch: float) -> None:
         """Add the gradient of a part, which is so much of its batch."""
         with torch.autocast(self.device.type, self._autocast, enabled=self._autocast is not None):
-            output = self._model(*part) if share.shard is None else self._model(*part, share)
+            output = self._model(*part) if share.shard is None else self._model(*part, share=share)
         # Processes average their gradients, where they are to add them up.
         weight = of_batch * group.count()
         self._update.backward(output.loss if weight == 1 else output.loss * weight)
@@ -82,3 +84,23 @@ class Step:
         yield from self._model.buffers()
         yield from self._update.state()
         yield from self._sums.state()
+
+
+def compiled(network: nn.Module, device: torch.device) -> nn.Module:
+    """One compilation for the full batch and one for the last: which kernels run must not depend on what ran before.
+
+    Nor on timings, by which inductor would choose on a GPU how its sums are split.
+    """
+    options: dict[str, Any] | None = {"deterministic": True} if device.type == "cuda" else None
+    return cast(nn.Module, torch.compile(network, dynamic=False, options=options))
+
+
+@contextmanager
+def reproducible() -> Iterator[None]:
+    """cuDNN's convolutions with one order of summation; without this, some of their gradients use atomics."""
+    before = torch.backends.cudnn.deterministic
+    torch.backends.cudnn.deterministic = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.deterministic = before

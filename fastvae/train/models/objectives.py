@@ -78,7 +78,7 @@ class Generative(Objective):
         """Images ``[batch, ...]``; `share` where they are a part of a batch."""
         return self._loss(self._pixels(images, share), share=share)
 
-    def _pixels(self, images: Tensor, share: Share | None) -> Tensor:
+    def _pixels(self, images: Tensor, share: Share | None = None) -> Tensor:
         if not self.binarize or not self.training:
             return images
         if share is None or share.shard is None:

@@ -19,7 +19,7 @@ from PIL import Image
 from fastvae.train.pictures import panels
 from fastvae.train.pictures.arrays import UNIT, Array, Group
 from fastvae.train.runs import atomic
-from fastvae.train.runs.metrics import Epoch
+from fastvae.train.runs.metrics import Epoch, columns
 
 _DPI: Final = 150
 _ZOOM: Final = 3
@@ -142,9 +142,11 @@ def traversal(decoded: Array, values: Array, names: Sequence[str], title: str) -
 
 def losses(history: Sequence[Epoch], title: str) -> Figure:
     """Negative ELBO and its two parts per epoch, train and test."""
-    figure = Figure(figsize=(12.0, 4.0), layout="constrained")
+    measured = columns(history)
+    curves = [curve for curve in panels.CURVES if f"train_{curve.name}" in measured]
+    figure = Figure(figsize=(4.0 * len(curves), 4.0), layout="constrained")
     figure.suptitle(title, fontsize="large")
-    for axes, curve in zip(figure.subplots(1, len(panels.CURVES)), panels.CURVES, strict=True):
+    for axes, curve in zip(figure.subplots(1, len(curves), squeeze=False)[0], curves, strict=True):
         panels.losses(axes, history, curve)
         axes.set_ylabel(f"{curve.quantity} (nats per image)")
         axes.legend()

@@ -18,7 +18,7 @@ from matplotlib.ticker import Formatter, MaxNLocator
 from PIL import Image
 
 from fastvae.train.pictures.arrays import UNIT, Array
-from fastvae.train.runs.metrics import Epoch, best
+from fastvae.train.runs.metrics import Epoch, best, columns
 
 _GAP: Final = 1  # white between the images of a grid, in pixels of theirs
 _DISTINCT: Final = 10  # colours, of labels from 0
@@ -158,7 +158,10 @@ def losses(axes: Axes, history: Sequence[Epoch], curve: Curve) -> None:
     """One quantity per epoch, train and test, and validation where it is measured; with the epoch that is kept."""
     epochs = [row.epoch for row in history]
     validated = history[-1].validation_loss is not None
-    for part in ("train", "test", *(("validation",) if validated and curve.name == "loss" else ())):
+    measured = columns(history)
+    for part in ("train", "test", "validation"):
+        if f"{part}_{curve.name}" not in measured:
+            continue
         values = [getattr(row, f"{part}_{curve.name}") for row in history]
         axes.plot(epochs, values, label=part, marker="o" if len(epochs) < 25 else None, markersize=3.5)
     if validated:

@@ -37,8 +37,8 @@ _WRITERS: Final[dict[str, Callable[[Path, Array], None]]] = {".png": _png, ".npy
 
 
 def default_name(config: Config) -> str:
-    """The file that samples go to if none is named: a picture, or an array of what is no image."""
-    return "generated.png" if drawable(config.shape) else "generated.npy"
+    """The file of a run's samples: a picture, or numbers of what are no images."""
+    return f"generated{'.png' if drawable(config.shape) else '.npy'}"
 
 
 def save(model: Model, config: Config, number: int, label: int | None, seed: int, path: Path) -> None:

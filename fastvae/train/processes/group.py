@@ -93,7 +93,8 @@ def join(device_type: str) -> Iterator[None]:
         UserError: more processes on a node than it has GPUs.
     """
     process = started()
-    if process.processes == 1:
+    # Whoever has made a group already ends it, too.
+    if process.processes == 1 or _joined():
         yield
         return
     if device_type == "cuda":

@@ -45,6 +45,13 @@ def replicated(objective: nn.Module, device: torch.device, *, some_unused: bool)
     )
 
 
+def copy_first(model: nn.Module) -> None:
+    """Give every process the parameters and buffers of the first one's `model`."""
+    if group.count() > 1:
+        for tensor in model.state_dict(keep_vars=True).values():
+            torch.distributed.broadcast(tensor.detach(), 0)
+
+
 @contextmanager
 def gradients_averaged(model: nn.Module, wanted: bool) -> Iterator[None]:
     """Whether a backward pass inside the block averages gradients over the processes, or leaves that to a later one."""

@@ -19,7 +19,7 @@ from fastvae import CVAE, VAE
 from fastvae.networks import fractions
 from fastvae.train.data.datasets import Split
 from fastvae.train.models.build import conditioning
-from fastvae.train.quality.batches import batches
+from fastvae.train.processes import group
 from fastvae.train.settings.config import Config
 
 
@@ -34,14 +34,18 @@ def measured(model: VAE | CVAE, config: Config, test: Split, *, ssim: bool) -> d
     """
     model.eval()
     similarity = _similarity() if ssim else None
-    squares = similarities = 0.0
-    values = 0
-    for images, labels in batches(config, test):
-        target, mean = _reconstructed(model, config, images, labels)
-        squares += (mean.double() - target.double()).square().sum().item()
-        values += target.numel()
-        if similarity is not None:
-            similarities += similarity(mean.double(), target.double()).sum().item()
+    # Of squared errors, values and similarities.
+    sums = torch.zeros(3, dtype=torch.float64, device=test.images.device)
+    for images, labels in test.batches():
+        share = group.share(len(labels))
+        pair = _reconstructed(model, config, images[share.rows], labels[share.rows])
+        target, mean = (values[: share.size].double() for values in pair)
+        sums[0] += (mean - target).square().sum()
+        sums[1] += target.numel()
+        if similarity is not None and share.size:
+            sums[2] += similarity(mean, target).sum()
+    group.add_up(sums)
+    squares, values, similarities = sums.tolist()
     error = squares / values
     found = {"psnr": -10 * math.log10(error) if error else math.inf}
     return found if similarity is None else {**found, "ssim": similarities / len(test.images)}

@@ -19,7 +19,6 @@ from fastvae.train.data.conditions import Label
 from fastvae.train.data.datasets import Split
 from fastvae.train.models.build import conditioning
 from fastvae.train.quality.asked import Asked
-from fastvae.train.quality.batches import batches
 from fastvae.train.quality.features import Features, as_bytes
 from fastvae.train.runs import random
 from fastvae.train.settings.config import Config
@@ -76,7 +75,7 @@ def _metric(name: str, features: Features, count: int) -> Any:
 def _pairs(model: VAE | CVAE, config: Config, test: Split) -> Iterator[tuple[Tensor, Tensor]]:
     """Test images and as many samples, as bytes."""
     generator = torch.Generator(test.images.device).manual_seed(config.seed)
-    for images, labels in batches(config, test):
+    for images, labels in test.batches():
         if isinstance(model, VAE):
             drawn = model.sample(len(images), generator=generator)
         else:

@@ -21,7 +21,7 @@ from fastvae.train.runs import atomic, metrics
 from fastvae.train.runs.metrics import Epoch
 from fastvae.train.settings.config import Config
 
-_LOCK: Final = ".lock"
+LOCK: Final = ".lock"
 
 
 def versions() -> dict[str, str]:
@@ -63,7 +63,7 @@ class RunFolder:
         self.checkpoint_file = path / "checkpoint.pt"
         self.evaluation_file = path / "evaluation.json"
         self.events_folder = path / "tensorboard"
-        self._lock = FileLock(path / _LOCK)
+        self._lock = FileLock(path / LOCK)
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
@@ -183,7 +183,7 @@ def check_free(path: Path) -> None:
 
 def _is_free(path: Path) -> bool:
     """Empty, or with no more than the config of a run: one that failed or was killed in its first epoch."""
-    names = [file.name for file in path.iterdir() if not atomic.is_partial(file) and file.name != _LOCK]
+    names = [file.name for file in path.iterdir() if not atomic.is_partial(file) and file.name != LOCK]
     folder = RunFolder(path)
     if names != [folder.config_file.name]:
         return not names

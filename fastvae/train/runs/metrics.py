@@ -18,7 +18,7 @@ from fastvae.train.runs import atomic
 
 
 class Means(NamedTuple):
-    """Averages over images, in nats per image.
+    """Averages over images, in nats per image; NaN is what is not measured.
 
     Attributes:
         loss: what the run minimizes, as it minimizes it: with its beta, without normalizers.
@@ -44,8 +44,13 @@ class Means(NamedTuple):
         return named if norm is None else named | {"grad_norm": norm}
 
 
+UNMEASURED: Final = Means(math.nan, math.nan, math.nan, math.nan)
+
+
 class Epoch(NamedTuple):
     """A row of metrics.csv: nats per image, and the seconds that training took since the run began.
+
+    What a run does not measure, such as the parts of a loss that has none, is NaN in every row, or None.
 
     Attributes:
         validation_loss: of the images held out of training, by the weights that beta and capacity have after their
@@ -176,8 +181,18 @@ class Sums:
 
 def write(file: Path, history: Sequence[Epoch]) -> None:
     """Write `file`: the whole of it, so that no row is there twice after a resume."""
-    columns = [name for name, value in history[0]._asdict().items() if value is not None or name not in _OPTIONAL]
-    atomic.write_csv(file, columns, ([getattr(row, name) for name in columns] for row in history))
+    names = columns(history)
+    atomic.write_csv(file, names, ([getattr(row, name) for name in names] for row in history))
+
+
+def columns(history: Sequence[Epoch]) -> list[str]:
+    """The names of what a run measures."""
+
+    def measured(name: str) -> bool:
+        values = [getattr(row, name) for row in history]
+        return not all(value is None or math.isnan(value) for value in values)
+
+    return [name for name in Epoch._fields if measured(name)]
 
 
 def read(file: Path) -> list[Epoch]:

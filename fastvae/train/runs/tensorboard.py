@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from fastvae.train.runs.folder import RunFolder
-from fastvae.train.runs.metrics import Epoch, Sums
+from fastvae.train.runs.metrics import Epoch, Sums, columns
 
 # Reading the sums waits for the device.
 EVERY_STEPS: Final = 50
@@ -61,9 +61,10 @@ class Events:
 
     def epoch(self, row: Epoch) -> None:
         """Log an epoch, at once."""
-        for name, value in row._asdict().items():
+        for name in columns([row]):
             part, _, quantity = name.partition("_")
-            if quantity and value is not None:
+            value = getattr(row, name)
+            if quantity:
                 self._epochs.add_scalar(f"{quantity}/{part}", value, row.epoch)
         self._epochs.flush()
         self._steps.flush()

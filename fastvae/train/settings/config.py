@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core.core_schema import LiteralSchema, literal_schema
 
 from fastvae import networks
@@ -13,8 +13,9 @@ from fastvae._options import PARAMETERIZATIONS, WEIGHTINGS
 from fastvae.losses.elbo import FREE_BITS_PER, KL_ESTIMATORS
 from fastvae.train.data.description import SOURCES, VALUES
 from fastvae.train.settings.data_rules import DataRules
-from fastvae.train.settings.kinds import CONDITIONAL, GOES_WITH, MIXTURES, OF_FRACTIONS, OF_LEVELS, UNCONDITIONAL
-from fastvae.train.settings.rules import TrainingRules, refuse
+from fastvae.train.settings.kinds import CONDITIONAL, MIXTURES, OF_FRACTIONS, OF_LEVELS, UNCONDITIONAL
+from fastvae.train.settings.rules import Rules, refuse
+from fastvae.train.settings.training import Counts, Training
 
 
 class OneOf:
@@ -34,21 +35,14 @@ class OneOf:
 # Values of fields by their names, on their way to a config.
 Settings = dict[str, Any]
 
-_Counts = tuple[Annotated[int, Field(ge=1)], ...]
-
 WARMUP_STEPS: Final = 1000
 
 
-class Config(DataRules, TrainingRules):
-    """Every setting of a run, resolved: no default is looked up again when it is resumed.
+class Modelling(DataRules, Rules):
+    """What is trained on which data.
 
     A field without a description is no option: what the data is like, see `fastvae.train.data.description.Description`.
-
-    Raises:
-        ValidationError: a field is missing, unknown, of the wrong type, out of its range, or contradicts another.
     """
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
     preset: str | None
     data: str = Field(
@@ -59,7 +53,7 @@ class Config(DataRules, TrainingRules):
         description="Folder of the four MNIST files, gzipped or not; of a run on other data, where that has moved to."
     )
     source: Annotated[str, OneOf(SOURCES)]
-    shape: _Counts
+    shape: Counts
     values: Annotated[str, OneOf(VALUES)]
     labels: int = Field(ge=0)
     image_size: int | None = Field(
@@ -88,13 +82,13 @@ class Config(DataRules, TrainingRules):
     latent: Annotated[str, OneOf(networks.LATENTS)] = Field(
         description="Numbers without a place, or feature maps, in whose places the image's are kept."
     )
-    widths: _Counts | None = Field(
+    widths: Counts | None = Field(
         description="Channels of the feature maps from the image on, such as 32,64; by the image's size if left out."
     )
     blocks: int | None = Field(ge=1, description="Residual blocks at each width; by the image's size if left out.")
     activation: Annotated[str, OneOf(networks.ACTIVATIONS)] = Field(description="Between the layers.")
-    hidden: _Counts = Field(description="Widths of the encoder's dense layers, such as 512,256, or none.")
-    decoder_hidden: _Counts | None = Field(description="Those of the decoder; the encoder's in reverse if left out.")
+    hidden: Counts = Field(description="Widths of the encoder's dense layers, such as 512,256, or none.")
+    decoder_hidden: Counts | None = Field(description="Those of the decoder; the encoder's in reverse if left out.")
     dropout: float = Field(
         ge=0, lt=1, description="Probability of it, after the first two dense layers; in blocks, too."
     )
@@ -136,57 +130,6 @@ class Config(DataRules, TrainingRules):
     warmup_steps: int = Field(ge=1, description="Optimizer steps of the warm-up of beta and capacity.")
     free_bits: float = Field(ge=0, description="Nats of KL that cost nothing.")
     free_bits_per: Annotated[str, OneOf(FREE_BITS_PER)] = Field(description="What those are counted for.")
-    validation: float = Field(
-        ge=0,
-        lt=1,
-        description="Share of the training images, the last ones, held out to choose the epoch whose weights are kept; "
-        "without any it is the last.",
-    )
-    batch_size: int = Field(ge=1, description="Images per step.")
-    accumulate: int = Field(
-        ge=1, description="Parts that a batch is computed in, one after the other, to save memory; gradients add up."
-    )
-    epochs: int = Field(ge=1, description="Passes over the training images.")
-    early_stopping: int | None = Field(
-        ge=1, description="End after so many epochs in a row without a better validation loss."
-    )
-    lr: float = Field(gt=0, description="Learning rate of Adam.")
-    adam_eps: float = Field(gt=0, description="What Adam adds to the root of the mean square of a gradient.")
-    weight_decay: float = Field(ge=0, description="That of AdamW, for parameters of two and more dimensions.")
-    clip_grad: float | None = Field(gt=0, description="The greatest norm of a gradient; longer ones are scaled to it.")
-    ema: float | None = Field(
-        gt=0,
-        lt=1,
-        description="Decay, such as 0.999, of an exponential moving average of the weights, which is then what is "
-        "evaluated and kept.",
-    )
-    warmup: int = Field(ge=0, description="Optimizer steps in which the learning rate rises to its value, in a line.")
-    lr_schedule: Literal["constant", "steps", "cosine"] = Field(
-        description="How the learning rate goes on: as it is, multiplied after some epochs, or along a cosine to 0 at "
-        "the last step."
-    )
-    lr_milestones: _Counts = Field(description="Those epochs, such as 10,20.")
-    lr_decay: float = Field(gt=0, description="What it is multiplied by.")
-    keep_weights: bool = Field(description="Keep the weights after every epoch, in weights/.")
-    tensorboard: bool = Field(description="Log to RUN/tensorboard as well.")
-    device: Literal["cpu", "cuda"] = Field(description="Where to compute; auto takes CUDA if there.")
-    amp: Literal["none", "bf16", "fp16"] = Field(
-        description="Mixed precision in training; fp16 with a loss that is scaled so that gradients do not underflow."
-    )
-    compile: bool = Field(description="Train through torch.compile.")
-    seed: int = Field(ge=0, lt=2**63, description="Seed of the weights, the order of the images and the noise.")
-    threads: int = Field(ge=1, description="CPU threads.")
-
-    @field_validator(*GOES_WITH)
-    @classmethod
-    def _not_ignored(cls, value: Any, info: ValidationInfo) -> Any:
-        """A setting that would change nothing is a mistake."""
-        assert info.field_name is not None
-        plain, needs = GOES_WITH[info.field_name]
-        for other, values in needs.items():
-            if value != plain and other in info.data and info.data[other] not in values:
-                refuse(f"{plain!r} with {other} {info.data[other]!r}")
-        return value
 
     @field_validator("objective")
     @classmethod
@@ -240,3 +183,14 @@ class Config(DataRules, TrainingRules):
         if unit != "sample" and info.data.get("free_bits") == 0:
             refuse("'sample' without free bits")
         return unit
+
+
+class Config(Training, Modelling):
+    """Every setting of a run, resolved: no default is looked up again when it is resumed.
+
+    Raises:
+        ValidationError: a field is missing, unknown, of the wrong type, out of its range, or contradicts another.
+    """
+
+    # Fields come in the order of the bases from the last to the first, which is that of the options.
+    threads: int = Field(ge=1, description="CPU threads.")

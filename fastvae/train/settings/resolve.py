@@ -16,6 +16,7 @@ from fastvae.train.settings import architecture
 from fastvae.train.settings.config import Config, Settings
 from fastvae.train.settings.kinds import GOES_WITH
 from fastvae.train.settings.presets import BY_DATA, BY_LATENT, BY_MODEL, COMMON, PUBLISHED
+from fastvae.train.settings.training import Training
 
 
 def option(field: str) -> str:
@@ -112,7 +113,7 @@ def changed(config: Config, changes: Settings) -> Config:
     return _validated({**config.model_dump(), **changes})
 
 
-def check_installed(config: Config) -> None:
+def check_installed(config: Training) -> None:
     """What `config` logs to is there.
 
     Raises:

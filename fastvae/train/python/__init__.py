@@ -1,0 +1,1 @@
+"""From Python: `fastvae.fit` trains any module on any data, `fastvae.load` gives the model of a run."""
