@@ -107,7 +107,7 @@ def test_what_is_not_compressed_is_mapped(tmp_path):
         for array in npz.arrays(tmp_path / name).values():
             assert isinstance(array, np.memmap)
             assert not array.flags.writeable
-            assert Array(array)._map is not None
+            assert Array(array)._maps
     np.testing.assert_array_equal(npz.arrays(tmp_path / "x.npz")["images"], np.float32(BYTES))
 
 

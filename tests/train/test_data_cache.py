@@ -1,6 +1,7 @@
 """Decoded images are kept: used again, made again when stale, never half there."""
 
 import errno
+import io
 import json
 import multiprocessing
 import os
@@ -235,3 +236,17 @@ def test_by_default_it_is_the_users(images, monkeypatch, tmp_path):
     load(images, Reading())
     assert list((tmp_path / ".cache" / "fastvae").glob("discs-*/manifest.json"))
     assert cache.place(None, images, {}).parent == tmp_path / ".cache" / "fastvae"
+
+
+def test_a_terminal_sees_how_far_it_is(images, reading, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    data = datasets.load(str(images), None, reading=reading)
+    assert "reading sizes: 100%" in terminal.getvalue()
+    assert "decoding images: 100%" in terminal.getvalue()
+    assert "12/12" in terminal.getvalue()
+    assert len(data.train.labels) < 12

@@ -12,12 +12,12 @@ pytestmark = pytest.mark.slow
 
 SIZE = 3 * 2**30
 MORE = 2**30
-FORMS = {"images": ((256, 256, 3), np.uint8), "vectors": ((4096,), np.float32)}
+FORMS = {"images": ((128, 128, 3), np.uint8), "vectors": ((4096,), np.float32)}
 
 
 def peak(run, data) -> int:
     """The most bytes that were resident in a run, its mapped files among them."""
-    options = ("--model", "mlp", "--hidden", "16", "--latent-dim", "2", "--batch-size", "128", "--epochs", "1")
+    options = ("--model", "mlp", "--hidden", "16", "--latent-dim", "3", "--batch-size", "128", "--epochs", "1")
     arguments = ("-m", "fastvae", "train", "--data", data, *options, "--threads", "1", "--out", run)
     process = subprocess.Popen([sys.executable, *map(str, arguments)], stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)

@@ -151,8 +151,8 @@ def test_vectors_of_any_numbers(tmp_path, unit, zero):
     assert not (run / "samples.png").exists()
     assert (run / "latent.png").exists()
     assert fastvae("evaluate", run, "--num-samples", 3).code == 0
-    assert fastvae("sample", run, "-n", 50, "--out", tmp_path / "some.npy").code == 0
-    drawn = np.load(tmp_path / "some.npy")
+    assert fastvae("sample", run, "-n", 50).code == 0
+    drawn = np.load(run / "generated.npy")
     assert drawn.shape == (50, 12)
     # In the units of the data.
     assert np.abs(drawn.mean(0) - values.mean(0)).max() < values.std(0).max()

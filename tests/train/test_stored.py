@@ -4,6 +4,7 @@ import gc
 import threading
 import time
 from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from fastvae.train.data import datasets
 from fastvae.train.data.ahead import THREAD, ahead
 from fastvae.train.data.datasets import Split
 from fastvae.train.data.stored import Stored
+from fastvae.train.files import npz, sources
 from fastvae.train.loop.trainer import Trainer
 from fastvae.train.models import build, start
 from fastvae.train.runs.folder import RunFolder
@@ -209,3 +211,28 @@ def test_the_thread_ends_with_an_iterator_that_nobody_closed(both):
     del found
     gc.collect()
     assert not threads()
+
+
+def resident(path) -> int:
+    """Bytes of the mapped file `path` that count as this process's memory."""
+    total, inside = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if line.split()[0].count("-") == 1 and not line.split()[0].endswith(":"):
+            inside = line.endswith(str(path))
+        elif inside and line.startswith("Rss:"):
+            total += int(line.split()[1]) * 1024
+    return total
+
+
+@pytest.mark.parametrize("given_back", [True, False])
+def test_pages_that_were_read_are_given_back(tmp_path, monkeypatch, given_back):
+    monkeypatch.setattr(sources, "ROWS", 4 if given_back else 2**40)
+    np.save(tmp_path / "x.npy", np.zeros((2**13, 4096), np.uint8))
+    source = sources.Array(npz.arrays(tmp_path / "x.npy")[""])
+    order = torch.randperm(2**13, generator=torch.Generator().manual_seed(0))
+    most = 0
+    for _ in Stored(source, np.arange(2**13)).stream(order.split(32)):
+        most = max(most, resident(tmp_path / "x.npy"))
+    # At most 2 MiB at each fault, of 32 MiB.
+    assert (most <= 2**23) == given_back
+    assert given_back or most > 2**24

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import mmap
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-# A page fault maps the 64 KiB around it, of what the page cache has.
-_FAULT_AROUND: Final = 2**16
-# Of a map, before its pages are given back: they count as resident memory, though the kernel may take them.
-_MAPPED: Final = 2**27
+# So many rows are read of a map before its pages are given back, which count as resident memory, though the kernel may
+# take them: a page fault maps the 64 KiB around it, or, of large pages in the cache, 2 MiB.
+ROWS: Final = 64
 
 Rows = NDArray[np.int64]
 
@@ -34,10 +34,20 @@ class Source(Protocol):
         """Write the samples at `rows` into `out`, ``[len(rows), *shape]`` of `dtype`."""
 
 
-def _map(array: NDArray[Any]) -> mmap.mmap | None:
-    """What an array is mapped by."""
-    base: object = array.base
-    return base if isinstance(base, mmap.mmap) else None
+def _maps(*arrays: NDArray[Any]) -> list[mmap.mmap]:
+    """What arrays are mapped by."""
+    bases: list[object] = [array.base for array in arrays]
+    return [base for base in bases if isinstance(base, mmap.mmap)]
+
+
+def _pieces(rows: Rows, maps: Sequence[mmap.mmap]) -> Iterator[tuple[Rows, slice]]:
+    """All rows at once; of maps some at a time, with where they come, after which their pages are given back."""
+    size = ROWS if maps else max(1, len(rows))
+    for start in range(0, len(rows), size):
+        piece = slice(start, start + size)
+        yield rows[piece], piece
+        for one in maps:
+            one.madvise(mmap.MADV_DONTNEED)
 
 
 class Array:
@@ -56,9 +66,7 @@ class Array:
         if stored.ndim == 3:
             self.shape = (1, *self.shape)
         self.dtype = np.dtype(np.uint8 if stored.dtype in (np.uint8, np.bool_) else np.float32)
-        self._map = _map(stored)
-        self._row_bytes = stored.dtype.itemsize * int(np.prod(stored.shape[1:]))
-        self._mapped = 0
+        self._maps = _maps(stored)
 
     def __len__(self) -> int:
         return len(self._stored)
@@ -66,23 +74,16 @@ class Array:
     def gather(self, rows: Rows, out: NDArray[Any]) -> None:
         """See `Source`. Numpy copies without the GIL, and so beside the thread that trains."""
         as_stored = not self._channels_last and self._stored.dtype == self.dtype
-        taken = out.reshape(len(rows), *self._stored.shape[1:]) if as_stored else None
-        # Of the modes only "raise" copies through a buffer; the rows are within the array.
-        values = np.take(self._stored, rows, axis=0, out=taken, mode="clip")
-        if not as_stored:
-            values = np.moveaxis(values, -1, 1) if self._channels_last else values
-            out[...] = values.reshape(out.shape)
-            if self._stored.dtype == np.bool_:
-                np.multiply(out, 255, out=out)
-        self._give_back(len(rows))
-
-    def _give_back(self, count: int) -> None:
-        if self._map is None:
-            return
-        self._mapped += count * (self._row_bytes + _FAULT_AROUND)
-        if self._mapped >= _MAPPED:
-            self._map.madvise(mmap.MADV_DONTNEED)
-            self._mapped = 0
+        for some, piece in _pieces(rows, self._maps):
+            part = out[piece]
+            taken = part.reshape(len(some), *self._stored.shape[1:]) if as_stored else None
+            # Of the modes only "raise" copies through a buffer; the rows are within the array.
+            values = np.take(self._stored, some, axis=0, out=taken, mode="clip")
+            if not as_stored:
+                values = np.moveaxis(values, -1, 1) if self._channels_last else values
+                part[...] = values.reshape(part.shape)
+        if self._stored.dtype == np.bool_:
+            np.multiply(out, 255, out=out)
 
 
 class Counts:
@@ -96,8 +97,7 @@ class Counts:
 
     def __init__(self, starts: NDArray[np.int64], columns: NDArray[Any], values: NDArray[Any], features: int) -> None:
         self._starts, self._columns, self._values = starts, columns, values
-        self._maps = [found for part in (columns, values) if (found := _map(part)) is not None]
-        self._mapped = 0
+        self._maps = _maps(columns, values)
         self.shape: tuple[int, ...] = (features,)
         self.dtype = np.dtype(np.float32)
 
@@ -106,13 +106,9 @@ class Counts:
 
     def gather(self, rows: Rows, out: NDArray[Any]) -> None:
         """See `Source`."""
-        begins, lengths = self._starts[rows], self._starts[rows + 1] - self._starts[rows]
-        within = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        where = np.repeat(begins, lengths) + within
         out[...] = 0
-        out[np.repeat(np.arange(len(rows)), lengths), self._columns[where]] = self._values[where]
-        self._mapped += 2 * len(rows) * _FAULT_AROUND + 8 * len(where)
-        if self._mapped >= _MAPPED:
-            for part in self._maps:
-                part.madvise(mmap.MADV_DONTNEED)
-            self._mapped = 0
+        for some, piece in _pieces(rows, self._maps):
+            begins, lengths = self._starts[some], self._starts[some + 1] - self._starts[some]
+            within = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+            where = np.repeat(begins, lengths) + within
+            out[piece][np.repeat(np.arange(len(some)), lengths), self._columns[where]] = self._values[where]
