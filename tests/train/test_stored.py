@@ -196,9 +196,10 @@ def test_the_thread_ends_when_a_run_does(both, tmp_path, error, monkeypatch):
             raise error
 
     monkeypatch.setattr(run, "_step", failing)
-    with pytest.raises(error):
+    with pytest.raises(error) as raised:
         run.fit()
     # While the exception is held, and with it the frames that it went through.
+    assert raised.tb is not None
     assert not threads()
     assert steps == [1, 1, 1]
 
