@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 import fastvae
-from fastvae.train.data.datasets import LABELS, load
+from fastvae.train.data.datasets import load
+
+LABELS = 10
 
 LATENT = 2
 

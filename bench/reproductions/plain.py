@@ -24,6 +24,7 @@ from fastvae.train.loop.task import Configured
 from fastvae.train.loop.trainer import Trainer
 from fastvae.train.models.build import Model
 from fastvae.train.models.objectives import Loss
+from fastvae.train.processes.group import Share
 from fastvae.train.runs import folder as run_folder
 from fastvae.train.runs.folder import RunFolder
 from fastvae.train.runs.resume import resumed
@@ -119,8 +120,8 @@ class Plain(nn.Module):
         self.encoder = encoder
         self.decoder = decoder
 
-    def forward(self, images: Tensor, labels: Tensor) -> Loss:
-        """Images: uint8 ``[batch, 1, height, width]``; labels: int64 ``[batch]``."""
+    def forward(self, images: Tensor, labels: Tensor, share: Share | None = None) -> Loss:
+        """Images: uint8 ``[batch, 1, height, width]``; labels: int64 ``[batch]``; `share`: all of them."""
         config = self.config
         given = (_CODES[config.label_encoding](labels),) if config.condition == "label" else ()
         mu, raw = self.encoder(images, *given).chunk(2, dim=1)

@@ -195,9 +195,20 @@ def test_a_fresh_resnet_keeps_the_size_of_its_numbers(size, channels, latent):
     assert 0.3 < decoded.std() < 1.5
 
 
+def test_a_residual_block_adds_to_what_it_is_given():
+    encoder, _, _ = networks.build("resnet", (1, 8, 8), 2, widths=(8, 8))
+    block = encoder[2]
+    x = torch.randn(2, 8, 5, 5)
+    nn.init.zeros_(block.added[-1].weight)
+    assert torch.equal(block(x), x)
+
+
+# Of inductor's own, where it looks for a convolution with an activation.
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "latent"), KINDS)
 def test_compiled_networks_give_the_same(name, latent):
+    torch.compiler.reset()  # of the same forward, that of nn.Sequential, only so many versions are kept
     torch.manual_seed(0)
     encoder, decoder, latent_shape = networks.build(name, (3, 9, 8), 2, **small(name, latent=latent))
     x, z = images(4, 3, 9, 8), torch.randn(4, *latent_shape)

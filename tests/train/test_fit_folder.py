@@ -18,7 +18,7 @@ OPTIONS = {"batch_size": BATCH, "validation": 0.2, "lr": 1e-2, "ema": 0.9, "clip
 
 
 def names(folder):
-    return {file.name for file in folder.iterdir()} - {".lock"}
+    return {file.name for file in folder.iterdir()}
 
 
 FILES = {"checkpoint.pt", "fit.json", "losses.png", "metrics.csv", "weights.safetensors"}

@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -16,6 +17,7 @@ from fastvae.train.settings import architecture
 from fastvae.train.settings.presets import PUBLISHED
 from fastvae.train.settings.resolve import new, resolve
 from tests.support.command_line import fails, fastvae
+from tests.train import own_data
 from tests.train.small_runs import config
 from tests.train.trainers import fitted
 
@@ -96,6 +98,27 @@ def test_a_label_beside_images(tmp_path, digits, name, model):
     assert abs(group[3, 0] - group[7, 0]).max() > 1e-3
 
 
+OF_COLOURS = {
+    "conv": ("--hidden", "none", "--latent-dim", 3),
+    "resnet": ("--latent", "spatial", "--latent-dim", 2, "--widths", "8,8"),
+}
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("model", OF_COLOURS)
+def test_the_colour_that_is_asked_for_at_an_odd_size(tmp_path, model):
+    """Of blue and red discs, each label's own; in the images there is 0.15 more of that colour than of the other."""
+    images, run = own_data.folder(tmp_path / "discs", 120, size=13), tmp_path / "run"
+    options = ("--condition", "label", "--epochs", 30, "--lr", 3e-3, "--batch-size", 20, "--threads", 1)
+    result = fastvae("train", "--data", images, "--model", model, *OF_COLOURS[model], *options, "--out", run)
+    assert result.code == 0, result
+    for label, channel in ((0, 2), (1, 0)):
+        assert fastvae("sample", run, "-n", 8, "--label", label, "--out", tmp_path / "some.npy").code == 0
+        drawn = np.load(tmp_path / "some.npy")
+        assert drawn.shape == (8, 13, 13, 3)
+        assert drawn[..., channel].mean() > drawn[..., 2 - channel].mean() + 0.05
+
+
 def test_colours_and_odd_sizes_are_built():
     """What own data asks for, before a batch of it is there."""
     chosen = config(model="resnet", latent="spatial", hidden=(), likelihood="discretized_logistic_mixture")
@@ -106,8 +129,7 @@ def test_colours_and_odd_sizes_are_built():
 
 
 def test_vectors_of_counts_are_read_as_their_logarithms():
-    chosen = config(likelihood="negative_binomial").model_copy(update={"shape": (7,)})
-    assert architecture.arguments(chosen)["values"] == "counts"
+    chosen = config(likelihood="negative_binomial").model_copy(update={"shape": (7,), "values": "counts"})
     model = build.create(chosen)
     assert isinstance(model.encoder[0], networks.LogCounts)
     assert model(torch.full((2, 7), 3000.0)).prediction.shape == (2, 14)

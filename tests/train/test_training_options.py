@@ -14,7 +14,7 @@ from fastvae.train.loop import trainer as loop
 from fastvae.train.loop.graph import GraphedStep
 from fastvae.train.loop.interrupt import Interrupt
 from fastvae.train.loop.step import Step
-from fastvae.train.models import build
+from fastvae.train.models import build, objectives
 from fastvae.train.runs import metrics, resume, weights
 from fastvae.train.runs.metrics import Epoch
 from fastvae.train.settings import resolve
@@ -183,7 +183,7 @@ def test_the_validation_loss_is_that_of_the_averages(tmp_path, digits):
     run = fitted(tmp_path / "run", digits, epochs=1, ema=0.9)
     with run.folder.path.joinpath("metrics.csv").open() as file:
         (row,) = csv.DictReader(file)
-    expected = validation_loss(run.create_objective(run.trained), run.validation, run.config.seed)
+    expected = validation_loss(objectives.create(run.config, run.trained), run.validation, run.config.seed)
     assert float(row["validation_loss"]) == expected
     assert validation_loss(run.objective, run.validation, run.config.seed) != expected
 

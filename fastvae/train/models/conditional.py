@@ -140,7 +140,7 @@ def _of_images(config: Config, layers: Layers, width: int, **options: Unpack[Mod
     arguments = architecture.arguments(config)
     if config.objective == "baseline":
         network = build(**arguments | {"latent_dim": width}).decoder
-        return Baseline(network, levels.likelihood(config.likelihood))
+        return Baseline(network, levels.likelihood(config.likelihood, config.values))
     recognition, generation, latent_shape = build(**arguments, condition=width)
     prior: nn.Module | None = None
     if config.prior == "learned":

@@ -6,6 +6,7 @@ Each has its share of every batch: consecutive rows of it. What is drawn is draw
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -86,15 +87,20 @@ def _joined() -> bool:
 
 
 @contextmanager
-def join(device_type: str) -> Iterator[None]:
+def join(device_type: str, *, kept: bool = False) -> Iterator[None]:
     """Inside the block the processes that torchrun started are a group: over nccl on GPUs, over gloo on CPUs.
+
+    A group that is there already is used, and left as it is.
+
+    Args:
+        device_type: where the processes compute.
+        kept: until the process ends, and for either kind of device: torchrun's processes do not find each other twice.
 
     Raises:
         UserError: more processes on a node than it has GPUs.
     """
     process = started()
-    # Whoever has made a group already ends it, too.
-    if process.processes == 1 or _joined():
+    if process.processes == 1:
         yield
         return
     if device_type == "cuda":
@@ -103,10 +109,24 @@ def join(device_type: str) -> Iterator[None]:
                 f"--nproc-per-node: got more than {torch.cuda.device_count()} processes on a node; takes one a GPU"
             )
         torch.cuda.set_device(process.local_rank)
+    if _joined():
+        yield
+        return
+    if kept:
+        torch.distributed.init_process_group()
+        atexit.register(_leave)
+        yield
+        return
     torch.distributed.init_process_group("nccl" if device_type == "cuda" else "gloo")
     try:
         yield
     finally:
+        torch.distributed.destroy_process_group()
+
+
+def _leave() -> None:
+    """End the group, unless somebody has."""
+    if _joined():
         torch.distributed.destroy_process_group()
 
 

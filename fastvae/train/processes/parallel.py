@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 import torch
@@ -104,5 +105,8 @@ def load_model_state(model: nn.Module, state: dict[str, Any]) -> None:
 
 
 def load_optimizer_state(model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """The inverse of `optimizer_state`, from the whole state in every process."""
-    set_optimizer_state_dict(model, optimizer, state, options=_WHOLE)
+    """The inverse of `optimizer_state`, from the whole state in every process.
+
+    A parameter that never had a gradient, such as those of a recognition network in a GSNN, has no state.
+    """
+    set_optimizer_state_dict(model, optimizer, state, options=replace(_WHOLE, strict=False))

@@ -125,7 +125,7 @@ def fit(
         share = isinstance(validation, (int, float))
         # Whatever part of the data is held out, what needs some is right.
         settings = _settings({**options, "validation": float(validation) if share else 0.5})
-        with group.join(settings.device), random.separate(settings.seed, torch.device(settings.device)):
+        with group.join(settings.device, kept=True), random.separate(settings.seed, torch.device(settings.device)):
             _check(model, settings)
             train, held_out = _parts(model, data, validation, inputs, settings)
             with opened(out, settings, type(model).__name__, resume=resume) as folder:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from fastvae.train.errors import UserError, first_problem
 from fastvae.train.processes import group
 from fastvae.train.runs import atomic
-from fastvae.train.runs.folder import LOCK, RunFolder, versions
+from fastvae.train.runs.folder import RunFolder, versions
 from fastvae.train.settings.training import Training
 
 # How far it goes, and what it logs beside its files.
@@ -85,7 +85,7 @@ def _check(folder: FitFolder, settings: Training, model: str, *, resume: bool) -
     others = [
         file.name
         for file in folder.path.iterdir()
-        if not atomic.is_partial(file) and file.name not in (LOCK, folder.config_file.name)
+        if not atomic.is_partial(file) and file.name != folder.config_file.name
     ]
     if not folder.config_file.exists() and others:
         raise UserError(f"out: got {folder.path}, which fastvae.fit has not written; takes a new folder")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import platform
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
 from fastvae.train.errors import UserError, first_problem
@@ -20,8 +20,6 @@ from fastvae.train.processes import group
 from fastvae.train.runs import atomic, metrics
 from fastvae.train.runs.metrics import Epoch
 from fastvae.train.settings.config import Config
-
-LOCK: Final = ".lock"
 
 
 def versions() -> dict[str, str]:
@@ -63,7 +61,6 @@ class RunFolder:
         self.checkpoint_file = path / "checkpoint.pt"
         self.evaluation_file = path / "evaluation.json"
         self.events_folder = path / "tensorboard"
-        self._lock = FileLock(path / LOCK)
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
@@ -72,11 +69,16 @@ class RunFolder:
         Raises:
             UserError: another process has claimed it.
         """
+        # A lock of the folder itself leaves no file behind.
+        descriptor = os.open(self.path, os.O_RDONLY)
         try:
-            with self._lock.acquire(blocking=False):
-                yield
-        except Timeout as error:
-            raise UserError(f"{self.path}: another process is writing this run; takes another folder") from error
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError(f"{self.path}: another process is writing this run; takes another folder") from error
+            yield
+        finally:
+            os.close(descriptor)
 
     def epoch_weights_file(self, epoch: int) -> Path:
         """The model after `epoch`, where a run keeps them all."""
@@ -183,7 +185,7 @@ def check_free(path: Path) -> None:
 
 def _is_free(path: Path) -> bool:
     """Empty, or with no more than the config of a run: one that failed or was killed in its first epoch."""
-    names = [file.name for file in path.iterdir() if not atomic.is_partial(file) and file.name != LOCK]
+    names = [file.name for file in path.iterdir() if not atomic.is_partial(file)]
     folder = RunFolder(path)
     if names != [folder.config_file.name]:
         return not names

@@ -160,8 +160,7 @@ class Sums:
 
     def add_norm(self, norm: Tensor) -> None:
         """Add the norm of a step's gradient, 0-dim; one that is not finite, of a step that is skipped, is left out."""
-        finite = norm.isfinite()
-        counted = torch.stack((torch.where(finite, norm, 0.0), finite)).double()
+        counted = torch.stack((norm.nan_to_num(0.0, 0.0, 0.0), norm.isfinite())).double()
         self._norms = counted if self._norms is None else self._norms.add_(counted)
 
     def totals(self) -> tuple[float, float, float, float]:
