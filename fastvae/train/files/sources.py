@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 # So many rows are read of a map before its pages are given back, which count as resident memory, though the kernel may
 # take them: a page fault maps the 64 KiB around it, or, of large pages in the cache, 2 MiB.
-ROWS: Final = 128
+ROWS: Final = 64
 
 Rows = NDArray[np.int64]
 
