@@ -208,9 +208,18 @@ def _load(images, cache_dir, results):
     results.put(data.train.images.sum().item())
 
 
-def test_processes_that_begin_together_make_it_once(images, reading, tmp_path):
+def test_processes_that_begin_together_make_it_once(images, reading, tmp_path, monkeypatch):
     context = multiprocessing.get_context("fork")
-    results = context.Queue()
+    results, count = context.Queue(), context.Value("i", 0)
+    plain = decode.decoded
+
+    def slow(path, *args, **options):
+        time.sleep(0.02)
+        with count.get_lock():
+            count.value += 1
+        return plain(path, *args, **options)
+
+    monkeypatch.setattr(decode, "decoded", slow)
     processes = [context.Process(target=_load, args=(str(images), reading.cache_dir, results)) for _ in range(3)]
     for process in processes:
         process.start()
@@ -218,7 +227,7 @@ def test_processes_that_begin_together_make_it_once(images, reading, tmp_path):
     for process in processes:
         process.join()
     assert len(set(sums)) == 1
-    assert len(list((tmp_path / "cache").glob("discs-*"))) == 1
+    assert count.value == 12
 
 
 def test_who_has_it_open_keeps_it(images, reading, tmp_path):

@@ -161,7 +161,7 @@ def test_a_new_file_moves_no_other(tmp_path):
     before = stable.parts(stable.of_names(names))
     held_out = {names[row] for row in before.test}
     assert 8 <= len(held_out) <= 35  # 20 expected; 3.5 standard deviations
-    more = [*names[:50], "new.png", *names[50:], "another.png"]
+    more = ["new.png", *names[:50], "another.png", *names[50:]]
     after = {more[row] for row in stable.parts(stable.of_names(more)).test}
     assert after - {"new.png", "another.png"} == held_out
     fewer = {names[1:][row] for row in stable.parts(stable.of_names(names[1:])).test}
