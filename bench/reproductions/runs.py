@@ -87,7 +87,7 @@ def resolved(run: Run) -> Config:
         UserError: a value out of its range, or options that contradict each other.
     """
     line = commands.train.make_context("fastvae train", [*run.options, "--data-dir", "."])
-    given = {name: value for name, value in line.params.items() if value is not None and name in Config.model_fields}
+    given = {name: value for name, value in line.params.items() if value is not None}
     return resolve.new(given)
 
 

@@ -54,9 +54,12 @@ def cli(ctx: click.Context) -> None:
 @click.option("--out", metavar="DIR", help="A new folder for the run. [default: runs/DATA-TIME]")
 @click.option("--resume", metavar="RUN", help="Continue a run; with a larger --epochs, go further.")
 @click.option(
-    "--shard-parameters", is_flag=True, help="Leave each process its part of the parameters (FSDP), not a copy of all."
+    "--shard-parameters",
+    is_flag=True,
+    default=None,
+    help="Leave each process its part of the parameters (FSDP), not a copy of all.",
 )
-def train(out: str | None, resume: str | None, shard_parameters: bool, **values: Any) -> None:
+def train(out: str | None, resume: str | None, shard_parameters: bool | None, **values: Any) -> None:
     """Train a VAE; with no options, a small one on the bundled digits.
 
     On several processes: torchrun --nproc-per-node N -m fastvae train ...
@@ -66,7 +69,7 @@ def train(out: str | None, resume: str | None, shard_parameters: bool, **values:
     folder = None if resume is None else RunFolder(Path(resume))
     explicit = options.explicit(values)
     config = resolve.new(explicit) if folder is None else resumed(folder, explicit)
-    training.run(config, folder, out, shard_parameters=shard_parameters)
+    training.run(config, folder, out, shard_parameters=bool(shard_parameters))
 
 
 def _open(run: Path, device: str | None) -> tuple[RunFolder, Config, Model]:
