@@ -46,6 +46,8 @@ def _check(config: Config, *, shard_parameters: bool) -> None:
         raise UserError(f"--nproc-per-node: got several processes with {cause}, which needs whole batches; takes 1")
     if shard_parameters and not several:
         raise UserError("--shard-parameters: got one process; takes several, which torchrun starts")
+    if shard_parameters and config.prior == "vamp":
+        raise UserError("--prior: got 'vamp' with --shard-parameters, whose encoder it calls in parts; takes another")
     if shard_parameters and config.amp == "fp16":
         raise UserError("--amp: got 'fp16' with --shard-parameters; takes none or bf16")
 

@@ -15,13 +15,17 @@ from bench.proofs.sm_model import report
 from tests.support.kept import KEPT
 from tests.support.ops import LOSSES
 
+WHOLE = ("sm_90", "gfx942")
 EXACT = {f"{name}{rounding}.f32" for name in ("add", "sub", "mul", "fma", "sqrt") for rounding in ("", ".rn")}
 
 
 @pytest.fixture(scope="module")
 def rows() -> list[Row]:
-    """The kernels for all targets."""
-    return compile_report.measure(TARGETS, environment={**os.environ, "TRITON_CACHE_DIR": str(KEPT / "triton")})
+    """All kernels for two targets, those of large tensors for the others; `bench.compile_report` has all for all."""
+    environment = {**os.environ, "TRITON_CACHE_DIR": str(KEPT / "triton")}
+    others = [target for target in TARGETS if target not in WHOLE]
+    rows = compile_report.measure(WHOLE, environment=environment)
+    return rows + compile_report.measure(others, only="large", environment=environment)
 
 
 @pytest.fixture
@@ -44,8 +48,10 @@ def test_every_op_is_compiled(compiled: list[Row]) -> None:
 @pytest.mark.slow
 def test_every_target_compiles_the_same_kernels(rows: list[Row], compiled: list[Row]) -> None:
     names = [row.kernel for row in compiled]
+    large = [name for name in names if "large" in name]
+    assert len(large) >= 10
     for target in TARGETS:
-        assert [row.kernel for row in rows if row.target == target] == names
+        assert [row.kernel for row in rows if row.target == target] == (names if target in WHOLE else large)
 
 
 @pytest.mark.slow
@@ -72,7 +78,7 @@ def test_noise_compiles_to_correctly_rounded_arithmetic_only(rows: list[Row]) ->
     """With a standard prior and a logarithmic scale, a kernel holds nothing but the noise and what needs no more."""
     others = ("large", "prior", " std", "softplus", "variance", "min_")
     plain = [row for row in rows if _noisy(row) and row.arithmetic and not any(word in row.kernel for word in others)]
-    assert len(plain) >= 20 * len({row.target for row in rows if row.arithmetic})
+    assert len(plain) >= 20
     for row in plain:
         # Those without a rounding may be contracted: in the noise there is nothing to contract.
         assert {"fma.rn.f32"} <= set(row.arithmetic) <= EXACT, row

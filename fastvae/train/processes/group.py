@@ -7,6 +7,7 @@ Each has its share of every batch: consecutive rows of it. What is drawn is draw
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -120,7 +121,11 @@ def join(device_type: str, *, kept: bool = False) -> Iterator[None]:
     torch.distributed.init_process_group("nccl" if device_type == "cuda" else "gloo")
     try:
         yield
+        # Nobody leaves while another is at work, which the first one is longest.
+        wait()
     finally:
+        # Sharded models hold on to their group, whose threads are to end before the interpreter does.
+        gc.collect()
         torch.distributed.destroy_process_group()
 
 

@@ -20,7 +20,6 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
-from fastvae.modules.priors import VampPrior
 from fastvae.train.processes import group
 
 # Of the models that there are: what is called as a module, so that FSDP's hooks see it.
@@ -66,13 +65,11 @@ def gradients_averaged(model: nn.Module, wanted: bool) -> Iterator[None]:
 def shard_parameters(model: nn.Module, device: torch.device) -> None:
     """Leave every process its part of the parameters of `model`, in place (FSDP2's `fully_shard`).
 
-    The networks are gathered one after the other, all else, and an encoder that the prior calls in parts, for the whole
-    of a forward pass.
+    The networks are gathered one after the other, all else for the whole of a forward pass.
     """
     mesh = init_device_mesh(device.type, (group.count(),))
     for name in _NETWORKS:
-        shared = name == "encoder" and isinstance(getattr(model, "prior", None), VampPrior)
-        if hasattr(model, name) and not shared:
+        if hasattr(model, name):
             fully_shard(getattr(model, name), mesh=mesh)
     fully_shard(model, mesh=mesh)
 
