@@ -20,7 +20,13 @@ def main() -> None:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    sys.exit(run())
+    code = run()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        # Threads of torch's process groups may outlive them, and abort an interpreter that takes itself apart.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

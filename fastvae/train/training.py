@@ -44,6 +44,11 @@ def _check(config: Config, *, shard_parameters: bool) -> None:
     cause = of_whole_batches(config.model_dump())
     if several and cause is not None:
         raise UserError(f"--nproc-per-node: got several processes with {cause}, which needs whole batches; takes 1")
+    if several and config.prior == "vamp" and config.dropout:
+        raise UserError(
+            "--dropout: got a value with --prior vamp on several processes, whose pseudo-inputs are no rows of "
+            "a batch; takes 0"
+        )
     if shard_parameters and not several:
         raise UserError("--shard-parameters: got one process; takes several, which torchrun starts")
     if shard_parameters and config.prior == "vamp":

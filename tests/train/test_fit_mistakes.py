@@ -154,6 +154,7 @@ class Seen(Regression):
         torch.save(torch.get_rng_state(), f"{out}/noise-{rank}.pt")
         return super().forward(x, y)
 fastvae.fit(Seen(), pairs(), batch_size=BATCH, epochs=1, **QUIET)
+os._exit(0)  # threads of torch's process groups may abort an interpreter that takes itself apart
 """
 
 

@@ -83,7 +83,7 @@ KINDS = (
     "--model conv --binarize dynamic --likelihood bernoulli --ema 0.9",
     "--objective iwae --train-samples 3 --likelihood bernoulli --dropout 0 --shard-parameters",
     "--condition label --objective gsnn --clip-grad 5 --amp bf16",
-    "--prior vamp --components 5",
+    "--prior vamp --components 5 --dropout 0",
     "--prior mixture --components 5 --shard-parameters",
     "--condition quadrants --objective hybrid --prior learned --shard-parameters --ema 0.9 --clip-grad 5",
 )

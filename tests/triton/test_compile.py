@@ -49,7 +49,7 @@ def test_every_op_is_compiled(compiled: list[Row]) -> None:
 def test_every_target_compiles_the_same_kernels(rows: list[Row], compiled: list[Row]) -> None:
     names = [row.kernel for row in compiled]
     large = [name for name in names if "large" in name]
-    assert len(large) >= 10
+    assert len(large) >= 8
     for target in TARGETS:
         assert [row.kernel for row in rows if row.target == target] == (names if target in WHOLE else large)
 

@@ -132,6 +132,7 @@ def join(device_type: str, *, kept: bool = False) -> Iterator[None]:
 def _leave() -> None:
     """End the group, unless somebody has."""
     if _joined():
+        gc.collect()
         torch.distributed.destroy_process_group()
 
 
