@@ -119,12 +119,17 @@ def hold_out(train: Split, share: float, *, binarize: str = "none") -> tuple[Spl
         UserError: none would be left to train on.
     """
     count = len(train.labels)
-    kept = count - (max(1, round(share * count)) if share else 0)
+    kept = left_to_train(count, share)
     if not kept:
         raise UserError(f"--validation: got {share:g} of {count} training images; takes a share that leaves some")
     first, last = (_part(train.images, *bounds) for bounds in ((0, kept), (kept, count)))
     held_out = Split(_binarized_once(last) if binarize == "dynamic" else last, train.labels[kept:])
     return Split(first, train.labels[:kept]), held_out
+
+
+def left_to_train(count: int, share: float) -> int:
+    """How many of `count` samples train, where a share of them, one at least unless it is 0, is held out."""
+    return count - (max(1, round(share * count)) if share else 0)
 
 
 def _part(images: Tensor | Stored, start: int, stop: int) -> Tensor | Stored:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from fastvae import CVAE, VAE
+from fastvae.train.data.datasets import left_to_train
 from fastvae.train.errors import UserError, first_problem
 from fastvae.train.loop.task import Parts
 from fastvae.train.loop.trainer import Loop
@@ -168,7 +169,7 @@ def _parts(
         return train, None
     if train.sampler is not None:
         raise ValueError(f"validation: got {validation:g} with a DataLoader, whose sampler chooses; takes data, or 0")
-    kept = train.size - max(1, round(validation * train.size))
+    kept = left_to_train(train.size, validation)
     if not kept:
         raise ValueError(f"validation: got {validation:g} of {train.size} samples; takes a share that leaves some")
     return train.part(0, kept), train.part(kept, train.size)
