@@ -82,12 +82,7 @@ def opened(out: str | Path | None, settings: Training, model: str, *, resume: bo
 
 def _check(folder: FitFolder, settings: Training, model: str, *, resume: bool) -> None:
     begun = folder.checkpoint_file.exists()
-    others = [
-        file.name
-        for file in folder.path.iterdir()
-        if not atomic.is_partial(file) and file.name != folder.config_file.name
-    ]
-    if not folder.config_file.exists() and others:
+    if not folder.config_file.exists() and folder.contents():
         raise UserError(f"out: got {folder.path}, which fastvae.fit has not written; takes a new folder")
     if begun and not resume:
         raise UserError(

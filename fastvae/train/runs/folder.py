@@ -80,6 +80,10 @@ class RunFolder:
         finally:
             os.close(descriptor)
 
+    def contents(self) -> list[str]:
+        """The names of what is in it, but for files that a killed process has left unfinished."""
+        return [file.name for file in self.path.iterdir() if not atomic.is_partial(file)]
+
     def epoch_weights_file(self, epoch: int) -> Path:
         """The model after `epoch`, where a run keeps them all."""
         return self.path / "weights" / f"epoch-{epoch:03}.safetensors"
@@ -185,8 +189,8 @@ def check_free(path: Path) -> None:
 
 def _is_free(path: Path) -> bool:
     """Empty, or with no more than the config of a run: one that failed or was killed in its first epoch."""
-    names = [file.name for file in path.iterdir() if not atomic.is_partial(file)]
     folder = RunFolder(path)
+    names = folder.contents()
     if names != [folder.config_file.name]:
         return not names
     try:
