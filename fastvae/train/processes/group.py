@@ -124,14 +124,13 @@ def join(device_type: str, *, kept: bool = False) -> Iterator[None]:
         # Nobody leaves while another is at work, which the first one is longest.
         wait()
     finally:
-        # Sharded models hold on to their group, whose threads are to end before the interpreter does.
-        gc.collect()
-        torch.distributed.destroy_process_group()
+        _leave()
 
 
 def _leave() -> None:
     """End the group, unless somebody has."""
     if _joined():
+        # Sharded models hold on to their group, whose threads are to end before the interpreter does.
         gc.collect()
         torch.distributed.destroy_process_group()
 
