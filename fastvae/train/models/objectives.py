@@ -42,13 +42,13 @@ class Objective(nn.Module):
         super().__init__()
         self.model = model
         self.num_samples = num_samples
+        self._dropouts = [module for module in model.modules() if isinstance(module, Dropout)]
 
     def _draw_as(self, share: Share | None) -> None:
         """Draw what is dropped as for the whole batch."""
         rows = None if share is None or share.shard is None else (share.rows.start, share.rows.stop, share.total)
-        for module in self.modules():
-            if isinstance(module, Dropout):
-                module.rows = rows
+        for dropout in self._dropouts:
+            dropout.rows = rows
 
     def _loss(self, *inputs: Tensor, share: Share | None) -> Loss:
         """The model's own loss."""
