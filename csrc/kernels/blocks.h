@@ -57,19 +57,32 @@ void for_each_block(const Launch& launch, const Body& body) {
 
 // Calls body(chunk) for parts of a block small enough that all operands of a chunk stay in L1, and that memory is read
 // while the arithmetic runs. Rows of about that size (of the halves of a packed tensor) come one at a time, so that
-// they are used in place. The hardware prefetcher follows an array, but not from row to row: prefetch(rows) is called
-// first.
+// they are used in place. The hardware prefetcher follows an array, but not from row to row: prefetch(first, size), of
+// the first of a few rows and the size of all, is called before them.
 template <class Prefetch, class Body>
 FASTVAE_INLINE void for_each_chunk(const Space& space, const Block& block, const Prefetch& prefetch, const Body& body) {
   const int64_t row = space.shape[space.rank - 1];
   const bool by_row = space.rank > 1 && row >= kChunk / 8 && row < kChunk;
   const int64_t chunk = by_row ? row : kChunk, rows = kChunk / chunk * chunk, end = block.begin + block.size;
+  Block at = block;
+  at.size = 0;
   for (int64_t begin = block.begin; begin < end;) {
     const int64_t stop = smaller(begin + rows, end);
-    if (by_row) prefetch(Range(space, begin, stop - begin));
-    for (; begin < stop; begin += chunk)
-      body(Block{Range(space, begin, smaller(chunk, stop - begin)), block.index, block.part});
+    for (bool first = by_row; begin < stop; begin += chunk, first = false) {
+      at.advance(space, smaller(chunk, stop - begin));
+      if (first) prefetch(at, stop - begin);
+      body(at);
+    }
   }
+}
+
+// What every chunk of a block reads of a view that is one value for all elements; null of any other.
+template <class T>
+FASTVAE_INLINE const T* uniform_chunk(const View& view, const Space& space, const Block& block, T* buffer) {
+  if (!view || view.layout != Layout::broadcast) return nullptr;
+  Range at = block;
+  at.size = smaller(kChunk, block.size);
+  return load(view, space, at, buffer);
 }
 
 // Pairwise, which vectorises and loses least.
@@ -144,12 +157,9 @@ FASTVAE_INLINE Destination<T> destination(const Gradient& out, const Space& spac
   return out.sums ? Destination<T>{buffer, true} : destination<T>(out, space, static_cast<const Range&>(block), buffer);
 }
 
-// Takes one block of a gradient: stores it, or adds it to the sums of its part.
 template <class T>
-void put_gradient(const Gradient& out, const Space& space, const Block& block, const Destination<T>& from) {
-  if (!out.sums) return store(out, space, block, from);
+void add_gradient(const Gradient& out, const Space& space, const Block& block, const T* values) {
   double* sums = out.sums + block.part * out.size;
-  const T* values = from;
   for_each_run(out, space, block, [=](int64_t offset, int64_t stride, int64_t position, int64_t length) {
     if (stride == 0) {
       sums[offset] += sum(values + position, length);
@@ -157,6 +167,14 @@ void put_gradient(const Gradient& out, const Space& space, const Block& block, c
       for (int64_t i = 0; i < length; ++i) sums[offset + i * stride] += values[position + i];
     }
   });
+}
+
+// Takes one block of a gradient: stores it, or adds it to the sums of its part.
+template <class T>
+FASTVAE_INLINE void put_gradient(const Gradient& out, const Space& space, const Block& block,
+                                 const Destination<T>& from) {
+  if (out.sums) return add_gradient<T>(out, space, block, from);
+  store(out, space, block, from);
 }
 
 // Adds the parts' sums in their order.

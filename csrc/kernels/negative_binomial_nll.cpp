@@ -242,7 +242,7 @@ void negative_binomial(const NegativeBinomialNll& a) {
     NegativeBinomialBuffers<T>& buffers = scratch_as<NegativeBinomialBuffers<T>>();
     const Destination<T> loss = destination<T>(a.loss.elementwise, a.space, block, buffers.loss);
     for_each_chunk(
-        a.space, block, [](const Range&) {},
+        a.space, block, [](const Range&, int64_t) {},
         [&](const Block& at) { evaluate(a, at, buffers, loss.values + (at.begin - block.begin)); });
     put_loss(a.loss, a.space, block, loss);
   });

@@ -25,8 +25,9 @@ void with_kl(bool wanted, bool prior, const Visit& visit) {
 template <class T, class Arguments>
 auto prefetcher(const Arguments& a) {
   constexpr int64_t kCached = 1 << 20;
-  return [&a](const Range& rows) {
+  return [&a](Range rows, int64_t size) {
     if (a.space.count <= kCached) return;
+    rows.size = size;
     prefetch<T>(a.mu, a.space, rows);
     prefetch<T>(a.scale, a.space, rows);
   };
@@ -188,6 +189,7 @@ void reparameterize_kl_backward(const ReparameterizeKlBackward& a) {
       for_each_block(a, [&](const Block& block) {
         PosteriorGradientBuffers<T>& buffers = scratch_as<PosteriorGradientBuffers<T>>();
         Noise<T> noise(buffers.eps);
+        const T* uniform = uniform_chunk(a.grad_kl, a.space, block, buffers.grad_kl);
         for_each_chunk(a.space, block, prefetcher<T>(a), [&](const Block& chunk) {
           T *sum = buffers.sum, *weighted = buffers.weighted;
           const int64_t n = chunk.size;
@@ -206,7 +208,7 @@ void reparameterize_kl_backward(const ReparameterizeKlBackward& a) {
                                       load<T>(a.prior_scale, a.space, chunk, buffers.raw_p),
                                       dz,
                                       eps,
-                                      load<T>(a.grad_kl, a.space, chunk, buffers.grad_kl),
+                                      uniform ? uniform : load<T>(a.grad_kl, a.space, chunk, buffers.grad_kl),
                                       out[0],
                                       out[1],
                                       out[2],

@@ -106,6 +106,18 @@ struct Range {
     }
     coordinate[0] = rest;
   }
+
+  // The next `size` elements. From row to row without a division.
+  FASTVAE_INLINE void advance(const Space& space, int64_t next) {
+    begin += size;
+    coordinate[space.rank - 1] += size;
+    size = next;
+    for (int d = space.rank - 1; d > 0 && coordinate[d] >= space.shape[d]; --d) {
+      const int64_t rows = coordinate[d] < 2 * space.shape[d] ? 1 : coordinate[d] / space.shape[d];
+      coordinate[d] -= rows * space.shape[d];
+      coordinate[d - 1] += rows;
+    }
+  }
 };
 
 FASTVAE_INLINE int64_t offset_of(const View& view, const Space& space, const Range& at) {
@@ -190,11 +202,8 @@ __attribute__((noinline)) void prefetch(const View& view, const Space& space, co
   });
 }
 
-// The range as contiguous T: in place, else copied to `buffer`. Null if absent. `outer` is the index of the sample.
-template <class T, class Byte = Pixel>
-const T* load(const View& view, const Space& space, const Range& at, T* buffer, int64_t outer = 0) {
-  if (!view) return nullptr;
-  if (const T* values = in_place<T>(view, space, at, outer)) return values;
+template <class T, class Byte>
+void gather_as(const View& view, const Space& space, const Range& at, int64_t outer, T* buffer) {
   switch (view.dtype) {
     case DType::f32: gather<float>(view, space, at, outer, buffer); break;
     case DType::f64: gather<double>(view, space, at, outer, buffer); break;
@@ -207,6 +216,14 @@ const T* load(const View& view, const Space& space, const Range& at, T* buffer, 
     case DType::i16:
     case DType::i32: __builtin_unreachable();  // see load_counts
   }
+}
+
+// The range as contiguous T: in place, else copied to `buffer`. Null if absent. `outer` is the index of the sample.
+template <class T, class Byte = Pixel>
+FASTVAE_INLINE const T* load(const View& view, const Space& space, const Range& at, T* buffer, int64_t outer = 0) {
+  if (!view) return nullptr;
+  if (const T* values = in_place<T>(view, space, at, outer)) return values;
+  gather_as<T, Byte>(view, space, at, outer, buffer);
   return buffer;
 }
 
