@@ -22,6 +22,9 @@ from fastvae.train.pictures import run as pictures
 from fastvae.train.pictures import samples
 from fastvae.train.processes import group
 from fastvae.train.quality.asked import Asked
+from fastvae.train.report import page
+from fastvae.train.report import pictures as shown
+from fastvae.train.report import runs as finished
 from fastvae.train.runs import atomic, weights
 from fastvae.train.runs import folder as run_folder
 from fastvae.train.runs.folder import RunFolder
@@ -162,6 +165,23 @@ def plot(run: Path, data_dir: str | None, device: str | None) -> None:
         click.echo(note)
     for name in pictures.draw(folder, config, model, _test_part(config, data_dir, model), folder.read_metrics()):
         click.echo(str(folder.path / name))
+
+
+@cli.command()
+@_run_argument
+@click.option("--out", type=click.Path(path_type=Path), help=f"An .html file. [default: RUN/{page.NAME}]")
+def report(run: Path, out: Path | None) -> None:
+    """Write one HTML page of RUN that holds all of it: settings, metrics, pictures and evaluation.
+
+    Also of a folder of fastvae.fit. Where `fastvae train` has drawn no pictures yet, they are drawn first.
+    """
+    found, config = finished.read(run)
+    path = page.destination(found.folder, out)
+    if config is not None and not shown.files(found.folder):
+        folder, config, model = _open(run, None)
+        pictures.draw(folder, config, model, _test_part(config, None, model), found.history)
+    page.write(found, path)
+    click.echo(str(path))
 
 
 @cli.command()

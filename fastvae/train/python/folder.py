@@ -47,11 +47,18 @@ class FitFolder(RunFolder):
         Raises:
             UserError: the file is damaged.
         """
+        found = self._read_fit()
+        return found.settings, found.model
+
+    def read_versions(self) -> dict[str, str]:
+        """What it was begun or last resumed with, see `versions`; raises what `read_settings` does."""
+        return self._read_fit().versions
+
+    def _read_fit(self) -> _File:
         try:
-            found = _File.model_validate_json(self.config_file.read_bytes())
+            return _File.model_validate_json(self.config_file.read_bytes())
         except ValidationError as error:
             raise UserError(f"{self.config_file}: {first_problem(error)}") from error
-        return found.settings, found.model
 
 
 @contextmanager

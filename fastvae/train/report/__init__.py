@@ -1,0 +1,1 @@
+"""`report.html`: one run as a page that holds all of itself."""
