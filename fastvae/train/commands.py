@@ -173,7 +173,7 @@ def plot(run: Path, data_dir: str | None, device: str | None) -> None:
 def report(run: Path, out: Path | None) -> None:
     """Write one HTML page of RUN that holds all of it: settings, metrics, pictures and evaluation.
 
-    Also of a folder of fastvae.fit. Where `fastvae train` has drawn no pictures yet, they are drawn first.
+    Also of a folder of fastvae.fit. A run of `fastvae train` without pictures gets them first, as by `fastvae plot`.
     """
     found, config = finished.read(run)
     path = page.destination(found.folder, out)

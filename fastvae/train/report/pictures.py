@@ -49,7 +49,7 @@ class Picture(NamedTuple):
     @property
     def wide(self) -> bool:
         """Whether it needs the width of a page, as one of several graphs side by side."""
-        return self.width > 2 * self.height
+        return self.width > 2.5 * self.height
 
 
 def files(folder: RunFolder) -> list[Path]:
