@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fastvae import _likelihoods
 from fastvae._describe import named
 from fastvae._folding import fold
 from fastvae._likelihoods import LIKELIHOODS
@@ -33,7 +34,7 @@ class Reconstruction(nn.Module):
         self.likelihood = likelihood
         self.factor = factor
         self.reduction = reduction
-        learned = isinstance(likelihood, str) and LIKELIHOODS[likelihood].learned_scale
+        learned = isinstance(likelihood, str) and _likelihoods.likelihood(likelihood).learned_scale
         self.log_scale = nn.Parameter(torch.empty(1)) if learned else None
         self.reset_parameters()
 
