@@ -1,10 +1,62 @@
-"""fastvae: fused kernels for training variational autoencoders, and the modules built on them."""
+"""fastvae: fused kernels for training variational autoencoders, and the modules built on them.
+
+The examples of all docstrings begin with
+
+    import torch
+    import fastvae
+    import fastvae.functional as F
+
+Functions on tensors: `help(F)` has them in groups
+
+    F.reparameterize_kl_packed          an encoder's output to a latent z and its KL, in one pass
+    F.vae_loss                          the loss that everyone copies, as known projects write it
+    F.binary_cross_entropy_with_logits  and other losses, torch's values and gradients
+
+Models: any networks, any likelihood; ``model(x).loss`` is what to minimize
+
+    VAE             the variational autoencoder, `help(fastvae.VAE)`
+    BetaVAE         its KL weighted by 4, and with a capacity
+    CVAE            conditional: of a target given labels, or a part of an image
+    VAEOutput       what they return: loss, latent, posterior, prediction
+    modules         these, and noise for their inputs
+
+The objective
+
+    ELBOLoss        likelihood, beta, free bits, capacity, total correlation, or a project's preset
+    ELBOOutput      what it returns: loss, reconstruction, KL
+    LinearWarmup    a beta or a capacity that rises
+    CyclicalWarmup  one that rises several times
+    losses          these, likelihoods for counts and for pixels, and what other VAEs add to the loss
+    presets         how the ELBO is written in projects people use, a row each
+
+Distributions of the latent
+
+    DiagonalGaussian  what an encoder's output stands for: samples, KL, densities
+    MixturePrior      a learned mixture of Gaussians as the prior
+    VampPrior         a mixture of the posteriors of pseudo-inputs
+
+Networks and training, as the command line has them
+
+    networks        encoders and decoders by name, of images of any size, of vectors and of counts
+    fit             trains any model on any data, with checkpoints, metrics and pictures
+    load            the trained model of a run
+
+Backends
+
+    use_backend     chooses the implementation: C++ and Triton, or plain PyTorch
+    functional      the functions above; `fastvae.functional.gaussian_kl` is `F.gaussian_kl`
+    reference       the same functions in plain PyTorch: their specification
+
+Command line: ``fastvae train`` trains a VAE on digits that come with the package, in less than a minute; ``fastvae
+--help`` lists what there is beside it. Guides and tables are in ``docs/`` of the repository.
+"""
 
 import importlib
 import importlib.metadata
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from fastvae import functional
+from fastvae import functional, losses, modules, presets
 from fastvae._backend import use_backend
 from fastvae.distributions import DiagonalGaussian
 from fastvae.losses import CyclicalWarmup, ELBOLoss, ELBOOutput, LinearWarmup
@@ -22,8 +74,14 @@ __all__ = [
     "MixturePrior",
     "VAEOutput",
     "VampPrior",
+    "fit",
     "functional",
+    "load",
+    "losses",
+    "modules",
     "networks",
+    "presets",
+    "reference",
     "use_backend",
 ]
 
@@ -34,7 +92,7 @@ if TYPE_CHECKING:
     from fastvae.train.python.fit import fit as fit
     from fastvae.train.python.load import load as load
 
-# Of the training application, which needs more packages: not in __all__, which `from fastvae import *` imports.
+# Of the training application, which needs more packages.
 _APPLICATION: Final = ("fit", "load")
 
 
@@ -46,12 +104,23 @@ def __getattr__(name: str) -> Any:
         try:
             return getattr(importlib.import_module(f"fastvae.train.python.{name}"), name)
         except ModuleNotFoundError as error:
-            lacking = f"fastvae.{name}: {error.name} is not installed; takes pip install 'fastvae[train]'"
-            raise ImportError(lacking, name=error.name) from error
+            return _without(name, error)
     if name == "__version__":
         return importlib.metadata.version("fastvae")
     raise AttributeError(f"module 'fastvae' has no attribute {name!r}")
 
 
+def _without(name: str, error: ModuleNotFoundError) -> Callable[..., NoReturn]:
+    """In place of a function that lacks a package: `help(fastvae)` and ``from fastvae import *`` need none."""
+    lacking = f"fastvae.{name}: {error.name} is not installed; takes pip install 'fastvae[train]'"
+
+    def missing(*args: object, **options: object) -> NoReturn:
+        raise ImportError(lacking, name=error.name)
+
+    missing.__name__ = missing.__qualname__ = name
+    missing.__doc__ = f"Raises ImportError: {lacking}."
+    return missing
+
+
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_APPLICATION, "reference", "__version__"})
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__")), "__version__"})
