@@ -20,6 +20,14 @@ class ELBOOutput(NamedTuple):
         kl_terms: the three parts of the KL, where `ELBOLoss` has a ``total_correlation``.
 
     Printed, it is the loss and the shapes of the rest.
+
+    Examples:
+        >>> x = torch.zeros(2, 784)
+        >>> output = fastvae.ELBOLoss()(x, x, torch.ones(2))
+        >>> output
+        ELBOOutput(loss=tensor(544.4274), reconstruction=float32[2], kl=float32[2])
+        >>> output.kl.mean()
+        tensor(1.)
     """
 
     loss: Tensor
