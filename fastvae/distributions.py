@@ -107,7 +107,9 @@ class DiagonalGaussian:
         return gaussian
 
     def __repr__(self) -> str:
-        mu, options = self.mu, named(GaussianOptions(**self._options).described())
+        _, dim, interleaved = (None, 1, False) if self._packed is None else self._packed
+        gaussian = GaussianOptions(**self._options, packed_dim=dim, interleaved=interleaved)
+        mu, options = self.mu, named(gaussian.described())
         dtype = str(mu.dtype).removeprefix("torch.")
         return f"{type(self).__name__}(shape={list(mu.shape)}, dtype={dtype}, device={mu.device}, {options})"
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from fastvae._describe import with_changes
 from fastvae._gaussian_options import GaussianOptions
 
 __all__ = ["CONVENTIONS", "Convention", "TotalCorrelationWeight", "convention"]
@@ -35,7 +36,7 @@ class TotalCorrelationWeight(NamedTuple):
     weighting: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Convention:
     """One way to write the ELBO. The defaults are fastvae's own.
 
@@ -71,6 +72,9 @@ class Convention:
     capacity_per: str | None = None
     total_correlation: TotalCorrelationWeight | None = None
     gaussian: GaussianOptions = field(default_factory=GaussianOptions)
+
+    def __repr__(self) -> str:
+        return with_changes(self)
 
     @property
     def beyond_four_arguments(self) -> str | None:
@@ -144,9 +148,8 @@ def convention(preset: str) -> Convention:
         ValueError: an unknown name.
 
     Examples:
-        >>> row = fastvae.presets.convention("pytorch-vae")
-        >>> row.likelihoods, row.reconstruction, row.kl, row.kl_weight
-        ((('squared_error', 1.0),), 'mean', 'batchmean', 0.00025)
+        >>> fastvae.presets.convention("pytorch-vae")  # what is not fastvae's own way to write it
+        Convention(likelihoods=(('squared_error', 1.0),), reconstruction='mean', kl_weight=0.00025)
     """
     if preset not in CONVENTIONS:
         raise ValueError(f"preset: got {preset!r}; takes one of {tuple(CONVENTIONS)}")

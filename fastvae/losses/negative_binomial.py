@@ -138,7 +138,8 @@ class NegativeBinomial(Density):
 
     def extra_repr(self) -> str:
         """The density's options, for `repr`."""
-        return named({"features": self.features, "zero_inflated": self.zero_inflated or None})
+        dim = None if self.dim == 1 else self.dim
+        return named({"features": self.features, "zero_inflated": self.zero_inflated or None, "dim": dim})
 
     def _nll(self, prediction: Any, target: Tensor, reduction: str) -> Tensor:
         log_mean, log_theta, logits = self._parts(prediction)

@@ -8,6 +8,7 @@ from typing import NamedTuple, Unpack
 
 from torch import nn
 
+from fastvae._describe import describe
 from fastvae._keywords import passes_on
 from fastvae.networks.architectures import ARCHITECTURES
 from fastvae.networks.arguments import Options, resolve
@@ -28,8 +29,8 @@ class Networks(NamedTuple):
 
     Examples:
         >>> networks = fastvae.networks.build("conv", (3, 32, 32), 16, likelihood="gaussian")
-        >>> isinstance(networks, fastvae.networks.Networks), networks.latent_shape
-        (True, (16,))
+        >>> networks
+        Networks(encoder=Sequential, decoder=Sequential, latent_shape=(16,))
         >>> encoder, decoder, latent_shape = networks
         >>> encoder(torch.zeros(2, 3, 32, 32)).shape, decoder(torch.zeros(2, *latent_shape)).shape
         (torch.Size([2, 32]), torch.Size([2, 3, 32, 32]))
@@ -38,6 +39,9 @@ class Networks(NamedTuple):
     encoder: nn.Module
     decoder: nn.Module
     latent_shape: tuple[int, ...]
+
+    def __repr__(self) -> str:
+        return describe(self)
 
 
 @passes_on(resolve)
