@@ -34,6 +34,7 @@ Distributions of the latent
     DiagonalGaussian  what an encoder's output stands for: samples, KL, densities
     MixturePrior      a learned mixture of Gaussians as the prior
     VampPrior         a mixture of the posteriors of pseudo-inputs
+    distributions     the first of these, and what a prior of your own has
 
 Networks and training, as the command line has them
 
@@ -56,7 +57,7 @@ import importlib.metadata
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from fastvae import functional, losses, modules, presets
+from fastvae import distributions, functional, losses, modules, presets
 from fastvae._backend import use_backend
 from fastvae.distributions import DiagonalGaussian
 from fastvae.losses import CyclicalWarmup, ELBOLoss, ELBOOutput, LinearWarmup
@@ -74,6 +75,7 @@ __all__ = [
     "MixturePrior",
     "VAEOutput",
     "VampPrior",
+    "distributions",
     "fit",
     "functional",
     "load",

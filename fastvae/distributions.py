@@ -1,4 +1,11 @@
-"""The diagonal Gaussian an encoder parameterizes."""
+"""The diagonal Gaussian an encoder parameterizes.
+
+Names
+
+    DiagonalGaussian  the posterior, or a learned prior
+    LatentPrior       what a prior of your own has
+    Prior             type of a prior: one of the two, a pair ``(mu, scale)``, or None for N(0, I)
+"""
 
 from __future__ import annotations
 
@@ -15,16 +22,51 @@ from fastvae._keywords import DrawKeywords, ScaleKeywords, passes_on
 from fastvae._layout import unpack
 from fastvae._options import scale_form
 
+__all__ = ["DiagonalGaussian", "LatentPrior", "Prior"]
+
 
 @runtime_checkable
 class LatentPrior(Protocol):
-    """A distribution of latents to which the KL has no closed form, such as `fastvae.modules.MixturePrior`."""
+    """A prior of your own, to which the KL has no closed form: any module with these two methods.
+
+    `fastvae.MixturePrior` and `VampPrior` are such priors. The KL is estimated at a sample: log q(z | x) - log p(z).
+
+    Examples:
+        >>> class Student(torch.nn.Module):  # heavier tails than a Gaussian's
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.each = torch.distributions.StudentT(5.0)
+        ...     def log_prob(self, z):
+        ...         return self.each.log_prob(z).sum(-1)
+        ...     def sample(self, n, *, seed=None, generator=None):
+        ...         return self.each.sample((n, 20))
+        >>> isinstance(Student(), fastvae.distributions.LatentPrior)
+        True
+        >>> vae = fastvae.VAE(torch.nn.Linear(784, 2 * 20), torch.nn.Linear(20, 784), prior=Student())
+        >>> vae(torch.rand(64, 784)).kl.shape, vae.sample(16).shape
+        (torch.Size([64]), torch.Size([16, 784]))
+    """
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """log p(z) in nats, ``[batch]``, or ``[num_samples, batch]`` for z of several samples."""
+        """log p(z) in nats.
+
+        Args:
+            z: latents, ``[batch, ...]``, or ``[num_samples, batch, ...]``.
+
+        Returns:
+            ``[batch]``, or ``[num_samples, batch]``.
+        """
 
     def sample(self, n: int, *, seed: int | Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
-        """`n` latents, ``[n, ...]``, without gradient."""
+        """Latents drawn from the prior, without gradient.
+
+        Args:
+            n: how many.
+            seed, generator: where the noise comes from; torch's default generator without either.
+
+        Returns:
+            ``[n, ...]``.
+        """
 
 
 class DiagonalGaussian:

@@ -172,7 +172,8 @@ class ELBOLoss(nn.Module):
             kl: the posterior; or its KL, ``[batch]`` or elementwise ``[batch, ...]`` (of more than `batch_dims`
                 dimensions).
             z: the sample, where the KL is estimated at it; ignored otherwise.
-            prior: with a posterior as `kl`: None for N(0, I), a DiagonalGaussian or a pair ``(mu, scale)``.
+            prior: with a posterior as `kl`: None for N(0, I), a DiagonalGaussian or a pair ``(mu, scale)``; or a
+                `fastvae.distributions.LatentPrior`, the KL to which is estimated at `z`.
             weight: of the reconstruction's elements, broadcastable to `prediction`; a mask is a weight of 0 and 1.
             mask: of the latent's elements, for ``preset="vits"``.
             batch_dims: how many leading dimensions index samples: 2 for several latents of each.

@@ -24,6 +24,7 @@ PUBLIC: Final = {item.name: item for item in public()}
 NEEDS: Final = {
     "fastvae.fit": "pydantic",
     "fastvae.load": "pydantic",
+    "fastvae.train.python.result.Fit": "pydantic",
     "fastvae.CVAE.save_pretrained": "safetensors",
     "fastvae.CVAE.from_pretrained": "safetensors",
 }

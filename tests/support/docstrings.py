@@ -6,6 +6,7 @@ import ast
 import builtins
 import doctest
 import importlib
+import importlib.util
 import inspect
 import re
 import textwrap
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import is_dataclass
 from typing import Any, Final, NamedTuple
 
-ROOMS: Final = ("", ".functional", ".losses", ".modules", ".networks", ".presets")
+ROOMS: Final = ("", ".distributions", ".functional", ".losses", ".modules", ".networks", ".presets")
 SECTIONS: Final = ("Args", "Attributes", "Returns", "Raises", "Examples")
 _SECTION: Final = rf"^({'|'.join(SECTIONS)}):\n((?:(?:    .*)?\n)+)"
 
@@ -78,7 +79,7 @@ class Public(NamedTuple):
         """The exceptions that its own code raises."""
         function = self.value
         if inspect.isclass(self.value):
-            function = None if is_dataclass(self.value) else vars(self.value).get("__init__")
+            function = None if is_dataclass(self.value) else _constructor(self.value)
         if not inspect.isfunction(function):
             return set()
         tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function))))
@@ -104,8 +105,8 @@ def _sections(value: object) -> dict[str, str]:
 
 def _constructor(kind: type) -> Any:
     """The `__init__` that fastvae wrote for a class, if it did."""
-    of_fastvae = [base for base in kind.__mro__ if base.__module__.startswith("fastvae")]
-    return next((vars(base)["__init__"] for base in of_fastvae if "__init__" in vars(base)), None)
+    found = [vars(base)["__init__"] for base in kind.__mro__ if "__init__" in vars(base)]
+    return next((each for each in found if (getattr(each, "__module__", None) or "").startswith("fastvae")), None)
 
 
 def used(examples: list[doctest.Example]) -> set[str]:
@@ -131,6 +132,14 @@ def public() -> Iterator[Public]:
             yield Public(f"fastvae{room}.{name}", value)
             if inspect.isclass(value):
                 yield from _methods(f"fastvae{room}.{name}", value, seen)
+    yield from _returned()
+
+
+def _returned() -> Iterator[Public]:
+    """What a public function returns that has no public name of its own."""
+    if importlib.util.find_spec("pydantic"):
+        kind = importlib.import_module("fastvae.train.python.result").Fit
+        yield Public("fastvae.train.python.result.Fit", kind)
 
 
 def _methods(name: str, kind: type, seen: set[int]) -> Iterator[Public]:
