@@ -1,4 +1,4 @@
-"""fastvae: fused kernels for training variational autoencoders, and the modules built on them.
+"""Fused kernels for training variational autoencoders, and the modules built on them.
 
 The examples of all docstrings begin with
 

@@ -25,6 +25,8 @@ METHODS: Final = ("importance", "monte_carlo")
 class CVAE(LatentVariableModel):
     """A model of p(target | condition) with a latent z (Sohn et al. 2015).
 
+    A recognition or prior network returns a pair ``(mu, scale)`` or one tensor packed along `packed_dim`.
+
     Args:
         recognition: ``recognition(target, condition)``, q(z | condition, target).
         generation: ``generation(z, condition)``, the likelihood's parameters, in the shape of the target.
@@ -34,8 +36,6 @@ class CVAE(LatentVariableModel):
             prediction does (equation 7); ``"hybrid"``, alpha * cvae + (1 - alpha) * gsnn (equation 8).
         alpha: the share of the CVAE objective in ``"hybrid"``, from 0 to 1.
         **options: as in `fastvae.VAE`. A write-up's KL weight of 1 + b is ``beta=1 + b``.
-
-    A recognition or prior network returns a pair ``(mu, scale)`` or one tensor packed along `packed_dim`.
 
     Raises:
         TypeError, ValueError: an option out of its range or that contradicts another.

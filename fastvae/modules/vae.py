@@ -22,6 +22,14 @@ _BETA: Final = 4.0
 class VAE(LatentVariableModel):
     """A variational autoencoder over any two networks.
 
+    A preset, the loss's or one given here, replaces the defaults of the scale and of the packing by its project's.
+
+    With ``reduction="sample"`` the loss is a value a sample. Processes with shards of any sizes, ``total`` rows in all,
+    then minimize ``output.loss.sum() * world_size / total``: DDP's and FSDP's mean of their gradients is the gradient
+    of the whole batch, which the mean of means over uneven shards is not.
+
+    Training and eval mode treat the latent alike: it is the posterior's mean where ``sample=False`` says so.
+
     Args:
         encoder: x to a pair ``(mu, scale)``, or to one tensor with both packed along `packed_dim`.
         decoder: z to the likelihood's parameters: logits for ``"bernoulli"``, in the shape of x.
@@ -30,21 +38,12 @@ class VAE(LatentVariableModel):
         packed_dim, interleaved: how a single encoder output packs mu and scale, by default as its halves along dim 1.
         latent_shape: the shape of one sample's latent. Left out, it is that of the latest input, so that `sample`
             needs an input first, and torch.compile compiles twice.
-        prior: None for N(0, I); a `fastvae.modules.MixturePrior` or `VampPrior`; or an nn.Module of one's own with
-            ``log_prob(z)``, ``[..., batch]`` in nats, and ``sample(n, seed=, generator=)``. The KL to it is estimated
-            at the sample.
-        **options: those of the loss, and of scale, packing and latent above.
+        prior: None for N(0, I); a `fastvae.MixturePrior` or `fastvae.VampPrior`; or a module of your own, a
+            `fastvae.distributions.LatentPrior`. The KL to these is estimated at the sample.
+        **options: `likelihood`, `beta` and all others of `fastvae.ELBOLoss`, in place of `loss`, and those above.
 
     Raises:
         TypeError, ValueError: an option out of its range or that contradicts another, or a prior that is none.
-
-    A preset, the loss's or one given here, replaces the defaults of the scale and of the packing by its project's.
-
-    With ``reduction="sample"`` the loss is a value a sample. Processes with shards of any sizes, ``total`` rows in all,
-    then minimize ``output.loss.sum() * world_size / total``: DDP's and FSDP's mean of their gradients is the gradient
-    of the whole batch, which the mean of means over uneven shards is not.
-
-    Training and eval mode treat the latent alike: it is the posterior's mean where ``sample=False`` says so.
 
     Examples:
         >>> encoder, decoder = torch.nn.Linear(784, 2 * 20), torch.nn.Linear(20, 784)  # any networks
