@@ -70,6 +70,11 @@ def test_its_docstring_has_every_part(item: Public) -> None:
     assert missing == set()
 
 
+@every(lambda item: bool(item.arguments))
+def test_its_docstring_names_no_other_argument(item: Public) -> None:
+    assert item.arguments <= inspect.signature(item.value).parameters.keys()
+
+
 def refusals(item: Public) -> set[str]:
     """The exceptions by which it refuses an object that nothing takes, in the place of each argument."""
     if item.is_property or is_typeddict(item.value):

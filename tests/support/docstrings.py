@@ -44,16 +44,17 @@ class Public(NamedTuple):
     @property
     def described(self) -> set[str]:
         """The parameters and attributes that are named."""
-        return self._heads("Args") | self._heads("Attributes")
+        return _heads(self.sections.get("Args", "")) | _heads(self.sections.get("Attributes", ""))
+
+    @property
+    def arguments(self) -> set[str]:
+        """What its own docstring says are arguments, but for ``*`` and ``**``."""
+        return {name for name in _heads(_sections(self.value).get("Args", "")) if not name.startswith("*")}
 
     @property
     def exceptions(self) -> set[str]:
         """Those that it says it raises."""
-        return self._heads("Raises")
-
-    def _heads(self, section: str) -> set[str]:
-        heads = re.findall(r"^(\S.*?):", self.sections.get(section, ""), re.MULTILINE)
-        return {name for head in heads for name in head.split(", ")}
+        return _heads(self.sections.get("Raises", ""))
 
     @property
     def parameters(self) -> set[str]:
@@ -101,6 +102,12 @@ class Public(NamedTuple):
 def _sections(value: object) -> dict[str, str]:
     found = re.findall(_SECTION, inspect.cleandoc(value.__doc__ or "") + "\n", re.MULTILINE)
     return {title: textwrap.dedent(text).strip("\n") for title, text in found}
+
+
+def _heads(section: str) -> set[str]:
+    """What a section of ``name, name: text`` names."""
+    heads = re.findall(r"^(\S.*?):", section, re.MULTILINE)
+    return {name for head in heads for name in head.split(", ")}
 
 
 def _constructor(kind: type) -> Any:
