@@ -395,7 +395,7 @@ class DiagonalGaussian:
             ``[batch]``, or ``[num_samples, batch]``, or what `reduction` says.
 
         Raises:
-            TypeError, ValueError: a `z`, a prior or a reduction that does not fit.
+            TypeError, ValueError: a `z`, a Gaussian or a reduction that does not fit.
 
         Examples:
             >>> posterior, z = fastvae.DiagonalGaussian(torch.ones(1, 2), torch.zeros(1, 2)), torch.tensor([[0.5, 0.5]])
@@ -476,8 +476,8 @@ class DiagonalGaussian:
 
         Examples:
             >>> posterior = fastvae.DiagonalGaussian(torch.ones(1, 2), torch.full((1, 2), -1.0))
-            >>> estimate = posterior.log_ratio(posterior.rsample(10_000, seed=0)).mean()
-            >>> bool((estimate - posterior.kl()).abs() < 0.05)  # of a KL of 1.37 nats
+            >>> estimate = posterior.log_ratio(posterior.rsample(400, seed=0)).mean()
+            >>> bool((estimate - posterior.kl()).abs() < 0.2)  # of a KL of 1.37 nats
             True
         """
         return self.log_prob(z, reduction=reduction) - self.log_prior(z, prior, reduction=reduction)

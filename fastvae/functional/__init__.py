@@ -38,7 +38,8 @@ Conventions shared by every function:
 - ``reduction``: ``"none"`` elementwise, ``"sample"`` the sum over all but the batch dimension, ``"sum"``,
   ``"mean"`` over every element, ``"batchmean"`` the sum divided by the batch. ``batch_dims`` says how many leading
   dimensions index samples: 2 for ``[num_samples, batch, ...]``.
-- CPU tensors run C++, CUDA and ROCm tensors run Triton, meta tensors give shapes, any other device raises;
+- CPU tensors run C++, CUDA and ROCm tensors run Triton, meta tensors give shapes, any other device raises
+  ``NotImplementedError``;
   `fastvae.use_backend` chooses the plain PyTorch mathematics of `fastvae.reference` instead. A second derivative and
   one in forward mode need it too.
 - Under `torch.func.vmap` all rows are one call. Noise follows vmap's `randomness`, as that of torch's own functions.

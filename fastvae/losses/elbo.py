@@ -67,13 +67,13 @@ class ELBOLoss(nn.Module):
         ValueError, TypeError: an unknown name, a value out of range, an option that contradicts the preset.
 
     Examples:
-        >>> x, mu, logvar = torch.ones(2, 784), torch.ones(2, 20), torch.zeros(2, 20)
-        >>> logits = torch.zeros(2, 784)  # what a decoder makes of a latent
+        >>> x, mu, logvar = torch.ones(2, 10), torch.ones(2, 3), torch.zeros(2, 3)
+        >>> logits = torch.zeros(2, 10)  # what a decoder makes of a latent
         >>> loss = fastvae.ELBOLoss("bernoulli", beta=4.0)
         >>> loss(logits, x, fastvae.DiagonalGaussian(mu, logvar))
-        ELBOOutput(loss=tensor(583.4274), reconstruction=float32[2], kl=float32[2])
+        ELBOOutput(loss=tensor(12.9315), reconstruction=float32[2], kl=float32[2])
         >>> F.binary_cross_entropy_with_logits(logits, x, reduction="batchmean") + 4 * F.gaussian_kl(mu, logvar)
-        tensor(583.4274)
+        tensor(12.9315)
         >>> loss.kl_reduction, loss.needs_z, loss.mixes_samples
         ('sample', False, None)
         >>> fastvae.ELBOLoss(beta=fastvae.LinearWarmup(0.0, 1.0, steps=1000), free_bits=0.5)
@@ -321,7 +321,9 @@ class ELBOLoss(nn.Module):
         return self.reconstruction.log_prob(prediction, target, batch_dims=batch_dims)
 
     def mean(self, prediction: Any) -> Any:
-        """The prediction in data space: the sigmoid of logits, a Density's own mean, anything else as it is.
+        """The prediction in data space: the mean of p(x | z).
+
+        The sigmoid of logits, the exponential of log rates, a `Density`'s own mean, and anything else as it is.
 
         Args:
             prediction: as in `forward`.
@@ -331,8 +333,11 @@ class ELBOLoss(nn.Module):
 
         Examples:
             >>> prediction = torch.zeros(1, 3)
-            >>> fastvae.ELBOLoss("bernoulli").mean(prediction), fastvae.ELBOLoss("gaussian").mean(prediction)
-            (tensor([[0.5000, 0.5000, 0.5000]]), tensor([[0., 0., 0.]]))
+            >>> for likelihood in ("bernoulli", "poisson", "gaussian"):
+            ...     print(fastvae.ELBOLoss(likelihood).mean(prediction))
+            tensor([[0.5000, 0.5000, 0.5000]])
+            tensor([[1., 1., 1.]])
+            tensor([[0., 0., 0.]])
         """
         return prediction if self.reconstruction is None else self.reconstruction.mean(prediction)
 

@@ -22,10 +22,10 @@ class ELBOOutput(NamedTuple):
     Printed, it is the loss and the shapes of the rest.
 
     Examples:
-        >>> x = torch.zeros(2, 784)
+        >>> x = torch.zeros(2, 10)
         >>> output = fastvae.ELBOLoss()(x, x, torch.ones(2))
         >>> output
-        ELBOOutput(loss=tensor(544.4274), reconstruction=float32[2], kl=float32[2])
+        ELBOOutput(loss=tensor(7.9315), reconstruction=float32[2], kl=float32[2])
         >>> output.kl.mean()
         tensor(1.)
     """

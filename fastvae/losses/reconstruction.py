@@ -117,7 +117,9 @@ class Reconstruction(nn.Module):
         return -nll - LIKELIHOODS[self.likelihood].log_normalizer * target.shape[batch_dims:].numel()
 
     def mean(self, prediction: Any) -> Any:
-        """The prediction in data space: the sigmoid of logits, a `Density`'s own mean, anything else as it is.
+        """The prediction in data space: the mean of p(x | z).
+
+        The sigmoid of logits, the exponential of log rates, a `Density`'s own mean, and anything else as it is.
 
         Args:
             prediction: as in `fastvae.ELBOLoss.forward`.

@@ -117,10 +117,12 @@ def test_a_method_stands_in_an_example(item: Public) -> None:
     assert item.name.rpartition(".")[2] in used(examples) or item.overridden
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("implementation", "seed"), [("auto", 1), ("reference", 2)])
 @every(lambda item: bool(item.examples))
-def test_its_examples_run(item: Public, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever state torch's generator is in: an example that shows what noise made seeds it."""
+def test_its_examples_run(
+    item: Public, implementation: Any, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In both backends, and whatever state torch's generator is in: an example that shows what noise made seeds it."""
     if item.name in NEEDS:
         pytest.importorskip(NEEDS[item.name])
     monkeypatch.chdir(tmp_path)
@@ -128,7 +130,8 @@ def test_its_examples_run(item: Public, seed: int, tmp_path: Path, monkeypatch: 
     names = {"torch": torch, "fastvae": fastvae, "F": F}
     test = doctest.DocTest(item.examples, names, item.name, None, None, None)
     report: list[str] = []
-    result = doctest.DocTestRunner(optionflags=FLAGS, verbose=False).run(test, out=report.append)
+    with fastvae.use_backend(implementation):
+        result = doctest.DocTestRunner(optionflags=FLAGS, verbose=False).run(test, out=report.append)
     assert result.failed == 0, "".join(report)
 
 
