@@ -12,7 +12,7 @@ import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import is_dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, is_typeddict
 
 ROOMS: Final = ("", ".distributions", ".functional", ".losses", ".modules", ".networks", ".presets")
 SECTIONS: Final = ("Args", "Attributes", "Returns", "Raises", "Examples")
@@ -58,11 +58,11 @@ class Public(NamedTuple):
 
     @property
     def parameters(self) -> set[str]:
-        """Those it takes itself, with ``**`` before the name of what it passes on, and the fields of a tuple."""
+        """Those it takes itself, with ``**`` before the name of what it passes on; the fields of a tuple or dict."""
         if self.is_property:
             return set()
-        if hasattr(self.value, "_fields"):
-            return set(self.value._fields)
+        if inspect.isclass(self.value) and issubclass(self.value, (dict, tuple)):
+            return set() if is_typeddict(self.value) else set(inspect.get_annotations(self.value))
         function = _constructor(self.value) if inspect.isclass(self.value) else self.value
         if function is None:
             return set()
