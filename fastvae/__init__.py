@@ -57,6 +57,7 @@ import importlib.metadata
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from fastvae import _torch_kl as _torch_kl
 from fastvae import distributions, functional, losses, modules, presets
 from fastvae._backend import use_backend
 from fastvae.distributions import DiagonalGaussian

@@ -291,6 +291,8 @@ class DiagonalGaussian:
             >>> torch_own = torch.distributions.Normal(posterior.mean, posterior.std)
             >>> torch.distributions.kl_divergence(torch_own, torch.distributions.Normal(0.0, 1.0)).sum(1)
             tensor([0.6839])
+            >>> torch.distributions.kl_divergence(posterior, torch.distributions.Normal(0.0, 1.0))  # which is `kl`
+            tensor([0.6839])
             >>> posterior.kl(posterior)
             tensor([0.])
         """
