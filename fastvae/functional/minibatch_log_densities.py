@@ -47,11 +47,12 @@ def minibatch_log_densities(
 
     Examples:
         >>> z = torch.tensor([[0.0, 0.1], [1.0, 0.9], [2.0, 2.1]])  # two dimensions that say the same
-        >>> log_qz, log_qz_product = F.minibatch_log_densities(z, z, torch.full_like(z, -2.0), dataset_size=3)
+        >>> logvar = torch.full_like(z, -2.0)
+        >>> log_qz, log_qz_product = F.minibatch_log_densities(z, z, logvar, dataset_size=3, weighting="mss")
         >>> log_qz
-        tensor([-2.0328, -2.0326, -2.0350])
+        tensor([-0.9353, -0.9329, -0.9363])
         >>> (log_qz - log_qz_product).mean()  # the total correlation: above 0, because they are not independent
-        tensor(2.1033)
+        tensor(1.0053)
     """
     _mixture_checks.minibatch(z, mu, scale, dataset_size, weighting)
     form = scale_form(parameterization, clamp, min_std, min_var)

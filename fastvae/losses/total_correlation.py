@@ -26,9 +26,9 @@ class KLTerms(NamedTuple):
     Examples:
         >>> mu = torch.linspace(-2, 2, 256).view(256, 1).expand(256, 2)  # two dimensions that say the same
         >>> posterior = fastvae.DiagonalGaussian(mu, torch.full((256, 2), -2.0))
-        >>> _, kl, terms = fastvae.losses.TotalCorrelation(256)(posterior.mean, posterior)
+        >>> _, kl, terms = fastvae.losses.TotalCorrelation(256, weighting="mss")(posterior.mean, posterior)
         >>> terms
-        KLTerms(mutual_information=tensor(7.4249), total_correlation=tensor(6.7830), dimension_kl=tensor(-10.8641))
+        KLTerms(mutual_information=tensor(1.9018), total_correlation=tensor(1.2456), dimension_kl=tensor(0.1964))
         >>> torch.allclose(sum(terms), kl.mean())
         True
     """
