@@ -54,7 +54,6 @@ Command line: ``fastvae train`` trains a VAE on digits that come with the packag
 
 import importlib
 import importlib.metadata
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from fastvae import _torch_kl as _torch_kl
@@ -95,8 +94,25 @@ if TYPE_CHECKING:
     from fastvae.train.python.fit import fit as fit
     from fastvae.train.python.load import load as load
 
-# Of the training application, which needs more packages.
-_APPLICATION: Final = ("fit", "load")
+# Of the training application, which needs more packages: where each is.
+_APPLICATION: Final = {"fit": "train.python.fit", "load": "train.python.load"}
+
+
+class _Without:
+    """In place of what lacks a package, and says so when it is used: `help` and ``from fastvae import *`` need none."""
+
+    def __init__(self, name: str, package: str | None) -> None:
+        self.__doc__ = f"fastvae.{name}: {package} is not installed; takes pip install 'fastvae[train]'"
+        self._package = package
+
+    def __call__(self, *args: object, **options: object) -> NoReturn:
+        raise ImportError(self.__doc__, name=self._package)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(name) if name.startswith("__") else ImportError(self.__doc__, name=self._package)
+
+    def __repr__(self) -> str:
+        return f"<{self.__doc__}>"
 
 
 def __getattr__(name: str) -> Any:
@@ -105,24 +121,13 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"fastvae.{name}")
     if name in _APPLICATION:
         try:
-            return getattr(importlib.import_module(f"fastvae.train.python.{name}"), name)
+            module = importlib.import_module(f"fastvae.{_APPLICATION[name]}")
         except ModuleNotFoundError as error:
-            return _without(name, error)
+            return _Without(name, error.name)
+        return getattr(module, name, module)
     if name == "__version__":
         return importlib.metadata.version("fastvae")
     raise AttributeError(f"module 'fastvae' has no attribute {name!r}")
-
-
-def _without(name: str, error: ModuleNotFoundError) -> Callable[..., NoReturn]:
-    """In place of a function that lacks a package: `help(fastvae)` and ``from fastvae import *`` need none."""
-    lacking = f"fastvae.{name}: {error.name} is not installed; takes pip install 'fastvae[train]'"
-
-    def missing(*args: object, **options: object) -> NoReturn:
-        raise ImportError(lacking, name=error.name)
-
-    missing.__name__ = missing.__qualname__ = name
-    missing.__doc__ = f"Raises ImportError: {lacking}."
-    return missing
 
 
 def __dir__() -> list[str]:

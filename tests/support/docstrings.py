@@ -133,8 +133,6 @@ def public() -> Iterator[Public]:
             value = getattr(module, name)
             if id(value) in seen or not (inspect.isclass(value) or inspect.isfunction(value)):
                 continue
-            if value.__module__ == "fastvae":  # in place of what lacks a package
-                continue
             seen.add(id(value))
             yield Public(f"fastvae{room}.{name}", value)
             if inspect.isclass(value):

@@ -136,7 +136,10 @@ assert 'pip install' in fit.__doc__ and 'pip install' in pydoc.plain(pydoc.rende
 """
 
 
-@pytest.mark.parametrize(("name", "call"), [("fit", "fit(None, [], epochs=1)"), ("load", "fastvae.load('run')")])
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [("fit", "fit(None, [], epochs=1)"), ("load", "fastvae.load('run')"), ("fit", "fastvae.fit.of_a_module")],
+)
 def test_it_says_what_to_install_when_it_is_called(name, call):
     result = subprocess.run([sys.executable, "-c", WITHOUT + call], capture_output=True, text=True, check=False)
     *_, line = result.stderr.splitlines()
