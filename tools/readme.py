@@ -18,9 +18,9 @@ def snippets() -> list[str]:
     return re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
-def commands(program: str) -> list[str]:
-    """The lines, of those set as code, that begin with `program`."""
-    return re.findall(rf"^    ({program} .*)$", TEXT, re.MULTILINE)
+def commands() -> list[str]:
+    """The lines, of those set as code, that begin with ``fastvae``."""
+    return re.findall(r"^    (fastvae .*)$", TEXT, re.MULTILINE)
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only-snippets", action="store_true")
     only_snippets = parser.parse_args().only_snippets
-    lines = commands("fastvae")
+    lines = commands()
     if not snippets() or not lines:
         raise SystemExit("README.md: got no snippet, or no command of fastvae; takes both")
     # -P: nothing is imported from the folder either.

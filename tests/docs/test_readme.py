@@ -17,13 +17,6 @@ def test_the_snippets_run_in_an_empty_folder(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_checkout_that_is_worked_in_is_installed_in_place() -> None:
-    """What a copy does not, see test_import."""
-    commands = readme.commands("pip install")
-    assert commands
-    assert all(" -e " in command for command in commands)
-
-
 def test_the_table_is_that_of_the_results() -> None:
     gpus = [newest(path) for path in sorted((ROOT / "bench" / "results").glob("*/gpu.csv"))]
     current = pages.insert(readme.TEXT, "gains", gains.table(newest(latest_file()), gpus))
