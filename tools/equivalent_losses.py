@@ -86,14 +86,14 @@ EQUIVALENTS: Final = (
         "kl = -0.5 * torch.sum(1 + logvar - mu.pow(2) - logvar.exp())\n"
         "loss = bce + beta * kl",
         _vae_loss("pytorch-examples"),
-        "The ELBO's own KL. The project has none. Both terms are summed over the batch, so gradients grow with it.",
+        "1 is the ELBO, and the project has no other. Both terms are sums over the batch, so gradients grow with it.",
     ),
     Equivalent(
         "pythae", "pythae: VAE, BetaVAE",
         'reconstruction = 0.5 * T.mse_loss(recon_x, x, reduction="none").flatten(1).sum(1)\n' + _PER_SAMPLE +
         "loss = (reconstruction + beta * kl).mean(0)",
         _vae_loss("pythae"),
-        "The ELBO's own KL: half the squared error is a Gaussian of unit variance.",
+        "1 is the ELBO of a Gaussian of unit variance, half the squared error.",
     ),
     Equivalent(
         "pythae", "its `reconstruction_loss=\"bce\"`",
@@ -112,8 +112,8 @@ EQUIVALENTS: Final = (
         "pytorch-vae", "PyTorch-VAE: VanillaVAE",
         _PER_SAMPLE + "loss = T.mse_loss(recon_x, x) + beta * 0.00025 * kl.mean()",
         _vae_loss("pytorch-vae"),
-        "0.00025 KL beside the mean over pixels and channels, of which there are D: beside half their sum it is "
-        "0.000125 D KL, 1.5 KL for 3 x 64 x 64.",
+        "It multiplies the 0.00025 of its kld_weight, beside a mean over the D pixels and channels: a beta of "
+        "0.000125 D in that ELBO, 1.5 for 3 x 64 x 64.",
     ),
     Equivalent(
         "disentangling-vae", "disentangling-vae: betaB (Burgess et al. 2018)",
@@ -160,7 +160,7 @@ EQUIVALENTS: Final = (
         _SPATIAL + "loss = (torch.abs(recon_x - x).sum() + beta * kl.sum()) / len(x)",
         "mean, log_var = moments.chunk(2, dim=1)\n"
         'loss = F.vae_loss(recon_x, x, mean, log_var, preset="diffusers", beta=beta)',
-        "Its kl_scale, some 1e-6. At 1 it is the ELBO's own KL, of a Laplace likelihood of unit scale.",
+        "Its kl_scale, some 1e-6. 1 is the ELBO of a Laplace likelihood of unit scale.",
     ),
     Equivalent(
         "diffusers", "with the squared error",
@@ -188,15 +188,14 @@ EQUIVALENTS: Final = (
         "loss = -(log_px_z + beta * (log_pz - log_qz_x)).mean()",
         'elbo = fastvae.ELBOLoss(preset="tf-tutorial", beta=beta)\n'
         "loss = elbo(logits, x, fastvae.DiagonalGaussian(mu, logvar), z=z).loss",
-        "The ELBO's own KL, estimated from one sample. The project has none.",
+        "1 is the ELBO, its KL estimated from one sample, and the project has no other.",
     ),
     Equivalent(
         "keras", "Keras' example, its channels first",
         'bce = T.binary_cross_entropy(recon_x, x, reduction="none").mean(1)\n' + _PER_SAMPLE +
         "loss = bce.sum(dim=[1, 2]).mean() + beta * kl.mean()",
         _vae_loss("keras"),
-        "The ELBO's own KL for grey images; beside the mean over C channels it weighs C times as much. The project has "
-        "none.",
+        "1 is the ELBO of grey images, and the project has no other. Of C channels it takes the mean: a beta of C.",
     ),
     Equivalent(
         "world-models", "World Models",
@@ -204,8 +203,8 @@ EQUIVALENTS: Final = (
         "kl = torch.clamp(kl, min=0.5 * mu.shape[1])\n"
         "loss = squared_error.mean() + beta * kl.mean()",
         _vae_loss("world-models"),
-        "The project has none, and so the KL itself. Half a nat for each dimension is free; the squared error is not "
-        "halved, a Gaussian of variance 0.5.",
+        "1 is the ELBO of a Gaussian of variance 0.5, the squared error not halved, with half a nat free for each "
+        "dimension of the latent. The project has no other.",
     ),
     Equivalent(
         "scvi", "scvi-tools: SCVI, its likelihood yours",
@@ -214,7 +213,7 @@ EQUIVALENTS: Final = (
         "loss = (poisson(rate, counts) + beta * kl).mean()",
         "posterior = fastvae.DiagonalGaussian(mu, logvar, min_var=1e-4)\n"
         'loss = fastvae.ELBOLoss(poisson, preset="scvi", beta=beta)(rate, counts, posterior).loss',
-        "Its kl_weight, which warms up from 0 to 1, the ELBO's own KL. A schedule or a tensor of no dimension does.",
+        "Its kl_weight, which warms up from 0 to 1, the ELBO: give a schedule, or a tensor of no dimension.",
         "rate, counts = logits.exp(), torch.poisson(3 * x)\n\n"
         "def poisson(rate, counts):\n"
         "    return -torch.distributions.Poisson(rate).log_prob(counts).flatten(1).sum(1)",
@@ -237,7 +236,7 @@ EQUIVALENTS: Final = (
         'posterior = fastvae.DiagonalGaussian(m_q, logs_q, parameterization="log_std")\n'
         'elbo = fastvae.ELBOLoss(preset="vits", beta=beta)\n'
         "loss = elbo(None, None, posterior, z=z_p, prior=(m_p, logs_p), mask=mask).loss",
-        "Its c_kl, 1. It multiplies the KL of a frame: the sum over channels, averaged over the frames of the mask.",
+        "Its c_kl, 1: it multiplies the KL of a frame, summed over channels, averaged over the frames of the mask.",
         "m_q, logs_q = frames.chunk(2, dim=1)\n"
         "m_p, logs_p = frames.flip(0, 2).chunk(2, dim=1)  # of the text\n"
         "z_p = frames.roll(1, 0).chunk(2, dim=1)[0]  # of the flow\n"
@@ -248,8 +247,8 @@ EQUIVALENTS: Final = (
         "kl = -0.5 * (1 + logvar - mu.pow(2) - logvar.exp())\n"
         'loss = T.mse_loss(recon_x, x, reduction="mean") + beta * 0.1 * kl.mean()',
         _vae_loss("bolts"),
-        "It multiplies the 0.1 of its kl_coeff, beside means over D pixels and channels and over L dimensions of the "
-        "latent: beside half the sum of the squares it is 0.05 D / L times the KL, 0.6 KL for 3 x 32 x 32 and 256.",
+        "It multiplies the 0.1 of its kl_coeff, beside means over the D pixels and channels and over the L dimensions "
+        "of the latent: a beta of 0.05 D / L in the ELBO of a Gaussian, 0.6 for 3 x 32 x 32 and 256.",
     ),
     Equivalent(
         "oobleck", "stable-audio-tools, and diffusers' AutoencoderOobleck",
@@ -259,6 +258,6 @@ EQUIVALENTS: Final = (
         "loss = beta * (mean * mean + var - torch.log(var) - 1.0).sum(1).mean()",
         "mean, scale = frames.chunk(2, dim=1)\n"
         'loss = F.vae_loss(None, None, mean, scale, preset="oobleck", beta=beta)',
-        "Twice the KL, because it has no factor of 0.5; averaged over positions as well.",
+        "1 is twice the KL, which has no factor of 0.5 here, averaged over positions as well.",
     ),
 )  # fmt: skip

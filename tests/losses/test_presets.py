@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as T
 from torch import Tensor
 
 import fastvae
@@ -89,6 +90,38 @@ def test_their_lines_and_ours(row: Equivalent, beta: float, backend: str) -> Non
     with fastvae.use_backend(backend):
         over = names(row, beta=beta)
         assert_same(loss(row.ours, over), loss(row.theirs, over), learned(over))
+
+
+def gaussian(over: dict[str, Any]) -> Tensor:
+    return 0.5 * (over["recon_x"] - over["x"]).square().sum()
+
+
+# -log p(x|z) of the batch, and the beta of its ELBO that the page says a beta of 1 is: D is 48, L is 5, C is 3.
+IN_THE_ELBO = {
+    "pytorch-examples": (lambda over: T.binary_cross_entropy(over["recon_x"], over["x"], reduction="sum"), 1),
+    "pythae": (gaussian, 1),
+    "pytorch-vae": (gaussian, 0.000125 * 48),
+    "diffusers": (lambda over: (over["recon_x"] - over["x"]).abs().sum(), 1),
+    "keras": (lambda over: T.binary_cross_entropy(over["recon_x"], over["x"], reduction="sum"), 3),
+    "bolts": (gaussian, 0.05 * 48 / 5),
+}
+
+
+@pytest.mark.parametrize("preset", IN_THE_ELBO)
+def test_what_the_page_says_of_beta(preset: str) -> None:
+    nll, beta = IN_THE_ELBO[preset]
+    over = names(first(preset), beta=1.0)
+    _, _, mu, raw = four_arguments(preset, over)
+    whole, alone = (loss(first(preset).theirs, over | {"beta": value}) for value in (1.0, 0.0))
+    ratio = (whole - alone) / posterior(preset, mu, raw).kl().sum() * nll(over) / alone
+    torch.testing.assert_close(ratio, torch.tensor(float(beta)), rtol=1e-12, atol=0)
+
+
+def test_what_the_page_says_of_pixels_from_0_to_255() -> None:
+    row = next(row for row in EQUIVALENTS if "a beta of 510" in row.what)
+    over = names(row, beta=0.0)
+    # A likelihood 510 times as steep as the Gaussian's: beside it, beta would be 510 for the KL to weigh as much.
+    torch.testing.assert_close(loss(row.theirs, over) / gaussian(over) * 6, torch.tensor(510.0), rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("capacity", [4.0, 30.0])
