@@ -14,7 +14,7 @@ from bench import ROOT, front, gains, pages, plot, publish, report, results, tab
 from bench.gpu.benchmarks import benchmarks_of
 from tests.bench.benches import BENCHMARKS, row
 from tests.bench.gpu_benches import LARGE, MNIST, SMALL, WON, rows
-from tests.support.command_line import fails, fastvae
+from tests.support.command_line import TINY, fails, fastvae, without_pictures
 
 
 def run_of(**ratios):
@@ -175,6 +175,18 @@ class TestReadme:
         # A KL of some 1e-5 nats, of terms near 1 that are rounded to 6e-8; the op is held to a few roundings.
         assert ours < 1e-6
         assert textbook > 1e-3
+
+    def test_the_picture_of_the_front(self, tmp_path):
+        run, out = tmp_path / "run", tmp_path / "front.png"
+        with without_pictures():
+            assert fastvae("train", *TINY, "--epochs", 1, "--latent-dim", 2, "--out", run).code == 0
+        front.main.main(["--run", str(run), "--out", str(out)], standalone_mode=False)
+        assert out.read_bytes().startswith(b"\x89PNG")
+        figure = front.picture(run, results.newest(results.latest_file()))
+        digits, latent, _ = figure.axes
+        # Ten of 8 pixels a side, with a pixel about each, enlarged by 4, and a gap between them.
+        assert digits.get_images()[0].get_array().shape == (10 * 40 + 9, 10 * 40 + 9)
+        assert [text.get_text() for text in latent.texts] == [str(digit) for digit in range(10)]
 
     def test_the_picture_of_the_front_needs_no_row_but_what_is_there(self):
         axes = Figure().subplots()
