@@ -28,6 +28,10 @@ frames = torch.randn(6, 8, 9, requires_grad=True)  # of an encoder of audio: mea
 
 def log_normal(value, mean, log_variance):
     return -0.5 * ((value - mean) ** 2 * torch.exp(-log_variance) + log_variance + math.log(2 * math.pi))
+
+
+def poisson(rate, counts):
+    return -torch.distributions.Poisson(rate).log_prob(counts).flatten(1).sum(1)
 """.strip()
 # What gradients reach.
 LEARNED: Final = ("logits", "mu", "logvar", "moments", "frames")
@@ -214,9 +218,7 @@ EQUIVALENTS: Final = (
         "posterior = fastvae.DiagonalGaussian(mu, logvar, min_var=1e-4)\n"
         'loss = fastvae.ELBOLoss(poisson, preset="scvi", beta=beta)(rate, counts, posterior).loss',
         "Its kl_weight, which warms up from 0 to 1, the ELBO: give a schedule, or a tensor of no dimension.",
-        "rate, counts = logits.exp(), torch.poisson(3 * x)\n\n"
-        "def poisson(rate, counts):\n"
-        "    return -torch.distributions.Poisson(rate).log_prob(counts).flatten(1).sum(1)",
+        "rate, counts = logits.exp(), torch.poisson(3 * x)",
     ),
     Equivalent(
         "scvi", "with a learned prior",
