@@ -116,7 +116,7 @@ def near_the_prior() -> tuple[str, ...]:
         for kl in (_textbook(mu, logvar), fastvae.functional.gaussian_kl(mu, logvar, reduction="sample"))
     ]
     return (
-        "the KL near the prior, float32", f"error {errors[1]:.0e}, not {errors[0]:.0e}", "",
+        f"the KL of posteriors {_NEAR:g} from the prior", f"error {errors[1]:.0e}, not {errors[0]:.0e}", "",
         "no cancellation in exp(logvar) - 1 - logvar ([at every scale](docs/accuracy.md))",
     )  # fmt: skip
 

@@ -22,7 +22,7 @@ def test_the_table_is_that_of_the_results() -> None:
     current = pages.insert(readme.TEXT, "gains", gains.table(newest(latest_file()), gpus))
     # But for the float32 error of the textbook's KL, whose exponential torch has for each instruction set.
     found, expected = (
-        [line for line in text.splitlines() if "near the prior" not in line] for text in (readme.TEXT, current)
+        [line for line in text.splitlines() if "from the prior" not in line] for text in (readme.TEXT, current)
     )
     assert found == expected
     assert len(gains.GAINS) + 3 == 8
