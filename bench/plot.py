@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -58,7 +59,9 @@ def picture(rows: Sequence[Row], threads: int = 1, regime: str = "warm") -> Figu
     axes[0].set_ylim(len(lines) - 0.4, -0.6)
     setting = next(iter(own.values())).regime
     what = ", ".join(["fastvae, forward + backward", *([f"{setting} allocator"] if setting else [])])
-    figure.suptitle(f"{what}\n{caption(list(own.values()))}", fontsize=9)
+    # Of many runs the caption is longer than the figure is wide; a character of this size takes a twelfth of an inch.
+    machine = textwrap.fill(caption(list(own.values())), int(12 * figure.get_figwidth()))
+    figure.suptitle(f"{what}\n{machine}", fontsize=9)
     keys: list[Patch | Line2D] = [Patch(color=WINS, label="fastvae is faster"), Patch(color=_LOSES, label="slower")]
     if any(row.must is not None for places in panels.values() for row in places.values()):
         keys.append(Line2D([], [], color="black", marker="|", linestyle="none", label="must reach"))

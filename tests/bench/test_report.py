@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
@@ -87,6 +88,12 @@ class TestPictures:
     def test_a_regime_that_was_not_measured_is_an_error(self):
         with pytest.raises(ValueError, match="got no rows of 1 threads, def"):
             plot.picture(WHOLE, regime="def")
+
+    def test_the_caption_of_many_runs_is_as_wide_as_the_figure(self):
+        figure = plot.picture([replace(one, commit=f"{place:040d}") for place, one in enumerate(WHOLE)])
+        FigureCanvasAgg(figure).draw()
+        box = figure._suptitle.get_window_extent()
+        assert 0 <= box.x0 <= box.x1 <= figure.bbox.width
 
     def test_a_picture_of_a_few(self):
         (axes,) = plot.few(WHOLE, ["mse 2x3", "gaussian_nll 2x3"]).axes
