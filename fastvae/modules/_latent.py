@@ -9,6 +9,7 @@ from typing import Any, Unpack
 import torch
 from torch import Tensor, nn
 
+from fastvae import _backend
 from fastvae._describe import describe, named
 from fastvae._gaussian_options import GaussianOptions
 from fastvae._keywords import DrawKeywords, passes_on
@@ -66,6 +67,8 @@ class LatentVariableModel(Saved, nn.Module):
     def _gaussian(self, name: str, network: nn.Module, **inputs: object) -> DiagonalGaussian:
         """The distribution that a network's output stands for."""
         gaussian = gaussian_of(name, network, self._gaussian_options, **inputs)
+        if _backend.leaves():
+            return gaussian  # whose sizes are the program's, not this model's to keep or to compare
         shape = tuple(gaussian.mu.shape[1:])
         if self.latent_shape is None:
             if self._latest_shape != shape:
@@ -116,7 +119,7 @@ class LatentVariableModel(Saved, nn.Module):
     ) -> VAEOutput:
         """The objective for latents of `posterior`, decoded with `condition`."""
         num_samples = draw["num_samples"]
-        self._check_shard(draw["shard"], len(posterior.mu))
+        self._check_shard(draw["shard"], posterior.mu)
         if self.elbo.decomposition is not None:
             return self._divided_elbo(posterior, prior, target, *condition, sample=sample, draw=draw, weight=weight)
         z, kl = self._draw_with_kl(posterior, prior, sample, draw)
@@ -133,10 +136,10 @@ class LatentVariableModel(Saved, nn.Module):
         of_latents = self._over_latents(loss.loss)
         return VAEOutput(of_latents, loss.reconstruction, loss.kl, z, posterior.mu, posterior.scale, prediction)
 
-    def _check_shard(self, shard: tuple[int, int] | None, rows: int) -> None:
+    def _check_shard(self, shard: tuple[int, int] | None, mu: Tensor) -> None:
         """A part of a batch has an objective that is a part of the batch's."""
         cause = self.elbo.mixes_samples
-        if shard is not None and cause and shard_of(shard, rows)[1] != rows:
+        if shard is not None and cause and shard_of(shard, len(mu))[1] != len(mu):
             raise ValueError(f"shard: got {shard} with {cause}, which mixes the samples of the whole batch; takes None")
 
     @staticmethod
