@@ -13,6 +13,7 @@ os.environ.setdefault("TRITON_INTERPRET", "1")
 from tests.support.skipped import pytest_terminal_summary as pytest_terminal_summary
 from tests.support.workers import pytest_cmdline_main as pytest_cmdline_main
 from tests.support.workers import pytest_collection_finish as pytest_collection_finish
+from tests.support.workers import pytest_collection_modifyitems as pytest_collection_modifyitems
 
 
 @pytest.fixture

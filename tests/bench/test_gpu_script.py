@@ -12,6 +12,8 @@ from bench.gpu import benchmarks, training_steps
 from bench.gpu.launches import counted
 from tests.bench.gpu_benches import DRY
 
+pytestmark = pytest.mark.minutes(2)
+
 SCRIPT = ROOT / "bench" / "gpu.sh"
 STAGES = ("correctness", "micro", "graphs", "compile", "training", "sanitize", "large", "picture", "table")
 

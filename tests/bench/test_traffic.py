@@ -19,6 +19,8 @@ from bench.proofs.traffic import eager, fused, one_provider
 from bench.proofs.traffic.counts import Row, Tally, row_of
 from bench.proofs.traffic.workloads import MNIST, WORKLOADS, Workload
 
+pytestmark = pytest.mark.minutes(1)
+
 N = 1000
 
 

@@ -93,8 +93,22 @@ def commands(build: Path) -> dict[str, list[list[str]]]:
     return found
 
 
+def kept_by_install(unit: str) -> list[Path]:
+    """The listings that an editable install with FASTVAE_KEEP_ASSEMBLY left; none that is older than a source."""
+    sources = [ROOT / "CMakeLists.txt", *(ROOT / "csrc").rglob("*.[ch]*")]
+    newest = max(path.stat().st_mtime for path in sources)
+    files = sorted((ROOT / "csrc" / "kernels").glob("*.cpp"))
+    for folder in ROOT.glob(f"build/*/CMakeFiles/unit_{unit}.dir/csrc/kernels"):
+        listings = [folder / f"{file.name}.s" for file in files]
+        if all(path.exists() and path.stat().st_mtime > newest for path in listings):
+            return listings
+    return []
+
+
 def functions_of(unit: str, kept: Path = KEPT / "assembly") -> list[Function]:
-    """The functions of a unit. A minute of compiling, once for one state of the sources and the compiler."""
+    """The functions of a unit: of an install, or of a minute of compiling, once for a state of the sources."""
+    if listings := kept_by_install(unit):
+        return [found for path in listings for found in functions(path.read_text(), REGISTER[unit])]
     with tempfile.TemporaryDirectory() as build:
         compilations = commands(Path(build))[unit]
         version = _output([compilations[0][0], "--version"])

@@ -11,6 +11,8 @@ import pytest
 from tests.core.elementary import FUNCTIONS, SPECIAL
 from tests.core.units import UNITS, run, supported
 
+pytestmark = pytest.mark.minutes(1)
+
 
 def _measured(stride: int, unit: str) -> dict[str, Any]:
     result = run(f"from tests.core import ulps; ulps.measure({stride})", unit)

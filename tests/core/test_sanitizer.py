@@ -11,6 +11,8 @@ import pytest
 
 from tests.core.units import run, supported
 
+pytestmark = pytest.mark.minutes(4)
+
 ROOT = Path(__file__).parents[2]
 FLAGS = "-O1 -fsanitize=undefined -fno-sanitize=vptr"
 

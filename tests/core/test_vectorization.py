@@ -19,6 +19,7 @@ TOOLS = [tool for tool in ("cmake", "c++filt") if not shutil.which(tool)] + (
     [] if shutil.which("make") or shutil.which("ninja") else ["make or ninja"]
 )
 pytestmark = [
+    pytest.mark.minutes(3),
     pytest.mark.skipif(platform.machine() != "x86_64", reason="reads x86-64 assembly"),
     pytest.mark.slow,
     pytest.mark.skipif(bool(TOOLS), reason=f"needs {', '.join(TOOLS)}"),

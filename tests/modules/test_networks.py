@@ -12,7 +12,7 @@ from fastvae import networks
 from fastvae.losses import Density
 from fastvae.losses._named import NAMES, named
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.minutes(1)]
 
 KINDS = [(name, latent) for name, row in networks.ARCHITECTURES.items() for latent in row.latents]
 SPATIAL = [name for name, latent in KINDS if latent == "spatial"]

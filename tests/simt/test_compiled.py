@@ -16,6 +16,8 @@ import pytest
 
 from tests.support.kept import KEPT
 
+pytestmark = pytest.mark.minutes(3)
+
 ROOT = Path(__file__).parents[2]
 EXECUTED = re.compile(r"executed PTX for sm_90: (\d+) kernels in (\d+) variants, .*; reached [\d,]+ of [\d,]+ .*")
 

@@ -8,6 +8,8 @@ import pytest
 
 from tests.simt.test_compiled import executed
 
+pytestmark = pytest.mark.minutes(2)
+
 
 @pytest.mark.slow
 def test_variants_touch_only_their_own(noted: Callable[[str, str], None]) -> None:

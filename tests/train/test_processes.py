@@ -14,6 +14,8 @@ from safetensors.torch import load_file
 from tests.support.command_line import fastvae, without_pictures
 from tests.train.test_command_processes import start
 
+pytestmark = pytest.mark.minutes(3)
+
 ROOT = Path(__file__).parents[2]
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run")
 # Of 1,350 images the last batch has one, fewer than there are processes.

@@ -25,6 +25,8 @@ from fastvae.train.settings.kinds import OF_LEVELS
 from tests.support.command_line import mnist
 from tests.train.trainers import fitted, saved, trainer
 
+pytestmark = pytest.mark.minutes(1)
+
 
 def test_the_weights_are_as_readable_as_the_other_files(tmp_path, digits):
     before = os.umask(0o027)

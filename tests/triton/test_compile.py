@@ -15,6 +15,8 @@ from bench.proofs.sm_model import report
 from tests.support.kept import KEPT
 from tests.support.ops import LOSSES
 
+pytestmark = pytest.mark.minutes(6)
+
 WHOLE = ("sm_90", "gfx942")
 EXACT = {f"{name}{rounding}.f32" for name in ("add", "sub", "mul", "fma", "sqrt") for rounding in ("", ".rn")}
 

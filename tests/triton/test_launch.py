@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.minutes(0.4)
+
 ROOT = Path(__file__).parents[2]
 
 
