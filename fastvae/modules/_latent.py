@@ -15,7 +15,7 @@ from fastvae._gaussian_options import GaussianOptions
 from fastvae._keywords import DrawKeywords, passes_on
 from fastvae._options import shard_of
 from fastvae.distributions import DiagonalGaussian, Prior, has_closed_kl
-from fastvae.losses import ELBOLoss
+from fastvae.losses import ELBOLoss, ELBOOutput
 from fastvae.modules import _options
 from fastvae.modules._gaussians import gaussian_of
 from fastvae.modules._importance import chunks, log_mean_exp, seeded
@@ -133,8 +133,15 @@ class LatentVariableModel(Saved, nn.Module):
             weight=weight,
             batch_dims=1 if num_samples is None else 2,
         )
-        of_latents = self._over_latents(loss.loss)
-        return VAEOutput(of_latents, loss.reconstruction, loss.kl, z, posterior.mu, posterior.scale, prediction)
+        return self._output(loss, posterior, z, prediction)
+
+    @classmethod
+    def _output(cls, loss: ELBOOutput, posterior: DiagonalGaussian, z: Tensor, prediction: Any) -> VAEOutput:
+        terms = {} if loss.kl_terms is None else {"kl_terms": loss.kl_terms}
+        return VAEOutput(
+            loss=cls._over_latents(loss.loss), reconstruction_loss=loss.reconstruction, kl=loss.kl, z=z,
+            mu=posterior.mu, scale=posterior.scale, prediction=prediction, **terms,
+        )  # fmt: skip
 
     def _check_shard(self, shard: tuple[int, int] | None, mu: Tensor) -> None:
         """A part of a batch has an objective that is a part of the batch's."""
@@ -164,9 +171,7 @@ class LatentVariableModel(Saved, nn.Module):
         z = self._draw(posterior, sample, draw)
         prediction = folded(self.decode, z, *condition, folds=False)
         loss = self.elbo(prediction, target, posterior, z=z, prior=prior, weight=weight)
-        return VAEOutput(
-            loss.loss, loss.reconstruction, loss.kl, z, posterior.mu, posterior.scale, prediction, loss.kl_terms
-        )
+        return self._output(loss, posterior, z, prediction)
 
     def _draw_with_kl(
         self, posterior: DiagonalGaussian, prior: Prior, sample: bool, draw: DrawKeywords
