@@ -143,6 +143,19 @@ class LatentVariableModel(Saved, nn.Module):
             mu=posterior.mu, scale=posterior.scale, prediction=prediction, **terms,
         )  # fmt: skip
 
+    def _without_loss(
+        self, posterior: DiagonalGaussian, *condition: Tensor, sample: bool, draw: DrawKeywords, **unused: Tensor | None
+    ) -> VAEOutput:
+        """The latents and their predictions; what only an objective takes is refused."""
+        for name, value in unused.items():
+            if value is not None:
+                raise ValueError(
+                    f"{name}: got {describe(value)} with return_loss=False, which computes none; takes None"
+                )
+        z = self._draw(posterior, sample, draw)
+        prediction = folded(self.decode, z, *condition, folds=draw["num_samples"] is not None)
+        return VAEOutput(z=z, mu=posterior.mu, scale=posterior.scale, prediction=prediction)
+
     def _check_shard(self, shard: tuple[int, int] | None, mu: Tensor) -> None:
         """A part of a batch has an objective that is a part of the batch's."""
         cause = self.elbo.mixes_samples

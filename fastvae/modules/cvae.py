@@ -100,6 +100,7 @@ class CVAE(LatentVariableModel):
         generator: torch.Generator | None = None,
         shard: tuple[int, int] | None = None,
         weight: Tensor | None = None,
+        return_loss: bool = True,
     ) -> VAEOutput:
         """The objective for one batch, averaged over `num_samples` latents; arguments as in `VAE.forward`.
 
@@ -109,6 +110,9 @@ class CVAE(LatentVariableModel):
         draw: DrawKeywords = {
             "num_samples": num_samples, "eps": eps, "seed": seed, "generator": generator, "shard": shard
         }  # fmt: skip
+        if not return_loss:
+            latents = self.encode_prior(condition) if self.objective == "gsnn" else self.encode(target, condition)
+            return self._without_loss(latents, condition, sample=sample, draw=draw, weight=weight)
         if self.objective == "gsnn":
             return self._gsnn(self.encode_prior(condition), condition, target, sample, draw, weight)
         prior = self._learned_prior(condition)
