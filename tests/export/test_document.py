@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients.packages import client
+
 PAGE = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
 SECTIONS = {part.partition("\n")[0]: re.findall(r"```python\n(.*?)```", part, re.S) for part in PAGE.split("\n## ")}
 FIRST, *REST = [name for name, snippets in SECTIONS.items() if snippets]
@@ -19,8 +21,8 @@ SLOW, OF_EXPORT = ("AOTInductor", "ONNX"), ("AOTInductor", "Noise")
 )
 def test_the_snippets_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if name == "ONNX":
-        pytest.importorskip("onnxscript")
-        pytest.importorskip("onnxruntime")
+        client("onnxscript")
+        client("onnxruntime")
     monkeypatch.chdir(tmp_path)
     before = SECTIONS["torch.export"][:1] if name in OF_EXPORT else []
     with warnings.catch_warnings():

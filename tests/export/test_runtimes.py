@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 import fastvae
+from tests.clients.packages import client
 from tests.export.programs import CALLS, Asked, batch, exported, tensors_of, vae
 from tests.modules.tiny import BATCH, EXACT, LATENT
 
@@ -33,8 +34,8 @@ def all_in_one(vae: fastvae.VAE, x: Tensor) -> tuple[Tensor, ...]:
 
 def in_onnx(asked: Asked, x: Tensor, **options: Any) -> list[Tensor]:
     """What onnxruntime gives for `x`, in float32, of a program that was exported at another batch size."""
-    pytest.importorskip("onnxscript")
-    runtime = pytest.importorskip("onnxruntime")
+    client("onnxscript")
+    runtime: Any = client("onnxruntime")
     program = torch.onnx.export(exported(asked.float(), batch(BATCH).float()), dynamo=True, verbose=False, **options)
     assert program is not None
     session = runtime.InferenceSession(program.model_proto.SerializeToString())
