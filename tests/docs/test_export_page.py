@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.clients.packages import client
+from tests.docs.pages import PAGES
 
-PAGE = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
-SECTIONS = {part.partition("\n")[0]: re.findall(r"```python\n(.*?)```", part, re.S) for part in PAGE.split("\n## ")}
+PARTS = PAGES["docs/export.md"].split("\n## ")
+SECTIONS = {part.partition("\n")[0]: re.findall(r"```python\n(.*?)```", part, re.DOTALL) for part in PARTS}
 FIRST, *REST = [name for name, snippets in SECTIONS.items() if snippets]
 SLOW, OF_EXPORT = ("AOTInductor", "ONNX"), ("AOTInductor", "Noise")
 
