@@ -172,7 +172,8 @@ class CVAE(LatentVariableModel):
 
         Args:
             condition, target: ``[batch, ...]`` each.
-            sample, num_samples, eps, seed, generator, shard, weight, return_loss: as in `VAE.forward`.
+            sample, num_samples, eps, seed, generator, shard, weight: as in `VAE.forward`.
+            return_loss: False computes no objective: the output has the latent, the posterior and the prediction alone.
 
         Returns:
             As of `VAE.forward`.
