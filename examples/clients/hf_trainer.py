@@ -1,4 +1,4 @@
-"""transformers' Trainer over fastvae.VAE: the model, a collator that names its argument, and that it returns a loss.
+"""transformers' Trainer over fastvae.VAE: the model, and a collator that names its argument.
 
 python examples/clients/hf_trainer.py
 """
@@ -13,19 +13,11 @@ from transformers import Trainer, TrainingArguments
 import fastvae
 
 
-class Model(fastvae.VAE):
-    """Trainer reads the names of `forward`'s arguments: ``return_loss`` says that a loss comes without labels."""
-
-    def forward(self, x: Tensor, return_loss: bool = True) -> dict[str, Tensor]:  # type: ignore[override]
-        output = super().forward(x)
-        return {"loss": output.loss, "kl": output.kl}
-
-
-def model() -> Model:
+def model() -> fastvae.VAE:
     """784 - 400 - 20 - 400 - 784, logits."""
     encoder = nn.Sequential(nn.Flatten(), nn.Linear(784, 400), nn.ReLU(), nn.Linear(400, 40))
     decoder = nn.Sequential(nn.Linear(20, 400), nn.ReLU(), nn.Linear(400, 784), nn.Unflatten(1, (1, 28, 28)))
-    return Model(encoder, decoder, latent_shape=20)
+    return fastvae.VAE(encoder, decoder, latent_shape=20)
 
 
 def trainer(folder: str, images: Tensor, **settings: Any) -> Trainer:
