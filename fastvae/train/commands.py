@@ -22,9 +22,7 @@ from fastvae.train.pictures import run as pictures
 from fastvae.train.pictures import samples
 from fastvae.train.processes import group
 from fastvae.train.quality.asked import Asked
-from fastvae.train.report import page
-from fastvae.train.report import pictures as shown
-from fastvae.train.report import runs as finished
+from fastvae.train.report import embedded, finished, page
 from fastvae.train.runs import atomic, weights
 from fastvae.train.runs import folder as run_folder
 from fastvae.train.runs.folder import RunFolder
@@ -177,7 +175,7 @@ def report(run: Path, out: Path | None) -> None:
     """
     found, config = finished.read(run)
     path = page.destination(found.folder, out)
-    if config is not None and not shown.files(found.folder):
+    if config is not None and not embedded.files(found.folder):
         folder, config, model = _open(run, None)
         pictures.draw(folder, config, model, _test_part(config, None, model), found.history)
     page.write(found, path)
