@@ -1,6 +1,6 @@
 """Write the newest results into the pages: ``python -m bench.readme``.
 
-A few rows into README.md, all of them into docs/performance.md and docs/gpu.md.
+A few rows into README.md, all of them into docs/performance.md and docs/gpu.md, an op's own into its page in docs/ops.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Final
 
 import click
 
-from bench import ROOT, pages, plot, table
+from bench import ROOT, op_pages, pages, plot, table
 from bench.proofs.sm_model import pages as predictions
 from bench.proofs.sm_model.results import FILE
-from bench.results import latest_file, newest
+from bench.results import Row, latest_file, newest
 
 # What a reader of the README is most likely to run, and where fastvae gains least: small batches, whole steps.
 _FEW: Final = (
@@ -67,6 +67,18 @@ def gpus(results: Path, readme: Path, page: Path) -> None:
     pages.write(page, {"gpu": "\n\n".join(whole) or _NO_GPU})
 
 
+def newest_gpu(results: Path) -> list[Row]:
+    """The rows of the GPU below `results` that was measured last."""
+    gpus = [newest(csv) for csv in sorted(results.glob("*/gpu.csv"))]
+    return max(gpus, key=lambda rows: max(row.date for row in rows))
+
+
+def ops(csv: Path, results: Path, folder: Path) -> None:
+    """The rows of each op, of a CPU and of the GPU that was measured last, into its page."""
+    traffic = (results / "offline" / "traffic.md").read_text(encoding="utf-8")
+    op_pages.write(folder, newest(csv), newest_gpu(results), traffic)
+
+
 def _image(caption: str, picture: Path, page: Path) -> str:
     return f"![{caption}]({Path(os.path.relpath(picture, page.parent)).as_posix()})"
 
@@ -78,13 +90,16 @@ def main(csv: Path | None, root: Path) -> None:
     """Write CSV, by default of the CPU measured last, and what GPUs are to take and took into the pages below ROOT."""
     results, readme, docs = root / "bench" / "results", root / "README.md", root / "docs"
     try:
-        cpu((csv or latest_file(results)).resolve(), readme, docs / "performance.md")
+        csv = (csv or latest_file(results)).resolve()
+        cpu(csv, readme, docs / "performance.md")
         gpus(results, readme, docs / "gpu.md")
         if (results / "offline" / FILE).exists():
             predictions.write(results / "offline", results, docs / "gpu.md")
+        if (docs / "ops").exists():
+            ops(csv, results, docs / "ops")
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
-    for page in (readme, docs / "performance.md", docs / "gpu.md"):
+    for page in (readme, docs / "performance.md", docs / "gpu.md", *sorted((docs / "ops").glob("*.md"))):
         click.echo(str(page))
 
 

@@ -1,0 +1,44 @@
+"""Every op has a page, and the pages show the results that there are."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from bench import op_pages
+from bench.readme import newest_gpu
+from bench.results import latest_file, newest
+from fastvae import functional
+from tests.docs.pages import FENCES, PAGES, ROOT
+
+OPS = {name: text for name, text in PAGES.items() if name.startswith("docs/ops/")}
+INDEX = "docs/ops/index.md"
+
+
+def test_every_function_is_documented_once_and_listed() -> None:
+    described = re.findall(r"^::: fastvae\.functional\.(?:\w+\.)?(\w+)$", "\n".join(OPS.values()), re.MULTILINE)
+    assert sorted(described) == sorted(functional.__all__)
+    listed = dict(re.findall(r"^\| \[`(\w+)`\]\((\w+\.md)\)", OPS[INDEX], re.MULTILINE))
+    assert sorted(listed) == sorted(functional.__all__)
+    for function, page in listed.items():
+        assert re.search(rf"^::: fastvae\.functional\.(\w+\.)?{function}$", OPS[f"docs/ops/{page}"], re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", sorted(OPS.keys() - {INDEX}))
+def test_a_page_holds_its_op_to_torch(page: str) -> None:
+    """That the comparison holds is for `test_pages`."""
+    assert "assert_close(" in FENCES[page][0]
+    assert "$$" in PAGES[page]
+
+
+def test_the_results_of_the_pages_are_the_newest() -> None:
+    """If not: python -m bench.readme."""
+    results = ROOT / "bench" / "results"
+    traffic = (results / "offline" / "traffic.md").read_text(encoding="utf-8")
+    cpu, gpu = newest(latest_file(results)), newest_gpu(results)
+    for name, shown in op_pages.PAGES.items():
+        for part, between in op_pages.parts(shown, cpu, gpu, traffic):
+            assert f"<!-- {part}:begin -->\n{between}\n<!-- {part}:end -->" in OPS[f"docs/ops/{name}.md"]
+    marked = {name.removesuffix(".md").removeprefix("docs/ops/") for name, text in OPS.items() if ":begin -->" in text}
+    assert marked == set(op_pages.PAGES)
