@@ -1,15 +1,18 @@
-"""Every op has a page, and the pages show the results that there are."""
+"""Every public name is described on the site, each op on a page that shows the results that there are."""
 
 from __future__ import annotations
 
+import pkgutil
 import re
+from types import ModuleType
 
 import pytest
 
+import fastvae
 from bench import op_pages
 from bench.readme import newest_gpu
 from bench.results import latest_file, newest
-from fastvae import functional
+from fastvae import functional, losses, modules
 from tests.docs.pages import FENCES, PAGES, ROOT
 
 OPS = {name: text for name, text in PAGES.items() if name.startswith("docs/ops/")}
@@ -23,6 +26,17 @@ def test_every_function_is_documented_once_and_listed() -> None:
     assert sorted(listed) == sorted(functional.__all__)
     for function, page in listed.items():
         assert re.search(rf"^::: fastvae\.functional\.(\w+\.)?{function}$", OPS[f"docs/ops/{page}"], re.MULTILINE)
+
+
+def test_every_public_name_is_described() -> None:
+    named = re.findall(r"^::: ([\w.]+)$", "\n".join(PAGES.values()), re.MULTILINE)
+    described = [pkgutil.resolve_name(name) for name in named]
+    assert not [name for name, value in zip(named, described, strict=True) if isinstance(value, ModuleType)]
+    public = [(module, name) for module in (fastvae, losses, modules) for name in module.__all__]
+    values = {f"{module.__name__}.{name}": getattr(module, name) for module, name in public}
+    values |= {"fastvae.fit": fastvae.fit, "fastvae.load": fastvae.load}
+    missing = [name for name, value in values.items() if not isinstance(value, ModuleType) and value not in described]
+    assert not missing
 
 
 @pytest.mark.parametrize("page", sorted(OPS.keys() - {INDEX}))
