@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from bench import pages, table
-from bench.results import Row
+from bench.results import Row, newest
 
 
 class Shown(NamedTuple):
@@ -77,7 +77,9 @@ PAGES: Final[dict[str, Shown]] = {
             "discretized_logistic_mixture 8x3x64x64",
         ),
     ),
-    "log_normal_mixture": Shown(cpu=("log_normal_mixture 500x40+128x40", "log_normal_mixture 500x32+1024x32")),
+    "log_normal_mixture": Shown(
+        cpu=("log_normal_mixture 500x40+128x40", "log_normal_mixture 500x32+1024x32", "mixture_step 128x784")
+    ),
     "minibatch_log_densities": Shown(
         cpu=(
             "total_correlation 256x10",
@@ -98,25 +100,18 @@ PAGES: Final[dict[str, Shown]] = {
         traffic=("elbo",),
     ),
 }
-_CPU: Final = frozenset(("time", "eager", "compile", "memory"))
-_GPU: Final = frozenset(("time", "eager", "compile", "graph", "graph_eager", "graph_compile"))
+_CPU: Final = ("fastvae", "vs eager", "vs compile", "bytes/element")
+_GPU: Final = ("fastvae", "vs eager", "vs compile", "in a graph", "in a graph, vs eager", "in a graph, vs compile")
 _TRAFFIC: Final = (0, 2, 3, 4, 5, 8, 9, 10)
 """Columns of the table: the op and its dtype; bytes and launches of each provider."""
 _LARGE: Final = "512x128"
 
 
 def parts(shown: Shown, cpu: Sequence[Row], gpu: Sequence[Row], traffic: str) -> Iterator[tuple[str, str]]:
-    """What stands between each pair of markers of a page.
-
-    Raises:
-        ValueError: a row that is not among the results.
-    """
-    for part, rows, names, columns in (("cpu", cpu, shown.cpu, _CPU), ("gpu", gpu, shown.gpu, _GPU)):
+    """What stands between each pair of markers of a page; a row that was not measured yet is left out."""
+    for part, rows, names, titles in (("cpu", cpu, shown.cpu, _CPU), ("gpu", gpu, shown.gpu, _GPU)):
         if names:
-            lacking = set(names) - {each.name for each in table.comparisons(rows)}
-            if lacking:
-                raise ValueError(f"op_pages: got no rows of {sorted(lacking)}; takes names of the results")
-            yield part, table.markdown(rows, names=names, columns=columns)
+            yield part, table.markdown(rows, names=names, titles=titles)
     if shown.traffic:
         lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in traffic.splitlines() if "|" in line]
         body = [line for line in lines if line[0] in shown.traffic and line[1].startswith(_LARGE)]
@@ -124,11 +119,15 @@ def parts(shown: Shown, cpu: Sequence[Row], gpu: Sequence[Row], traffic: str) ->
         yield "traffic", pages.table(head, cells, text_columns=2)
 
 
-def write(folder: Path, cpu: Sequence[Row], gpu: Sequence[Row], traffic: str) -> None:
-    """Write the rows into all pages of `folder`.
+def current(cpu: Path, results: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """The parts of each page: of a CPU, of the GPU that was measured last, and of the bytes counted.
 
-    Raises:
-        ValueError: a row that is not among the results, or a page without its markers.
+    Args:
+        cpu: the CSV of the CPU.
+        results: where the others are, `bench/results`.
     """
+    gpus = [newest(csv) for csv in sorted(results.glob("*/gpu.csv"))]
+    gpu = max(gpus, key=lambda rows: max(row.date for row in rows))
+    traffic = (results / "offline" / "traffic.md").read_text(encoding="utf-8")
     for name, shown in PAGES.items():
-        pages.write(folder / f"{name}.md", dict(parts(shown, cpu, gpu, traffic)))
+        yield f"{name}.md", dict(parts(shown, newest(cpu), gpu, traffic))

@@ -10,8 +10,7 @@ import pytest
 
 import fastvae
 from bench import op_pages
-from bench.readme import newest_gpu
-from bench.results import latest_file, newest
+from bench.results import latest_file
 from fastvae import functional, losses, modules
 from tests.docs.pages import FENCES, PAGES, ROOT
 
@@ -47,12 +46,9 @@ def test_a_page_holds_its_op_to_torch(page: str) -> None:
 
 
 def test_the_results_of_the_pages_are_the_newest() -> None:
-    """If not: python -m bench.readme."""
-    results = ROOT / "bench" / "results"
-    traffic = (results / "offline" / "traffic.md").read_text(encoding="utf-8")
-    cpu, gpu = newest(latest_file(results)), newest_gpu(results)
-    for name, shown in op_pages.PAGES.items():
-        for part, between in op_pages.parts(shown, cpu, gpu, traffic):
-            assert f"<!-- {part}:begin -->\n{between}\n<!-- {part}:end -->" in OPS[f"docs/ops/{name}.md"]
+    """If not: python -m bench.publish."""
+    for name, parts in op_pages.current(latest_file(), ROOT / "bench" / "results"):
+        for part, between in parts.items():
+            assert f"<!-- {part}:begin -->\n{between}\n<!-- {part}:end -->" in OPS[f"docs/ops/{name}"]
     marked = {name.removesuffix(".md").removeprefix("docs/ops/") for name, text in OPS.items() if ":begin -->" in text}
     assert marked == set(op_pages.PAGES)
