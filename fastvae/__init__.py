@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from fastvae.train.python.fit import fit as fit
     from fastvae.train.python.load import load as load
 
-# Of the training application, which needs more packages: not in __all__, which `from fastvae import *` imports.
-_APPLICATION: Final = ("fit", "load")
+# What needs more packages: not in __all__, which `from fastvae import *` imports.
+_APPLICATION: Final = ("fit", "load", "plots")
 
 
 def __getattr__(name: str) -> Any:
@@ -44,6 +44,8 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"fastvae.{name}")
     if name in _APPLICATION:
         try:
+            if name == "plots":
+                return importlib.import_module(f"fastvae.{name}")
             return getattr(importlib.import_module(f"fastvae.train.python.{name}"), name)
         except ModuleNotFoundError as error:
             lacking = f"fastvae.{name}: {error.name} is not installed; takes pip install 'fastvae[train]'"
