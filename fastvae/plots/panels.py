@@ -81,7 +81,10 @@ def show(axes: Axes, picture: Array) -> None:
 
 def reconstructions(axes: Axes, originals: Array, reconstructed: Array, columns: int) -> None:
     """A row of originals, their reconstructions under them; at most `columns` of each."""
-    show(axes, tile(np.concatenate((originals, reconstructed)), columns))
+    # Of a row that is not full, the rest is white.
+    rest = [(0, columns - len(originals)), *[(0, 0)] * (originals.ndim - 1)]
+    rows = [np.pad(images.astype(np.float32), rest, constant_values=np.nan) for images in (originals, reconstructed)]
+    show(axes, tile(np.concatenate(rows), columns))
     axes.set_yticks(centres(2, originals.shape[1]), ["original", "reconstruction"])
     axes.tick_params(length=0)
 

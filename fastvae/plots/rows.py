@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -41,8 +41,10 @@ def rows_of(run: Any) -> list[dict[str, float]]:
     ]
 
 
-def kept(rows: Iterable[Row]) -> int:
-    """The epoch of the least validation loss, the first of several."""
+def kept(rows: Sequence[Row]) -> int:
+    """The epoch of the least validation loss, the first of several; the last one where there is none."""
+    if "validation_loss" not in rows[0]:
+        return int(rows[-1]["epoch"])
 
     def comparable(row: Row) -> float:
         loss = row["validation_loss"]

@@ -11,12 +11,12 @@ from typing import Any, Final, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from fastvae.plots.rows import Row, kept, rows_of
 from fastvae.train.errors import UserError
 from fastvae.train.pictures.run import ANIMATION, CAPTIONS
 from fastvae.train.python.folder import FitFolder
 from fastvae.train.runs import atomic
 from fastvae.train.runs.folder import RunFolder
-from fastvae.train.runs.metrics import Epoch, best, columns
 from fastvae.train.settings.resolve import shown
 
 NAME: Final = "report.html"
@@ -62,10 +62,11 @@ def write(run: Path, out: Path | None = None) -> Path:
     Raises:
         UserError: no such folder, a damaged file, a run without a finished epoch, or no folder to write to.
     """
+    text = page(run)
     path = run / NAME if out is None else out
     if not path.parent.is_dir():
         raise UserError(f"--out: {path.parent}: no such folder")
-    atomic.write_text(path, page(run))
+    atomic.write_text(path, text)
     return path
 
 
@@ -74,8 +75,12 @@ def page(run: Path) -> str:
     folder, settings = _opened(run)
     if not folder.metrics_file.exists():
         raise UserError(f"{run}: has not finished an epoch")
-    history = folder.read_metrics()
-    kept = best(history)
+    try:
+        rows = rows_of(folder.metrics_file)
+    except ValueError as error:
+        raise UserError(f"{folder.metrics_file}: damaged ({error})") from error
+    best = kept(rows)
+    names = list(rows[0])
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -83,14 +88,14 @@ def page(run: Path) -> str:
     return environment.get_template("report.html.j2").render(
         name=run.resolve().name,
         headline=_headline(settings),
-        kept=kept,
-        epochs=len(history),
-        parts=[part for part in _PARTS if f"{part}_loss" in columns(history)],
-        results=list(_results(kept, columns(history))),
+        kept=best,
+        epochs=len(rows),
+        parts=[part for part in _PARTS if f"{part}_loss" in names],
+        results=list(_results(next(row for row in rows if row["epoch"] == best))),
         evaluation=_evaluation(folder.evaluation_file),
         pictures=list(_pictures(run)),
-        columns=columns(history),
-        rows=[[getattr(row, name) for name in columns(history)] for row in history],
+        columns=names,
+        rows=[list(row.values()) for row in rows],
         settings=settings,
         versions=json.loads(folder.config_file.read_bytes())["versions"],
     )
@@ -113,13 +118,13 @@ def _headline(settings: Mapping[str, Any]) -> str:
     return " ".join([", ".join(map(str, words)), *data])
 
 
-def _results(kept: Epoch, measured: list[str]) -> Iterator[tuple[str, list[float | None]]]:
+def _results(kept: Row) -> Iterator[tuple[str, list[float | None]]]:
     """A row for each quantity of the epoch whose weights are kept: of each part of the data, where it was measured."""
-    parts = [part for part in _PARTS if f"{part}_loss" in measured]
+    parts = [part for part in _PARTS if f"{part}_loss" in kept]
     for quantity, words in _QUANTITIES.items():
-        names = [f"{part}_{quantity}" for part in parts]
-        if any(name in measured for name in names):
-            yield words, [getattr(kept, name) if name in measured else None for name in names]
+        values = [kept.get(f"{part}_{quantity}") for part in parts]
+        if any(value is not None for value in values):
+            yield words, values
 
 
 def _evaluation(file: Path) -> dict[str, Any]:
