@@ -50,7 +50,7 @@ def use_backend(name: Backend) -> Iterator[None]:
     - ``"triton"``: the Triton kernels on CPU tensors too, under Triton's interpreter (``TRITON_INTERPRET=1``).
 
     Args:
-        name: one of these three.
+        name: one of these.
 
     Returns:
         A context manager.
