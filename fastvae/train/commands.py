@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-import fastvae
+from fastvae.train import checkout, options, training
 from fastvae.train import info as machine
-from fastvae.train import options, training
 from fastvae.train.data import datasets
 from fastvae.train.data.datasets import Split
 from fastvae.train.errors import UserError
@@ -155,31 +152,47 @@ def sample(run: Path, number: int, seed: int, label: int | None, out: Path | Non
 @_run_argument
 @_data_dir_option
 @_device_option
-def plot(run: Path, data_dir: str | None, device: str | None) -> None:
+@click.option(
+    "--only",
+    multiple=True,
+    type=click.Choice(tuple(pictures.CAPTIONS)),
+    help="A picture by its name; may be given several times. [default: all that the run has]",
+)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(pictures.FORMATS),
+    default=pictures.FORMATS[0],
+    show_default=True,
+    help="Of the files.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="A folder for them. [default: RUN]")
+def plot(
+    run: Path, data_dir: str | None, device: str | None, only: tuple[str, ...], kind: str, out: Path | None
+) -> None:
     """Draw the pictures of RUN again."""
     folder, config, model = _open(run, device)
     note = pictures.note(config)
     if note is not None:
         click.echo(note)
-    for name in pictures.draw(folder, config, model, _test_part(config, data_dir, model), folder.read_metrics()):
-        click.echo(str(folder.path / name))
+    test, history = _test_part(config, data_dir, model), folder.read_metrics()
+    for name in pictures.draw(folder, config, model, test, history, only=only, out=out, kind=kind):
+        click.echo(str((out or folder.path) / name))
 
 
 @cli.command()
 @_run_argument
 @click.option("--out", type=click.Path(path_type=Path), help=f"An .html file. [default: RUN/{page.NAME}]")
 def report(run: Path, out: Path | None) -> None:
-    """Write one HTML page of RUN that holds all of it: settings, metrics, pictures and evaluation.
+    """Write results, pictures and settings of RUN into one HTML file, which `fastvae train` does, too.
 
-    Also of a folder of fastvae.fit. A run of `fastvae train` without pictures gets them first, as by `fastvae plot`.
+    RUN may be a folder of fastvae.fit. A run without pictures gets them first, as by `fastvae plot`.
     """
     found, config = finished.read(run)
-    path = page.destination(found.folder, out)
     if config is not None and not embedded.files(found.folder):
         folder, config, model = _open(run, None)
         pictures.draw(folder, config, model, _test_part(config, None, model), found.history)
-    page.write(found, path)
-    click.echo(str(path))
+    click.echo(str(page.write(run, out)))
 
 
 @cli.command()
@@ -233,17 +246,4 @@ def info() -> None:
 @click.pass_context
 def bench(ctx: click.Context, arguments: tuple[str, ...]) -> Any:
     """Measure the kernels beside PyTorch's, from a checkout of the repository, where it takes more options."""
-    # The benchmarks are no part of the package: without the tests beside them they refuse to report.
-    checkout = Path(fastvae.__file__).resolve().parent.parent
-    if not (checkout / "bench" / "run.py").is_file():
-        # In a checkout the benchmarks' own help says what they take; elsewhere this one says where to find them.
-        if {"-h", "--help"} & set(arguments):
-            click.echo(ctx.get_help())
-            return None
-        raise UserError(
-            "bench: got an installed copy of fastvae; takes a checkout of its repository, installed from there with "
-            "pip install -e . (what is measured is guarded by the tests, which only a checkout has)"
-        )
-    sys.path.insert(0, str(checkout))
-    command: click.Command = importlib.import_module("bench.run").main
-    return command.main(list(arguments), prog_name="fastvae bench", standalone_mode=False)
+    return checkout.bench(arguments, ctx.get_help())

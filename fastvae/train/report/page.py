@@ -40,12 +40,14 @@ def destination(folder: RunFolder, out: Path | None) -> Path:
     return out
 
 
-def write(run: finished.Run, path: Path) -> None:
-    """Write the page of a run, with the pictures that its folder has.
+def write(path: Path, out: Path | None = None) -> Path:
+    """Write the page of the run in the folder `path`, with the pictures that it has; returns its file.
 
     Raises:
-        UserError: a picture or the evaluation is damaged.
+        UserError: there is no run with a finished epoch, a file of it is damaged, or see `destination`.
     """
+    run, _ = finished.read(path)
+    file = destination(run.folder, out)
     template = _TEMPLATES.get_template("report.html.jinja")
     text = template.render(
         run=run,
@@ -54,4 +56,5 @@ def write(run: finished.Run, path: Path) -> None:
         metrics=tables.of_epochs(run.history),
         evaluation=evaluation.read(run.folder),
     )
-    atomic.write_text(path, text)
+    atomic.write_text(file, text)
+    return file

@@ -61,7 +61,8 @@ def resolve(explicit: Settings) -> Settings:
     given = COMMON | preset | explicit
     data = given["data"] if given["data"] in NAMED else _path(given["data"])
     described = datasets.describe(data, Reading(*(given[field] for field in Reading._fields)))
-    return _filled(explicit, data, described)
+    chosen = _filled(explicit, data, described)
+    return chosen | architecture.feature_maps(chosen)
 
 
 def default(config: Config, field: str) -> object:
@@ -74,12 +75,15 @@ def default(config: Config, field: str) -> object:
     explicit = config.model_dump()
     described = Description(*(explicit.pop(name) for name in Description._fields))
     own = explicit.pop(field)
-    found = _filled(explicit, config.data, described).get(field)
+    chosen = _filled(explicit, config.data, described)
+    if field in ("widths", "blocks"):
+        chosen |= architecture.feature_maps(chosen)
+    found = chosen.get(field)
     return own if field in _FOUND_OUT and found in (None, "auto") else found
 
 
 def _filled(explicit: Settings, data: str, described: Description) -> Settings:
-    """`explicit`, given for data that is known, and every other setting."""
+    """`explicit`, given for data that is known, and every other setting but the feature maps."""
     preset = {} if explicit.get("preset") is None else PUBLISHED[explicit["preset"]]
     by_data = COMMON | BY_DATA[_kind(data, described)]
     asked = by_data | preset | explicit
@@ -89,7 +93,7 @@ def _filled(explicit: Settings, data: str, described: Description) -> Settings:
     for field, (plain, needs) in GOES_WITH.items():
         if field not in explicit and any(chosen[other] not in values for other, values in needs.items()):
             chosen[field] = plain
-    return chosen | architecture.feature_maps(chosen)
+    return chosen
 
 
 def _path(data: str) -> str:
