@@ -10,8 +10,7 @@ import pytest
 import torch
 
 import fastvae
-
-TEXT = (Path(__file__).parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
+from tests.docs.pages import run
 
 
 @pytest.fixture(autouse=True)
@@ -21,9 +20,7 @@ def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("one_thread")
 def test_the_snippets_run_in_their_order(tmp_path: Path) -> None:
-    names: dict[str, Any] = {}
-    for snippet in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL):
-        exec(compile(snippet, "python.md", "exec"), names)
+    names = run("docs/python.md")
     assert len(names["found"].history) == 2
     assert (tmp_path / "runs" / "first" / "samples.png").exists()
     assert names["vae"].config["epochs"] == 3

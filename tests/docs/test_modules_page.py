@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch.distributed
 
-TEXT = (Path(__file__).parents[2] / "docs" / "modules.md").read_text(encoding="utf-8")
+from tests.docs.pages import run
 
 
 # torch's, of mu and the raw scale, which are views, and of first weights drawn in shards without a GPU.
@@ -19,9 +17,7 @@ def test_the_snippets_run_in_their_order(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
     try:
-        names: dict[str, Any] = {}
-        for snippet in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL):
-            exec(compile(snippet, "modules.md", "exec"), names)
+        names = run("docs/modules.md")
     finally:
         torch.distributed.destroy_process_group()
     assert not names["model"].training
