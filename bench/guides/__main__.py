@@ -10,10 +10,9 @@ import torch
 
 from bench import ROOT, pages
 from bench.guides import running
-from bench.guides.pictures import PICTURES
+from bench.guides.pictures import PICTURES, save
 from bench.guides.running import Run
 from bench.guides.studies import STUDIES
-from fastvae.train.pictures import figures
 
 _DEFAULT: Final = "no option more"
 
@@ -43,7 +42,7 @@ def main(names: tuple[str, ...], seeds: int, docs: Path) -> None:
 def _draw(study: str, runs: dict[str, Run], folder: Path) -> None:
     for file, picture in PICTURES.items():
         if picture.study == study:
-            figures.save(picture.draw([runs[options] for options in picture.settings]), folder / file)
+            save(picture.draw([runs[options] for options in picture.settings]), folder / file)
 
 
 if __name__ == "__main__":

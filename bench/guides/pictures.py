@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import torch
 from matplotlib.figure import Figure
+from PIL import Image
 from torch import Tensor
 
 from bench.guides.running import Run
@@ -16,6 +18,7 @@ from fastvae.train.models.build import conditioning
 from fastvae.train.pictures import arrays, figures
 
 _VALUES: Final = torch.linspace(-3, 3, 9)
+_COLOURS: Final = 64
 
 
 class Picture(NamedTuple):
@@ -30,6 +33,14 @@ class Picture(NamedTuple):
     study: str
     settings: tuple[str, ...]
     draw: Callable[[Sequence[Run]], Figure]
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture in few colours: a third of the bytes, in a repository that keeps them all."""
+    figures.save(figure, path)
+    with Image.open(path) as image:
+        fewer = image.convert("RGB").quantize(_COLOURS)
+    fewer.save(path, optimize=True)
 
 
 def _images(run: Run) -> Tensor:
