@@ -34,7 +34,8 @@ def main(names: tuple[str, ...], seeds: int, docs: Path) -> None:
             click.echo("  ".join(rows[-1]))
         _draw(name, firsts, docs / "pictures")
         command = " ".join(["fastvae train", study.common]).strip()
-        said = f"Seeds 0 to {seeds - 1}, means over them; test images; torch {torch.__version__}."
+        of = "Seed 0" if seeds == 1 else f"Means over seeds 0 to {seeds - 1}"
+        said = f"{of}, on the test images; torch {torch.__version__}."
         table = pages.table([f"`{command}`", *study.columns], rows)
         pages.write(docs / "guides" / study.page, {name: f"{table}\n\n{said}"})
 

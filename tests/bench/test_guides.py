@@ -30,7 +30,7 @@ def test_a_study_is_of_runs_that_train_takes_and_has_its_place(name: str) -> Non
     between = text.split(f"<!-- {name}:begin -->")[1].split(f"<!-- {name}:end -->")[0]
     rows = [line.split("|")[1].strip() for line in between.splitlines() if line.startswith("| ")][1:]
     assert rows == [f"`{options}`" if options else "no option more" for options in study.settings]
-    assert f"python -m bench.guides {name}" in text
+    assert f"`python -m bench.guides {name}`" in " ".join(text.split())
 
 
 def test_every_picture_is_of_runs_of_its_study_and_on_its_page() -> None:
