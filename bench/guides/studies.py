@@ -39,7 +39,7 @@ class Study(NamedTuple):
 
 
 _NARROW: Final = "--hidden 256,128 --latent-dim 16"
-_BINARY: Final = "--binarize threshold --likelihood bernoulli"
+_BINARY: Final = "--binarize threshold --likelihood bernoulli --epochs 60"
 
 STUDIES: Final[dict[str, Study]] = {
     "betas": Study(

@@ -18,6 +18,7 @@
 
 # %%
 # %matplotlib inline
+import matplotlib.pyplot as plt
 import torch
 from torch import nn
 from torch.nn.functional import one_hot
@@ -125,19 +126,16 @@ fastvae.fit(completion, (upper, lower), epochs=40, batch_size=64, lr=2e-3, valid
 # Six latents from the prior of each half, beside the images:
 
 # %%
-chosen = arrays.first_of_each(test.labels)
+chosen = [int((test.labels == label).nonzero()[0]) for label in range(10)]  # the first image of each label
 drawn = completion.sample(given[chosen], 6, seed=0)  # [6, images, 1, 4, 8]
-whole = torch.cat((given[chosen].expand(6, *given[chosen].shape), drawn), 3).transpose(0, 1)
+whole = torch.cat((given[chosen].expand(6, -1, -1, -1, -1), drawn), 3)
 masked = torch.cat((given[chosen], torch.full_like(wanted[chosen], 0.5)), 2)
-figures.grid(
-    [
-        ("given", arrays.images(masked[:, None])),
-        ("completed", arrays.images(whole)),
-        ("original", arrays.images(test_images[chosen][:, None])),
-    ],
-    [],
-    "",
-)
+columns = torch.cat((masked[None], whole, test_images[chosen][None]))[:, :, 0]  # [8, images, 8, 8]
+framed = nn.functional.pad(columns, (1, 1, 1, 1))
+_, axes = plt.subplots(figsize=(5, 6))
+axes.imshow(framed.permute(1, 2, 0, 3).reshape(100, 80), cmap="gray", interpolation="bicubic")
+axes.set_axis_off()
+_ = axes.set_title("half, six completions, original")
 
 # %% [markdown]
 # Where the half leaves more than one digit open, so do the completions. `predict` gives their mean, a blur then.
