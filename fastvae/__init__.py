@@ -4,6 +4,7 @@ import importlib
 import importlib.metadata
 from typing import TYPE_CHECKING, Any, Final
 
+from fastvae import _torch_kl as _torch_kl
 from fastvae import functional
 from fastvae._backend import use_backend
 from fastvae.distributions import DiagonalGaussian

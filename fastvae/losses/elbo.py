@@ -172,7 +172,10 @@ class ELBOLoss(nn.Module):
         if estimator == "masked":
             self._check_no_reconstruction(prediction, target)
             loss, samples = masked_kl(kl, z, prior, mask)
-            return ELBOOutput(times(loss, current(self.beta)), torch.zeros_like(samples.detach()), samples.detach())
+            samples = samples.detach()
+            return ELBOOutput(
+                loss=times(loss, current(self.beta)), reconstruction=torch.zeros_like(samples), kl=samples
+            )
         if z is not None and self.decomposition is not None:
             divided, samples, terms = self.decomposition(z, kl, prior)
             weighted = times(divided, current(self.beta))
@@ -237,15 +240,16 @@ class ELBOLoss(nn.Module):
         batch_dims: int,
     ) -> ELBOOutput:
         """The weighted KL and the reconstruction term, where there is one."""
+        terms = {} if kl_terms is None else {"kl_terms": kl_terms}
         if self.reconstruction is None:
             self._check_no_reconstruction(prediction, target)
-            return ELBOOutput(weighted_kl, torch.zeros_like(kl_samples), kl_samples, kl_terms)
+            return ELBOOutput(loss=weighted_kl, reconstruction=torch.zeros_like(kl_samples), kl=kl_samples, **terms)
         if target is None:
             raise TypeError("target: got None; takes a torch.Tensor")
         reconstruction, samples = self.reconstruction(
             prediction, target, weight=weight, per_sample=self.per_sample, batch_dims=batch_dims
         )
-        return ELBOOutput(reconstruction + weighted_kl, samples, kl_samples, kl_terms)
+        return ELBOOutput(loss=reconstruction + weighted_kl, reconstruction=samples, kl=kl_samples, **terms)
 
     def log_prob(self, prediction: Any, target: Tensor, *, batch_dims: int = 1) -> Tensor:
         """log p(target | z) in nats of each sample, normalized, without the factors of a preset."""

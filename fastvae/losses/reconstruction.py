@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -157,7 +158,7 @@ def _one_batch(prediction: Any, target: Tensor, batch_dims: int) -> tuple[Any, T
 def _per_sample(name: str, values: object, target: Tensor, batch_dims: int) -> Tensor:
     """What a callable returned for one batch, in the shape of all batch dimensions."""
     batch_shape = target.shape[:batch_dims]
-    expected = [batch_shape.numel()]
+    expected = [math.prod(batch_shape)]
     if not isinstance(values, Tensor) or list(values.shape) != expected:
         returned = f"shape {list(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
         raise ValueError(f"{name}: returned {returned}; takes a callable that returns one value a sample, {expected}")

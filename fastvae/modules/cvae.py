@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from fastvae._describe import describe, named
 from fastvae._keywords import DrawKeywords, passes_on
 from fastvae.distributions import DiagonalGaussian
+from fastvae.losses import ELBOOutput
 from fastvae.losses._options import one_of
 from fastvae.modules._importance import chunks, seeded
 from fastvae.modules._latent import LatentVariableModel, mode_of
@@ -99,6 +100,7 @@ class CVAE(LatentVariableModel):
         generator: torch.Generator | None = None,
         shard: tuple[int, int] | None = None,
         weight: Tensor | None = None,
+        return_loss: bool = True,
     ) -> VAEOutput:
         """The objective for one batch, averaged over `num_samples` latents; arguments as in `VAE.forward`.
 
@@ -108,6 +110,9 @@ class CVAE(LatentVariableModel):
         draw: DrawKeywords = {
             "num_samples": num_samples, "eps": eps, "seed": seed, "generator": generator, "shard": shard
         }  # fmt: skip
+        if not return_loss:
+            latents = self.encode_prior(condition) if self.objective == "gsnn" else self.encode(target, condition)
+            return self._without_loss(latents, condition, sample=sample, draw=draw, weight=weight)
         if self.objective == "gsnn":
             return self._gsnn(self.encode_prior(condition), condition, target, sample, draw, weight)
         prior = self._learned_prior(condition)
@@ -121,7 +126,7 @@ class CVAE(LatentVariableModel):
         gsnn = self._gsnn(prior, condition, target, sample, draw, weight)
         # One decoder pass each, because in one for both a batch norm would average over the latents of both. alpha
         # scales the losses, which costs a pass over the gradient that each kernel has written for a factor of 1.
-        return output._replace(loss=self.alpha * output.loss + (1 - self.alpha) * gsnn.loss)
+        return VAEOutput(output, loss=self.alpha * output.loss + (1 - self.alpha) * gsnn.loss)
 
     def _gsnn(
         self,
@@ -146,7 +151,7 @@ class CVAE(LatentVariableModel):
             batch_dims=1 if num_samples is None else 2,
         )
         kl = samples.new_zeros(target.shape[:1])
-        return VAEOutput(self._over_latents(loss), samples, kl, z, prior.mu, prior.scale, prediction)
+        return self._output(ELBOOutput(loss=loss, reconstruction=samples, kl=kl), prior, z, prediction)
 
     @torch.no_grad()
     def predict(

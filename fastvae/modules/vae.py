@@ -94,6 +94,7 @@ class VAE(LatentVariableModel):
         generator: torch.Generator | None = None,
         shard: tuple[int, int] | None = None,
         weight: Tensor | None = None,
+        return_loss: bool = True,
     ) -> VAEOutput:
         """The negative ELBO of one batch, averaged over `num_samples` latents.
 
@@ -103,14 +104,18 @@ class VAE(LatentVariableModel):
             sample: False takes the posterior's mean as the latent.
             num_samples, eps, seed, generator, shard: as in `fastvae.functional.reparameterize`.
             weight: of the elements of the reconstruction, broadcastable to the prediction; a mask is one of 0 and 1.
+            return_loss: False computes no objective: the output has `z`, `mu`, `scale` and `prediction` alone.
+                Transformers' Trainer evaluates a model that has this option without labels.
         """
         posterior = self.encode(x)
-        name, target = ("x", x) if target is None else ("target", target)
-        if self.elbo.reconstruction is not None:
-            self._check_batch(posterior, name, target)
         draw: DrawKeywords = {
             "num_samples": num_samples, "eps": eps, "seed": seed, "generator": generator, "shard": shard
         }  # fmt: skip
+        if not return_loss:
+            return self._without_loss(posterior, sample=sample, draw=draw, target=target, weight=weight)
+        name, target = ("x", x) if target is None else ("target", target)
+        if self.elbo.reconstruction is not None:
+            self._check_batch(posterior, name, target)
         return self._negative_elbo(posterior, self._latent_prior, target, sample=sample, draw=draw, weight=weight)
 
     def reconstruct(

@@ -2,11 +2,12 @@
 
 import copy
 import pickle
+from collections import OrderedDict
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from fastvae import CyclicalWarmup, DiagonalGaussian, ELBOLoss, LinearWarmup
 from fastvae.losses import MultiScale
@@ -51,19 +52,27 @@ def test_outputs_print_shapes() -> None:
         f"VAEOutput(loss={output.loss.detach()!r}, reconstruction_loss=float32[2, 5], kl=float32[5], "
         "z=float32[2, 5, 3], mu=float32[5, 3], scale=float32[5, 3], prediction=float32[2, 5, 12])"
     )
-    parts = output._replace(prediction={"mean": (output.z, [output.mu.to("meta")]), "name": "x", "net": nn.Identity()})
+    parts = type(output)(
+        output, prediction={"mean": (output.z, [output.mu.to("meta")]), "name": "x", "net": nn.Identity()}
+    )
     assert "{'mean': (float32[2, 5, 3], [float32[5, 3] on meta]), 'name': 'x', 'net': Identity}" in repr(parts)
     x = data()
     loss = ELBOLoss(reduction="sample")(x, x, x[:, 0])
     assert repr(loss) == "ELBOOutput(loss=float64[5], reconstruction=float64[5], kl=float64[5])"
 
 
-def test_outputs_stay_named_tuples_and_pytrees() -> None:
+def test_outputs_are_dicts_with_attributes_and_pytrees() -> None:
     output = model()(data())
     leaves, structure = tree_flatten(output)
-    assert isinstance(output, tuple)
-    assert len(leaves) == len(output) == 8
+    assert isinstance(output, dict)
+    assert leaves == list(output.values())
+    assert all(getattr(output, name) is value for name, value in output.items())
     assert type(tree_unflatten(leaves, structure)) is type(output)
-    detached = type(output)(*(part.detach() for part in output[:-1]))
-    for twin in (copy.deepcopy(detached), pickle.loads(pickle.dumps(detached))):
+    assert type(type(output)(OrderedDict(output))) is type(output)
+    detached = tree_map(Tensor.detach, output)
+    for twin in (copy.copy(detached), copy.deepcopy(detached), pickle.loads(pickle.dumps(detached))):
         torch.testing.assert_close(twin, detached)
+        assert type(twin) is type(output)
+    assert output.kl_terms is None
+    with pytest.raises(AttributeError, match=r"^mean: takes one of loss, reconstruction_loss, kl, z"):
+        output.mean  # noqa: B018
