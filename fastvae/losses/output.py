@@ -19,6 +19,14 @@ class ELBOOutput(NamedOutput):
 
     A dict and a pytree of these: ``output.loss`` and ``output["loss"]`` are the same. Printed, it is the loss and the
     shapes of the rest.
+
+    Examples:
+        >>> x = torch.zeros(2, 10)
+        >>> output = fastvae.ELBOLoss()(x, x, torch.ones(2))
+        >>> output
+        ELBOOutput(loss=tensor(7.9315), reconstruction=float32[2], kl=float32[2])
+        >>> output.kl.mean()
+        tensor(1.)
     """
 
     loss: Tensor

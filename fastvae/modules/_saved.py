@@ -41,6 +41,14 @@ class Saved:
         Raises:
             ValueError: a part of the model that cannot be described, which is named; parameters that are sharded.
             ImportError: safetensors is missing.
+
+        Examples:
+            >>> encoder, decoder, latent_shape = fastvae.networks.build("mlp", (1, 8, 8), 4)
+            >>> vae = fastvae.VAE(encoder, decoder, latent_shape=latent_shape)
+            >>> vae.save_pretrained("my-vae")
+            >>> again = fastvae.VAE.from_pretrained("my-vae")
+            >>> torch.equal(vae.sample(2, seed=0), again.sample(2, seed=0))
+            True
         """
         from fastvae.modules._described import described
 
@@ -66,10 +74,21 @@ class Saved:
             **hub: of a repository, as `huggingface_hub.snapshot_download` takes them: ``revision=``, ``token=``,
                 ``cache_dir=``, ``local_files_only=``.
 
+        Returns:
+            A model of the class it is called on, or of one derived from it.
+
         Raises:
             FileNotFoundError: no such folder, or not both files in it.
             ValueError: files that are damaged, do not belong together or hold a model of another class.
             ImportError: safetensors, or for a repository huggingface_hub, is missing.
+
+        Examples:
+            >>> encoder, decoder, latent_shape = fastvae.networks.build("mlp", (1, 8, 8), 4)
+            >>> fastvae.BetaVAE(encoder, decoder, latent_shape=latent_shape).save_pretrained("my-vae")
+            >>> model = fastvae.VAE.from_pretrained("my-vae", device="cpu")
+            >>> type(model).__name__, model.training
+            ('BetaVAE', False)
+            >>> model = fastvae.VAE.from_pretrained("user/model", revision="main")  # doctest: +SKIP
         """
         from fastvae.modules._described import rebuilt
 
@@ -107,6 +126,12 @@ class Saved:
         Raises:
             ValueError: as of `save_pretrained`.
             ImportError: huggingface_hub or safetensors is missing.
+
+        Examples:
+            >>> encoder, decoder, latent_shape = fastvae.networks.build("mlp", (1, 8, 8), 4)
+            >>> vae = fastvae.VAE(encoder, decoder, latent_shape=latent_shape)
+            >>> vae.push_to_hub("user/model", private=True)  # doctest: +SKIP
+            'https://huggingface.co/user/model/commit/...'
         """
         try:
             from fastvae.modules._hub import Uploaded

@@ -26,6 +26,13 @@ class VAEOutput(NamedOutput):
 
     A dict and a pytree of these: ``output.loss`` and ``output["loss"]`` are the same. Printed, it is the loss and the
     shapes of the rest.
+
+    Examples:
+        >>> _ = torch.manual_seed(0)
+        >>> vae = fastvae.VAE(torch.nn.Linear(12, 2 * 3), torch.nn.Linear(3, 12))
+        >>> vae(torch.zeros(5, 12), sample=False)  # doctest: +NORMALIZE_WHITESPACE
+        VAEOutput(loss=tensor(7.9695), reconstruction_loss=float32[5], kl=float32[5], z=float32[5, 3],
+                  mu=float32[5, 3], scale=float32[5, 3], prediction=float32[5, 12])
     """
 
     loss: Tensor

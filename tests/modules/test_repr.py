@@ -1,6 +1,7 @@
 """What losses, distributions and outputs print."""
 
 import copy
+import inspect
 import pickle
 from collections import OrderedDict
 
@@ -9,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
-from fastvae import CyclicalWarmup, DiagonalGaussian, ELBOLoss, LinearWarmup
+import fastvae
+from fastvae import CyclicalWarmup, DiagonalGaussian, ELBOLoss, LinearWarmup, MixturePrior, losses, modules
+from fastvae._gaussian_options import GaussianOptions
 from fastvae.losses import MultiScale
 from tests.modules.tiny import data, model
 
@@ -44,6 +47,68 @@ def test_a_gaussian_prints_what_it_is() -> None:
     printed = repr(DiagonalGaussian(mu, mu, parameterization="log_std", clamp=(-3.0, 2.0), min_var=0.25))
     described = "shape=[4, 3], dtype=float16, device=meta, parameterization='log_std', clamp=(-3.0, 2.0), min_var=0.25"
     assert printed == f"DiagonalGaussian({described})"
+
+
+def test_a_gaussian_of_packed_moments_prints_how_they_are_packed() -> None:
+    moments = torch.zeros(4, 3, 6)
+    printed = "DiagonalGaussian(shape=[4, 3, 3], dtype=float32, device=cpu, parameterization='logvar', "
+    assert repr(DiagonalGaussian.from_moments(moments, dim=-1)) == printed + "packed_dim=2)"
+    interleaved = DiagonalGaussian.from_moments(moments, dim=-1, interleaved=True)
+    assert repr(interleaved) == printed + "packed_dim=2, interleaved=True)"
+
+
+# Every public module but the models, whose options tests/modules/test_surface.py has, with no option as by default.
+OPTIONS: dict[type, dict[str, object]] = {
+    CyclicalWarmup: {"start": 0.5, "end": 2.0, "steps": 9, "cycles": 3, "ratio": 0.25},
+    LinearWarmup: {"start": 0.5, "end": 2.0, "steps": 9},
+    MixturePrior: {"num_components": 3, "latent_shape": (4, 2)},
+    losses.DIP: {"kind": "ii", "off_diagonal": 2.0, "diagonal": 3.0},
+    losses.DiscretizedLogisticMixture: {"num_mixtures": 5, "dim": 2, "bits": 6},
+    losses.MMD: {"kernel": "rbf", "bandwidth": 2.0, "weight": 3.0},
+    losses.MultiScale: {"likelihood": "laplace", "factors": (2, 1)},
+    losses.NegativeBinomial: {"features": (5,), "zero_inflated": True, "dim": 2},
+    losses.Reconstruction: {"likelihood": "laplace", "factor": 2.0, "reduction": "sum"},
+    losses.TotalCorrelation: {
+        "dataset_size": 7, "total_correlation": 5.0, "mutual_information": 2.0, "dimension_kl": 3.0, "weighting": "mss"
+    },
+    modules.BlockOmission: {"max_share": 0.25},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", OPTIONS, ids=lambda kind: kind.__name__)
+def test_every_option_of_a_module_is_printed(kind: type) -> None:
+    options = OPTIONS[kind]
+    assert options.keys() == inspect.signature(kind).parameters.keys()
+    printed = repr(kind(**options))
+    assert [name for name, value in options.items() if f"{name}={value!r}" not in printed] == []
+
+
+def test_that_is_every_module() -> None:
+    named = {getattr(room, name) for room in (fastvae, losses, modules) for name in room.__all__}
+    found = {each for each in named if inspect.isclass(each) and issubclass(each, nn.Module)}
+    others = {fastvae.VAE, fastvae.BetaVAE, fastvae.CVAE, ELBOLoss, fastvae.VampPrior}
+    assert found - others - {losses.Density, losses.Schedule} == OPTIONS.keys()
+
+
+def test_a_vamp_prior_prints_the_shape_of_its_pseudo_inputs_and_how_they_are_read() -> None:
+    prior = fastvae.VampPrior(torch.zeros(3, 12), nn.Identity(), parameterization="log_std", clamp=(-3.0, 2.0))
+    assert repr(prior) == "VampPrior(pseudo_inputs=[3, 12], parameterization='log_std', clamp=(-3.0, 2.0))"
+
+
+def test_a_convention_prints_what_is_not_the_default() -> None:
+    rows = fastvae.presets.CONVENTIONS
+    assert repr(rows["scvi"]) == "Convention(gaussian=GaussianOptions(min_var=0.0001))"
+    assert repr(rows["bolts"]) == (
+        "Convention(likelihoods=(('squared_error', 1.0),), reconstruction='mean', kl='mean', kl_weight=0.1)"
+    )
+    names = {"Convention": fastvae.presets.Convention, "GaussianOptions": GaussianOptions}
+    names |= {"TotalCorrelationWeight": fastvae.presets.TotalCorrelationWeight}
+    assert {name: eval(repr(row), names) for name, row in rows.items()} == rows
+
+
+def test_networks_print_kinds_and_the_shape_of_a_latent() -> None:
+    printed = repr(fastvae.networks.build("mlp", (12,), 3))
+    assert printed == "Networks(encoder=Sequential, decoder=Sequential, latent_shape=(3,))"
 
 
 def test_outputs_print_shapes() -> None:
