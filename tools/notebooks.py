@@ -18,7 +18,7 @@ from PIL import Image
 
 FOLDER: Final = Path(__file__).parent.parent / "docs" / "notebooks"
 SOURCES: Final = tuple(sorted(FOLDER.glob("*.py")))
-_COLOURS: Final = 64  # of a picture: an eighth of the bytes, and no eye sees it
+_COLOURS: Final = 32  # of a picture: a fraction of the bytes, and hardly seen
 _SECONDS: Final = 300  # a cell
 
 

@@ -12,10 +12,9 @@ from PIL import Image
 from torch import Tensor
 
 from bench.guides.running import Run
-from fastvae import CVAE, VAE
-from fastvae.train.data.conditions import Label
-from fastvae.train.models.build import conditioning
-from fastvae.train.pictures import arrays, figures
+from fastvae import CVAE, VAE, plots
+from fastvae.plots import arrays, figures
+from fastvae.train.pictures import saved
 
 _VALUES: Final = torch.linspace(-3, 3, 9)
 _COLOURS: Final = 64
@@ -37,7 +36,7 @@ class Picture(NamedTuple):
 
 def save(figure: Figure, path: Path) -> None:
     """Write a picture in few colours: a third of the bytes, in a repository that keeps them all."""
-    figures.save(figure, path)
+    saved.save(figure, path)
     with Image.open(path) as image:
         fewer = image.convert("RGB").quantize(_COLOURS)
     fewer.save(path, optimize=True)
@@ -74,11 +73,8 @@ def kl_per_dimension(runs: Sequence[Run], names: Sequence[str]) -> Figure:
 @torch.no_grad()
 def digits_by_label(run: Run) -> Figure:
     """A row for each label; a column is the same latent."""
-    label = conditioning(run.config)
     assert isinstance(run.model, CVAE)
-    assert isinstance(label, Label)
-    group = arrays.for_each_label(run.model, label, range(10), run.config.seed)
-    return figures.grid([group], [str(digit) for digit in range(10)], "")
+    return plots.samples(run.model, 10, torch.eye(10), names=range(10), title="each column the same latent")
 
 
 @torch.no_grad()
@@ -90,7 +86,7 @@ def traversals(runs: Sequence[Run], names: Sequence[str]) -> Figure:
         use = torch.tensor(run.found["kl_per_dimension"])
         dimensions = use.argsort(descending=True)[:6].tolist()
         mean = run.model.encode(_images(run)[3:4]).mu[0]
-        groups.append((name, arrays.traversals(run.model, mean, dimensions, _VALUES)))
+        groups.append((name, arrays.images(arrays.traversals(run.model, mean, dimensions, _VALUES))))
     return figures.grid(groups, [f"KL no. {rank}" for rank in range(1, 7)], "")
 
 

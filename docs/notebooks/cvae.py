@@ -25,7 +25,6 @@ from torch.nn.functional import one_hot
 
 import fastvae
 from fastvae.train.data.datasets import load
-from fastvae.train.pictures import arrays, figures
 
 torch.manual_seed(0)
 train, test = load("digits", None)
@@ -86,10 +85,7 @@ for epoch in range(1, 41):
 
 # %%
 cvae.eval()
-digits = torch.eye(10)
-columns = [cvae.sample(digits[label : label + 1], 10, seed=0) for label in range(10)]  # the same latents for each
-grid = torch.cat(columns, 1).transpose(0, 1)  # [labels, latents, 1, 8, 8]
-figures.grid([("each column one latent", arrays.images(grid))], [str(label) for label in range(10)], "Samples")
+fastvae.plots.samples(cvae, 10, torch.eye(10), names=range(10))
 
 # %% [markdown]
 # ## How good it is

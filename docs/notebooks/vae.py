@@ -23,7 +23,6 @@ from torch import nn
 
 import fastvae
 from fastvae.train.data.datasets import load
-from fastvae.train.pictures import arrays, figures
 
 torch.manual_seed(0)
 train, test = load("digits", None)
@@ -71,42 +70,32 @@ for epoch in range(1, 61):
 
 # %%
 vae.eval()
-chosen = arrays.one_of_each(test.labels)[:20]
-with torch.no_grad():
-    reconstructed = vae.reconstruct(test_images[chosen])
-figures.reconstructions(arrays.images(test_images[chosen]), arrays.images(reconstructed), "Test images")
+fastvae.plots.reconstructions(vae, test_images[:20])
 
 # %% [markdown]
 # New digits: latents drawn from the prior, N(0, I), and decoded.
 
 # %%
-figures.sample_grid(arrays.images(vae.sample(49, seed=0)), "Samples from the prior")
+fastvae.plots.samples(vae, 49)
 
 # %% [markdown]
 # Which dimensions it uses: the mean KL of each over the test images, in nats. One near 0 would tell the decoder
 # nothing.
 
 # %%
-with torch.no_grad():
-    posterior = vae.encode(test_images)
-    kl = posterior.kl(reduction="none").mean(0)
-[round(value, 2) for value in kl.tolist()]
+fastvae.plots.kl_by_dimension(vae, test_images)
 
 # %% [markdown]
 # The posterior means of the test images in their first two principal components, by label, which the model never saw:
 
 # %%
-points, axes = arrays.plane([posterior])
-figures.latent(points, test.labels.numpy(), "Posterior means of the test images", axes)
+fastvae.plots.latent(vae, test_images, test.labels)
 
 # %% [markdown]
 # One image's latent, with one number after the other set from -3 to 3:
 
 # %%
-values = torch.linspace(-3, 3, 9)
-with torch.no_grad():
-    rows = arrays.traversals(vae, posterior.mu[0], range(latent), values)
-figures.traversal(rows, values.numpy(), [f"$z_{d}$" for d in range(latent)], "Traversals")
+fastvae.plots.traversals(vae, test_images, steps=9)
 
 # %% [markdown]
 # ## How good it is
@@ -135,3 +124,6 @@ found
 # %%
 with torch.no_grad():
     print(f"loss on the test images: {model(test_images, seed=0).loss:.1f} nats")
+
+# %%
+fastvae.plots.losses(found)
