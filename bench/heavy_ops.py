@@ -21,7 +21,8 @@ _SCRATCH: Final = 2**20  # bytes a thread
 _ROUNDINGS: Final = 16  # a result is of many terms
 
 
-def _log_normal(x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+def log_normal(x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+    """log N(x; mu, exp(logvar)) in nats, by element."""
     return -0.5 * (math.log(2 * math.pi) + logvar + (x - mu) ** 2 * torch.exp(-logvar))
 
 
@@ -35,7 +36,7 @@ def _posterior(shape: Shape) -> Inputs:
 
 def total_correlation(z: Tensor, mu: Tensor, logvar: Tensor) -> Outputs:
     """beta-TC-VAE's, with minibatch-weighted sampling."""
-    lattice = _log_normal(z.unsqueeze(1), mu, logvar)
+    lattice = log_normal(z.unsqueeze(1), mu, logvar)
     normalizer = math.log(len(z) * 60_000)
     log_qz = torch.logsumexp(lattice.sum(2), 1) - normalizer
     log_product = (torch.logsumexp(lattice, 1) - normalizer).sum(1)
@@ -55,9 +56,9 @@ def _components(latent: Shape, mixture: Shape) -> Inputs:
     return Inputs(tuple(tensor.requires_grad_() for tensor in (z, mu, logvar, weights)), (), (None,))
 
 
-def _mixture(z: Tensor, mu: Tensor, logvar: Tensor, weights: Tensor) -> Outputs:
+def mixture(z: Tensor, mu: Tensor, logvar: Tensor, weights: Tensor) -> Outputs:
     """The VampPrior's log density."""
-    joint = _log_normal(z.unsqueeze(1), mu, logvar).sum(2) + torch.log_softmax(weights, 0)
+    joint = log_normal(z.unsqueeze(1), mu, logvar).sum(2) + torch.log_softmax(weights, 0)
     return (torch.logsumexp(joint, 1).mean(),)
 
 
@@ -189,7 +190,7 @@ TOTAL_CORRELATION: Final = Op(
     {"tests/core/test_minibatch_log_densities.py": "not triton"}, None, (12,), scratch=_SCRATCH, roundings=_ROUNDINGS,
 )  # fmt: skip
 LOG_NORMAL_MIXTURE: Final = Op(
-    "log_normal_mixture", "-", _components, _fused_mixture, {"": _mixture},
+    "log_normal_mixture", "-", _components, _fused_mixture, {"": mixture},
     {"tests/core/test_log_normal_mixture.py": "not triton"}, None, (4, 8), scratch=_SCRATCH, roundings=_ROUNDINGS,
 )  # fmt: skip
 NEGATIVE_BINOMIAL: Final = Op(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -18,7 +19,7 @@ from bench.results import FASTVAE, GRAPH, Row, latest_file, newest
 from bench.table import Comparison, caption, comparisons
 
 # Orange and blue of Okabe & Ito (2008), told apart by everybody, and their sky blue.
-_WINS: Final = "#0072B2"
+WINS: Final = "#0072B2"
 _LOSES: Final = "#D55E00"
 _OTHER: Final = "#56B4E9"
 _TICKS: Final = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
@@ -58,8 +59,10 @@ def picture(rows: Sequence[Row], threads: int = 1, regime: str = "warm") -> Figu
     axes[0].set_ylim(len(lines) - 0.4, -0.6)
     setting = next(iter(own.values())).regime
     what = ", ".join(["fastvae, forward + backward", *([f"{setting} allocator"] if setting else [])])
-    figure.suptitle(f"{what}\n{caption(list(own.values()))}", fontsize=9)
-    keys: list[Patch | Line2D] = [Patch(color=_WINS, label="fastvae is faster"), Patch(color=_LOSES, label="slower")]
+    # Of many runs the caption is longer than the figure is wide; a character of this size takes a twelfth of an inch.
+    machine = textwrap.fill(caption(list(own.values())), int(12 * figure.get_figwidth()))
+    figure.suptitle(f"{what}\n{machine}", fontsize=9)
+    keys: list[Patch | Line2D] = [Patch(color=WINS, label="fastvae is faster"), Patch(color=_LOSES, label="slower")]
     if any(row.must is not None for places in panels.values() for row in places.values()):
         keys.append(Line2D([], [], color="black", marker="|", linestyle="none", label="must reach"))
     figure.legend(handles=keys, loc="outside lower center", ncols=len(keys), fontsize=8, frameon=False)
@@ -77,7 +80,7 @@ def few(rows: Sequence[Row], names: Collection[str]) -> Figure:
     figure = Figure(figsize=(8, 1.4 + 0.55 * len(lines)), layout="constrained")
     axes = figure.subplots()
     for offset, (provider, label, color) in enumerate(
-        (("eager", "eager PyTorch's time / fastvae's", _WINS), ("compile", "torch.compile's time / fastvae's", _OTHER))
+        (("eager", "eager PyTorch's time / fastvae's", WINS), ("compile", "torch.compile's time / fastvae's", _OTHER))
     ):
         places = {place + 0.38 * offset - 0.19: row for place, row in _rows(lines, provider, "warm").items()}
         values = [row.ratio or 1 for row in places.values()]
@@ -109,7 +112,7 @@ def _ratios(panel: Axes, places: Places) -> None:
         [value - 1 for value in values],
         left=1,
         height=0.7,
-        color=[_WINS if value >= 1 else _LOSES for value in values],
+        color=[WINS if value >= 1 else _LOSES for value in values],
         xerr=(
             [value - least for value, least in zip(values, low, strict=True)],
             [most - value for value, most in zip(values, high, strict=True)],
@@ -137,7 +140,7 @@ def _ratio_axis(axes: Axes, values: Sequence[float]) -> None:
 
 def _bandwidth(panel: Axes, places: Places) -> None:
     drawn = {place: row.of_bandwidth for place, row in places.items() if row.of_bandwidth is not None}
-    panel.barh(list(drawn), list(drawn.values()), height=0.7, color=_WINS)
+    panel.barh(list(drawn), list(drawn.values()), height=0.7, color=WINS)
     for place, value in drawn.items():
         panel.text(value + 0.02, place, f"{value:.0%}", va="center", fontsize=6)
     _musts(panel, places)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import MISSING, fields
 
 from torch import Tensor
 
@@ -28,3 +29,18 @@ def describe(value: object) -> str:
 def named(values: Mapping[str, object]) -> str:
     """``name=value, ...``, without those that are None."""
     return ", ".join(f"{name}={describe(value)}" for name, value in values.items() if value is not None)
+
+
+def changed(options: object) -> dict[str, object]:
+    """The fields of a dataclass that are not what they are by default."""
+    found = {}
+    for field in fields(options):  # type: ignore[arg-type]
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        if getattr(options, field.name) != default:
+            found[field.name] = getattr(options, field.name)
+    return found
+
+
+def with_changes(options: object) -> str:
+    """A dataclass as the call that makes it: the type, and the fields that are not what they are by default."""
+    return f"{type(options).__name__}({', '.join(f'{name}={value!r}' for name, value in changed(options).items())})"

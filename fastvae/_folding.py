@@ -7,6 +7,7 @@ vector computed from parameters is told from one value a sample only by its size
 
 from __future__ import annotations
 
+import math
 from typing import TypeVar
 
 import torch
@@ -32,7 +33,7 @@ def unfold(output: T, lead: torch.Size) -> T:
     """The tensors of ``[lead.numel(), ...]`` in `output` as ``[*lead, ...]``."""
 
     def unfolded(value: object) -> object:
-        if not isinstance(value, Tensor) or isinstance(value, nn.Parameter) or value.shape[:1] != (lead.numel(),):
+        if not isinstance(value, Tensor) or isinstance(value, nn.Parameter) or value.shape[:1] != (math.prod(lead),):
             return value
         unflattened: Tensor = value.unflatten(0, lead)
         return unflattened

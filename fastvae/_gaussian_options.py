@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
+from fastvae._describe import changed, with_changes
 from fastvae._keywords import ScaleKeywords
 from fastvae._options import scale_form
 
@@ -15,7 +16,7 @@ class GaussianKeywords(ScaleKeywords, total=False):
     interleaved: bool
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class GaussianOptions:
     """How the output of an encoder, a recognition or a prior network is read as a `fastvae.DiagonalGaussian`.
 
@@ -34,6 +35,9 @@ class GaussianOptions:
     packed_dim: int = 1
     interleaved: bool = False
 
+    def __repr__(self) -> str:
+        return with_changes(self)
+
     def __post_init__(self) -> None:
         scale_form(**self.scale)
 
@@ -49,7 +53,4 @@ class GaussianOptions:
 
     def described(self) -> dict[str, object]:
         """What `repr` says of them: the parameterization, and what is not the default."""
-        values = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
-        return {
-            name: value for name, (value, default) in values.items() if name == "parameterization" or value != default
-        }
+        return {"parameterization": self.parameterization} | changed(self)

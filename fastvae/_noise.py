@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.compiler import is_dynamo_compiling
 
-from fastvae import _checks, _ops
+from fastvae import _backend, _checks, _ops
 from fastvae._capture import is_capturing
 from fastvae._extension import _C
 from fastvae._layout import sample_shape
@@ -47,6 +47,9 @@ def noise(
             none of the batch, or with `eps`.
     """
     _checks.num_samples(num_samples)
+    if eps is None and _backend.leaves():
+        _refuse_elsewhere(seed=seed, generator=generator, shard=shard)
+        return Noise(_of_the_runtime(mu, shape, num_samples), None, None)
     if shard is not None:
         if eps is not None:
             raise ValueError("shard: got a value with eps, the noise of these rows; takes None")
@@ -75,6 +78,24 @@ def noise(
             f"generator: got device {generator.device}; takes a generator on the device of mu, {mu.device}"
         )
     return Noise(None, _drawn(mu, generator), shard)
+
+
+def _refuse_elsewhere(**given: object) -> None:
+    """The noise contract holds where our kernels run; an exported program draws by its own runtime's generator."""
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(
+                f"{name}: got a value in a program that is exported or traced, which draws noise of its runtime's own; "
+                "takes None, or eps, the noise as an input"
+            )
+
+
+def _of_the_runtime(mu: Tensor, shape: torch.Size, num_samples: int | None) -> Tensor:
+    """Noise by torch's own op, which every runtime has, of the sizes that the program is called with."""
+    of_one = mu if mu.shape == shape else mu.new_empty(1).expand(shape)
+    like = of_one if num_samples is None else of_one.expand(num_samples, *shape)
+    dtype = torch.float64 if mu.dtype == torch.float64 else torch.float32
+    return torch.randn_like(like, dtype=dtype)
 
 
 def _part(shard: object, sample: torch.Size, batch: int) -> tuple[int, int] | None:

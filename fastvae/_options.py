@@ -8,11 +8,16 @@ and a test compares the names.
 from __future__ import annotations
 
 import math
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 PARAMETERIZATIONS: Final = ("logvar", "log_std", "std", "softplus", "variance")
 REDUCTIONS: Final = ("none", "sample", "sum", "mean", "batchmean")
 WEIGHTINGS: Final = ("mws", "mss")
+
+
+# In a saved program no bound is None: JSON has no infinity.
+Lower = Annotated[float, -math.inf]
+Upper = Annotated[float, math.inf]
 
 
 class ScaleForm(NamedTuple):
@@ -22,8 +27,8 @@ class ScaleForm(NamedTuple):
     """
 
     parameterization: str
-    low: float
-    high: float
+    low: Lower
+    high: Upper
     min_std: float
     min_var: float
 

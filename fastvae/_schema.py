@@ -1,24 +1,29 @@
 """The dispatcher's view of an op: a flat list of typed arguments, made from the annotations of a Python function.
 
-An argument that is a NamedTuple, such as the options of an op, stands for its fields there, recursively.
+An argument that is a NamedTuple, such as the options of an op, stands for its fields there, recursively; and a bound
+that is infinite, for which a saved program has no number, is None.
 """
 
 from __future__ import annotations
 
 import inspect
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from torch import Tensor
+
+from fastvae._options import Lower, Upper
 
 Gradients = tuple[Tensor | None, ...]
 """As many as the op's last argument, `wanted`, has flags; None for each that is not wanted."""
 
 _TYPES: Final[dict[object, str]] = {
     Tensor: "Tensor", Tensor | None: "Tensor?", float: "float", int: "int", int | None: "int?", bool: "bool",
-    str: "str", str | None: "str?", tuple[int, int] | None: "SymInt[2]?",
+    Lower: "float?", Upper: "float?", str: "str", str | None: "str?", tuple[int, int] | None: "SymInt[2]?",
 }  # fmt: skip
+_ABSENT: Final[dict[object, str]] = {Lower: "-inf", Upper: "inf"}
 
 
 def _is_record(kind: Any) -> bool:
@@ -27,7 +32,7 @@ def _is_record(kind: Any) -> bool:
 
 def parameters(function: Callable[..., object]) -> dict[str, Any]:
     """The names and types of the parameters of a function, or of the fields of a NamedTuple."""
-    return {name: kind for name, kind in get_type_hints(function).items() if name != "return"}
+    return {name: kind for name, kind in get_type_hints(function, include_extras=True).items() if name != "return"}
 
 
 def _arguments(function: Callable[..., object], mutated: tuple[str, ...]) -> Iterator[str]:
@@ -61,6 +66,8 @@ def flat(arguments: Iterable[object]) -> list[object]:
     for argument in arguments:
         if isinstance(argument, tuple) and hasattr(argument, "_fields"):
             result.extend(flat(argument))
+        elif type(argument) is float and argument in (-math.inf, math.inf):
+            result.append(None)
         else:
             result.append(argument)
     return result
@@ -71,7 +78,7 @@ def nesting(function: Callable[..., object]) -> Callable[..., tuple[object, ...]
 
     Written out as source and compiled, as `collections.namedtuple` is: 3 us a call less than a loop over the types.
     """
-    records: dict[str, object] = {}
+    records: dict[str, object] = {"inf": math.inf}
     places = itertools.count()
 
     def sources(function: Callable[..., object]) -> Iterator[str]:
@@ -81,7 +88,9 @@ def nesting(function: Callable[..., object]) -> Callable[..., tuple[object, ...]
                 records[name] = kind
                 yield f"{name}({', '.join(sources(kind))})"
             else:
-                yield f"a{next(places)}"
+                place = f"a{next(places)}"
+                absent = _ABSENT.get(kind)
+                yield place if absent is None else f"{absent} if {place} is None else {place}"
 
     arguments = ", ".join(sources(function))
     taken = ", ".join(f"a{place}" for place in range(next(places)))

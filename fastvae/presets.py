@@ -2,6 +2,11 @@
 
 ``preset=`` names a row. `fastvae.functional.vae_loss` takes those that its four tensors can express, `fastvae.ELBOLoss`
 takes all of them, and `fastvae.VAE` reads its encoder's output as the row says, too.
+
+    CONVENTIONS             the rows by name, ``"pytorch-examples"`` to ``"oobleck"``
+    Convention              a row: likelihoods, reductions, weights
+    convention              the row of a name
+    TotalCorrelationWeight  what a row says of a KL in parts
 """
 
 from __future__ import annotations
@@ -9,17 +14,29 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from fastvae._describe import with_changes
 from fastvae._gaussian_options import GaussianOptions
+
+__all__ = ["CONVENTIONS", "Convention", "TotalCorrelationWeight", "convention"]
 
 
 class TotalCorrelationWeight(NamedTuple):
-    """Of a KL in parts: the weight of the total correlation beside two of 1, and how q(z) is estimated."""
+    """Of a KL in parts (Chen et al. 2018): the weight of the total correlation beside two of 1, and how q(z) is found.
+
+    Attributes:
+        weight: of the total correlation.
+        weighting: as in `fastvae.functional.minibatch_log_densities`.
+
+    Examples:
+        >>> fastvae.presets.CONVENTIONS["disentangling-vae-beta-tc"].total_correlation
+        TotalCorrelationWeight(weight=6.0, weighting='mss')
+    """
 
     weight: float
     weighting: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Convention:
     """One way to write the ELBO. The defaults are fastvae's own.
 
@@ -37,6 +54,12 @@ class Convention:
         capacity_per: where abs(KL - C) is taken; None where the project has no capacity.
         total_correlation: where the KL is that of `fastvae.losses.TotalCorrelation`; None for the KL itself.
         gaussian: how an encoder's output is read.
+
+    Examples:
+        >>> row = fastvae.presets.Convention((("bernoulli", 1.0),), reconstruction="sum", kl="sum", kl_weight=0.5)
+        >>> row.beyond_four_arguments  # recon_x, x, mu and logvar suffice
+        >>> fastvae.presets.CONVENTIONS["tf-tutorial"].beyond_four_arguments
+        'z'
     """
 
     likelihoods: tuple[tuple[str, float], ...] | None = None
@@ -49,6 +72,9 @@ class Convention:
     capacity_per: str | None = None
     total_correlation: TotalCorrelationWeight | None = None
     gaussian: GaussianOptions = field(default_factory=GaussianOptions)
+
+    def __repr__(self) -> str:
+        return with_changes(self)
 
     @property
     def beyond_four_arguments(self) -> str | None:
@@ -112,8 +138,18 @@ CONVENTIONS: Final[dict[str, Convention]] = {
 def convention(preset: str) -> Convention:
     """The row called `preset`.
 
+    Args:
+        preset: a key of `CONVENTIONS`.
+
+    Returns:
+        The row.
+
     Raises:
         ValueError: an unknown name.
+
+    Examples:
+        >>> fastvae.presets.convention("pytorch-vae")  # what is not fastvae's own way to write it
+        Convention(likelihoods=(('squared_error', 1.0),), reconstruction='mean', kl_weight=0.00025)
     """
     if preset not in CONVENTIONS:
         raise ValueError(f"preset: got {preset!r}; takes one of {tuple(CONVENTIONS)}")

@@ -1,4 +1,4 @@
-"""Whole training steps of which the loss is a large part: a single-cell VAE, and a beta-TC-VAE."""
+"""Whole training steps of which the loss is a large part: a single-cell VAE, a beta-TC-VAE, a mixture as the prior."""
 
 from __future__ import annotations
 
@@ -59,6 +59,31 @@ class _Divided(nn.Module):
         return bce + kl + 5 * heavy_ops.total_correlation(z, mu, logvar)[0]
 
 
+class _Mixture(nn.Module):
+    """The same MLP, with 500 learned Gaussians as its prior (Tomczak & Welling 2018, their "MoG")."""
+
+    def __init__(self, latent: int, components: int, *, fused: bool) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Linear(784, 400), nn.ReLU(), nn.Linear(400, 2 * latent))
+        self.decoder = nn.Sequential(nn.Linear(latent, 400), nn.ReLU(), nn.Linear(400, 784))
+        self.mu = nn.Parameter(torch.randn(components, latent))
+        self.logvar = nn.Parameter(torch.zeros(components, latent))
+        self.weights = nn.Parameter(torch.zeros(components))
+        self.fused = fused
+
+    def forward(self, x: Tensor) -> Tensor:
+        mu, logvar = self.encoder(x).chunk(2, 1)
+        prior = self.mu, self.logvar, self.weights
+        if self.fused:
+            z = F.reparameterize(mu, logvar)
+            bce = F.binary_cross_entropy_with_logits(self.decoder(z), x, reduction="batchmean")
+            log_q = F.log_normal(z, mu, logvar, reduction="batchmean")
+            return bce + log_q - F.log_normal_mixture(z, *prior, reduction="batchmean")
+        z = mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)
+        bce = T.binary_cross_entropy_with_logits(self.decoder(z), x, reduction="sum") / len(x)
+        return bce + heavy_ops.log_normal(z, mu, logvar).sum() / len(x) - heavy_ops.mixture(z, *prior)[0]
+
+
 def _latent(moments: Tensor, *, fused: bool) -> tuple[Tensor, Tensor]:
     if fused:
         return F.reparameterize_kl_packed(moments)
@@ -73,11 +98,16 @@ def _providers(model: Callable[..., nn.Module]) -> Providers:
     return {"fastvae": (fused, False), "eager": (plain, False), "compile": (plain, True)}
 
 
-TESTS: Final = {**heavy_ops.ZERO_INFLATED.tests, **heavy_ops.TOTAL_CORRELATION.tests}
+TESTS: Final = {
+    **heavy_ops.ZERO_INFLATED.tests,
+    **heavy_ops.TOTAL_CORRELATION.tests,
+    **heavy_ops.LOG_NORMAL_MIXTURE.tests,
+}
 HEAVY_STEPS: Final = (
     *(
         TrainingStep("scvi_step", (128, genes), _providers(partial(_Cells, genes, 10)), heavy_ops.counts)
         for genes in (2000, 20000)
     ),
     TrainingStep("beta_tc_step", (1024, 784), _providers(partial(_Divided, 10))),
+    TrainingStep("mixture_step", (128, 784), _providers(partial(_Mixture, 40, 500))),
 )

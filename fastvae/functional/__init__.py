@@ -1,5 +1,35 @@
 """The whole product: fused, differentiable VAE operations on tensors of shape ``[batch, ...]``.
 
+The latent and its KL
+
+    reparameterize                    z = mu + sigma * eps, its noise never stored
+    gaussian_kl                       KL(N(mu, sigma^2) || prior), analytic
+    reparameterize_kl                 both in one pass over the inputs
+    reparameterize_kl_packed          the same on an encoder's single output
+
+Reconstruction losses, negative log-likelihoods of the data
+
+    binary_cross_entropy_with_logits  Bernoulli, of logits
+    binary_cross_entropy              Bernoulli, of probabilities
+    mse_loss                          squared error: Gaussian
+    l1_loss                           absolute error: Laplace
+    gaussian_nll                      Gaussian with a learned sigma
+    poisson_nll                       counts, of log rates
+    poisson_nll_of_rate               counts, of rates
+    negative_binomial_nll             counts with more variance, or more zeros, than a Poisson's: scVI
+    discretized_logistic_mixture_nll  pixels of 8 bits: PixelCNN++, VDVAE, NVAE
+
+Log-densities and bounds, for Monte-Carlo ELBOs
+
+    log_normal                        of a diagonal Gaussian
+    log_normal_mixture                of a mixture of them, such as a VampPrior
+    minibatch_log_densities           of the aggregate posterior: total correlation
+    importance_weighted_bound         of K weights: IWAE
+
+The whole loss
+
+    vae_loss                          reconstruction + beta * KL, as known projects write it
+
 Conventions shared by every function:
 
 - Tensors have rank 1 or more and dtype float32, float64, bfloat16 or float16; any strided view is read in place.
@@ -8,7 +38,8 @@ Conventions shared by every function:
 - ``reduction``: ``"none"`` elementwise, ``"sample"`` the sum over all but the batch dimension, ``"sum"``,
   ``"mean"`` over every element, ``"batchmean"`` the sum divided by the batch. ``batch_dims`` says how many leading
   dimensions index samples: 2 for ``[num_samples, batch, ...]``.
-- CPU tensors run C++, CUDA and ROCm tensors run Triton, meta tensors give shapes, any other device raises;
+- CPU tensors run C++, CUDA and ROCm tensors run Triton, meta tensors give shapes, any other device raises
+  ``NotImplementedError``;
   `fastvae.use_backend` chooses the plain PyTorch mathematics of `fastvae.reference` instead. A second derivative and
   one in forward mode need it too.
 - Under `torch.func.vmap` all rows are one call. Noise follows vmap's `randomness`, as that of torch's own functions.

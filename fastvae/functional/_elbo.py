@@ -41,10 +41,8 @@ def with_samples(
     if reduction == "sample":
         loss = loss_of(reduction="sample")
         return loss, loss.detach()
-    if _backend.requested() == "reference":
-        with torch.no_grad():
-            samples = loss_of(reduction="sample")
-        return loss_of(reduction=reduction), samples
+    if _backend.in_plain_torch():
+        return loss_of(reduction=reduction), loss_of(reduction="sample").detach()
     if log_scale is not None:
         _checks.log_scale(log_scale, input)
     _checks.reconstruction(input, target, weight, reduction, batch_dims)

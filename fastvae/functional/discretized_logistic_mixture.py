@@ -41,10 +41,21 @@ def discretized_logistic_mixture_nll(
             ``channels * H * W * log(2)``.
 
     Returns:
-        The loss in nats; the gradient reaches `params`.
+        The loss in nats: a scalar, ``[batch]`` for ``"sample"``, one value a pixel for ``"none"``. Gradients reach
+        `params`.
 
     Raises:
-        ValueError: a number of channels that does not fit `num_mixtures`, or a target that requires grad.
+        TypeError, ValueError: tensors whose kind, shape, dtype or device does not fit, a number of channels that does
+            not fit `num_mixtures`, a target that requires grad, or an option out of its range.
+
+    Examples:
+        >>> params = torch.zeros(2, 100, 8, 8)  # 10 logistics about 0, of scale 1
+        >>> image = torch.full((2, 3, 8, 8), 128, dtype=torch.uint8)
+        >>> nll = F.discretized_logistic_mixture_nll(params, image)
+        >>> nll / (3 * 8 * 8)  # nats a channel: a bin of width 2 / 255 where the density is 1 / 4
+        tensor(6.2344)
+        >>> -torch.tensor(2 / 255 / 4).log()
+        tensor(6.2344)
     """
     dim = _likelihood_checks.discretized_logistic_mixture_nll(params, target, num_mixtures, dim, bits, reduction)
     options = DiscretizedMixtureOptions(num_mixtures, dim, bits, reduction)

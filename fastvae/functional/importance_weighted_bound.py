@@ -15,11 +15,21 @@ def importance_weighted_bound(log_w: Tensor, *, dim: int = 0) -> Tensor:
     Equivalent to ``torch.logsumexp(log_w, dim) - math.log(log_w.shape[dim])``.
 
     Args:
-        log_w: log importance weights in nats, log p(x, z_k) - log q(z_k | x).
+        log_w: log importance weights in nats, log p(x, z_k) - log q(z_k | x): ``[K, batch]``, or of any shape.
         dim: the dimension of the K samples.
 
     Returns:
-        `log_w`'s shape without `dim`; the gradient is the normalized importance weight.
+        `log_w`'s shape without `dim`, in nats; the gradient is the normalized importance weight.
+
+    Raises:
+        TypeError, ValueError: `log_w` is no floating-point tensor, or `dim` none of its dimensions, or has no sample.
+
+    Examples:
+        >>> log_w = torch.tensor([[-90.0, -80.0], [-91.0, -80.0], [-95.0, -80.0]])  # K = 3 samples of 2 x
+        >>> F.importance_weighted_bound(log_w)  # to be maximized
+        tensor([-90.7804, -80.0000])
+        >>> torch.logsumexp(log_w, 0) - torch.tensor(3.0).log()
+        tensor([-90.7804, -80.0000])
     """
     _checks.tensor("log_w", log_w)
     _checks.dim("dim", dim, "log_w", log_w)

@@ -28,11 +28,25 @@ def log_normal(
 
     Args:
         z: points, ``[batch, ...]``; ``[num_samples, batch, ...]`` with ``batch_dims=2``.
-        mu, scale: tensors of shapes that broadcast to that of `z`; options as in `reparameterize`.
+        mu, scale: tensors of shapes that broadcast to that of `z`.
+        parameterization, clamp, min_std, min_var: what `scale` means, see `reparameterize`.
         reduction, batch_dims: see `fastvae.functional`.
 
     Returns:
         ``[batch]`` for ``"sample"``, the shape of `z` for ``"none"``, else a scalar. Gradients reach z, mu and scale.
+
+    Raises:
+        TypeError, ValueError: tensors whose kind, shape, dtype or device does not fit, one of `mu` and `scale` without
+            the other, or an option out of its range.
+
+    Examples:
+        >>> z, mu, logvar = torch.tensor([[0.5, -1.0]]), torch.tensor([[0.0, -1.0]]), torch.tensor([[0.0, 2.0]])
+        >>> F.log_normal(z, mu, logvar)
+        tensor([-2.9629])
+        >>> torch.distributions.Normal(mu, (0.5 * logvar).exp()).log_prob(z).sum(1)
+        tensor([-2.9629])
+        >>> F.log_normal(z)  # under N(0, I)
+        tensor([-2.4629])
     """
     _checks.density(z, mu, scale, reduction, batch_dims)
     form = scale_form(parameterization, clamp, min_std, min_var)

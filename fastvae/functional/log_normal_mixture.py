@@ -32,13 +32,27 @@ def log_normal_mixture(
 
     Args:
         z: points, ``[batch, ...]``; ``[num_samples, batch, ...]`` with ``batch_dims=2``.
-        mu, scale: of the components, ``[K, ...]`` with the dimensions of one sample; options as in `reparameterize`.
+        mu, scale: of the components, ``[K, ...]`` with the dimensions of one sample.
         log_weights: ``[K]``, normalized here: the weights are their softmax. None: 1 / K each.
+        parameterization, clamp, min_std, min_var: what `scale` means, see `reparameterize`.
         reduction, batch_dims: see `fastvae.functional`; ``"none"`` is refused, a mixture has no terms by element.
 
     Returns:
         ``[batch]`` (``[num_samples, batch]``) for ``"sample"``, else a scalar. Gradients reach z, mu, scale and
         log_weights.
+
+    Raises:
+        TypeError, ValueError: tensors whose kind, shape, dtype or device does not fit, or an option out of its range.
+
+    Examples:
+        >>> mu, logvar = torch.tensor([[-1.0, 0.0], [1.0, 0.0], [0.0, 2.0]]), torch.zeros(3, 2)  # K = 3
+        >>> z = torch.tensor([[0.0, 0.0], [1.0, 1.0]])
+        >>> F.log_normal_mixture(z, mu, logvar)
+        tensor([-2.6376, -2.8815])
+        >>> D = torch.distributions
+        >>> components = D.Independent(D.Normal(mu, (0.5 * logvar).exp()), 1)
+        >>> D.MixtureSameFamily(D.Categorical(torch.ones(3)), components).log_prob(z)
+        tensor([-2.6376, -2.8815])
     """
     _mixture_checks.mixture(z, mu, scale, log_weights, reduction, batch_dims)
     form = scale_form(parameterization, clamp, min_std, min_var)

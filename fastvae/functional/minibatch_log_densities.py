@@ -31,14 +31,28 @@ def minibatch_log_densities(
 
     Args:
         z: samples, ``[batch, ...]``; all dimensions but the first count as one of size D.
-        mu, scale: of the posteriors they were drawn from, in the shape of `z`; options as in `reparameterize`.
+        mu, scale: of the posteriors they were drawn from, in the shape of `z`.
         dataset_size: N, the number of samples that the batch was drawn from.
         weighting: ``"mws"``, minibatch-weighted sampling: w_ij = 1 / (N batch); or ``"mss"``, the stratified sampling
             of their appendix C.2: with M = batch - 1, w_ij is 1 / N for j = i, (N - M) / (N M) for the next row
             (cyclically) and 1 / M for all others. It takes a batch of 2 to N.
+        parameterization, clamp, min_std, min_var: what `scale` means, see `reparameterize`.
 
     Returns:
         ``(log_qz, log_qz_product)``, ``[batch]`` each. Gradients reach z, mu and scale.
+
+    Raises:
+        TypeError, ValueError: tensors whose kind, shape, dtype or device does not fit, an option out of its range, or a
+            batch that ``"mss"`` does not take.
+
+    Examples:
+        >>> z = torch.tensor([[0.0, 0.1], [1.0, 0.9], [2.0, 2.1]])  # two dimensions that say the same
+        >>> logvar = torch.full_like(z, -2.0)
+        >>> log_qz, log_qz_product = F.minibatch_log_densities(z, z, logvar, dataset_size=3, weighting="mss")
+        >>> log_qz
+        tensor([-0.9353, -0.9329, -0.9363])
+        >>> (log_qz - log_qz_product).mean()  # the total correlation: above 0, because they are not independent
+        tensor(1.0053)
     """
     _mixture_checks.minibatch(z, mu, scale, dataset_size, weighting)
     form = scale_form(parameterization, clamp, min_std, min_var)

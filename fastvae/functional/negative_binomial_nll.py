@@ -44,6 +44,21 @@ def negative_binomial_nll(
         The loss: a scalar, ``[batch]`` for ``"sample"``, the shape of `mean` for ``"none"``. Gradients reach `mean`,
         `inverse_dispersion` and `zero_inflation_logits`. What a mean or an inverse dispersion below 0 gives has no
         meaning; nothing looks for one, because a GPU could only report it by stopping.
+
+    Raises:
+        TypeError, ValueError: tensors whose kind, shape, dtype or device does not fit, a target or a weight that
+            requires grad, or an unknown reduction.
+
+    Examples:
+        >>> mean, theta = torch.tensor([[1.0, 4.0, 20.0]]), torch.tensor([2.0, 2.0, 10.0])  # of 3 genes
+        >>> counts = torch.tensor([[0, 5, 17]], dtype=torch.int32)
+        >>> F.negative_binomial_nll(mean, counts, theta)
+        tensor(6.1679)
+        >>> torch_own = torch.distributions.NegativeBinomial(total_count=theta, logits=(mean / theta).log())
+        >>> -torch_own.log_prob(counts).sum()
+        tensor(6.1679)
+        >>> F.negative_binomial_nll(mean, counts, theta, zero_inflation_logits=torch.zeros(3))  # half become 0
+        tensor(7.0687)
     """
     _likelihood_checks.negative_binomial_nll(
         mean, target, inverse_dispersion, zero_inflation_logits, weight, reduction, batch_dims

@@ -21,6 +21,7 @@ def binary_cross_entropy_with_logits(
 ) -> Tensor:
     """Bernoulli negative log-likelihood of `target` under logits `input`; torch's values and gradients.
 
+    The likelihood of Kingma & Welling 2014, appendix C.1, its probabilities given as logits.
     Equivalent to ``torch.nn.functional.binary_cross_entropy_with_logits(input, target, weight)``.
 
     Args:
@@ -37,7 +38,24 @@ def binary_cross_entropy_with_logits(
         reduction, batch_dims: see `fastvae.functional`.
 
     Returns:
-        The loss in nats: a scalar, ``[batch]`` for ``"sample"``, the shape of `input` for ``"none"``.
+        The loss in nats: a scalar, ``[batch]`` for ``"sample"``, the shape of `input` for ``"none"``. Gradients reach
+        `input` and a floating-point `target`.
+
+    Raises:
+        TypeError, ValueError: tensors whose kind, shape, dtype or device does not fit; a weight that requires grad; an
+            unknown reduction; `inplace` where it may not be.
+
+    Examples:
+        >>> logits, target = torch.tensor([[0.0, 2.0], [-1.0, 3.0]]), torch.tensor([[0.0, 1.0], [0.0, 1.0]])
+        >>> F.binary_cross_entropy_with_logits(logits, target)
+        tensor(0.2955)
+        >>> torch.nn.functional.binary_cross_entropy_with_logits(logits, target)
+        tensor(0.2955)
+        >>> F.binary_cross_entropy_with_logits(logits, target, reduction="sample")  # one value a sample
+        tensor([0.8201, 0.3618])
+        >>> pixels = (255 * target).to(torch.uint8)  # bytes are read as they are, without a copy in float
+        >>> F.binary_cross_entropy_with_logits(logits, pixels)
+        tensor(0.2955)
     """
     _checks.reconstruction(input, target, weight, reduction, batch_dims)
     if use_reference("input", input):
@@ -57,7 +75,24 @@ def binary_cross_entropy(
 
     Equivalent to ``torch.nn.functional.binary_cross_entropy(input, target, weight)``: each logarithm is clamped at
     -100. A probability outside [0, 1] gives NaN instead of torch's error, which a GPU could only report by
-    stopping. Arguments and result as in `binary_cross_entropy_with_logits`.
+    stopping. Logits are more accurate: see `binary_cross_entropy_with_logits`.
+
+    Args:
+        input: probabilities, ``[batch, ...]``.
+        target, weight, reduction, batch_dims: as in `binary_cross_entropy_with_logits`.
+
+    Returns:
+        The loss in nats, in a shape as there.
+
+    Raises:
+        TypeError, ValueError: as there.
+
+    Examples:
+        >>> probabilities, target = torch.tensor([[0.9, 0.2], [0.5, 0.0]]), torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+        >>> F.binary_cross_entropy(probabilities, target, reduction="sum")
+        tensor(1.0217)
+        >>> torch.nn.functional.binary_cross_entropy(probabilities, target, reduction="sum")
+        tensor(1.0217)
     """
     _checks.reconstruction(input, target, weight, reduction, batch_dims)
     if use_reference("input", input):
@@ -77,10 +112,29 @@ def mse_loss(
     inplace: bool = False,
     batch_dims: int = 1,
 ) -> Tensor:
-    """Squared error; torch's values and gradients.
+    """Squared error, (input - target)^2; torch's values and gradients.
 
-    Equivalent to ``torch.nn.functional.mse_loss(input, target)``, without its silent broadcasting. Arguments and
-    result as in `binary_cross_entropy_with_logits`.
+    Equivalent to ``torch.nn.functional.mse_loss(input, target)``, without its silent broadcasting. Half of it is the
+    negative log-likelihood of a Gaussian of unit variance, but for a constant: in nats then.
+
+    Args:
+        input: predictions, ``[batch, ...]``.
+        target, weight, inplace, reduction, batch_dims: as in `binary_cross_entropy_with_logits`.
+
+    Returns:
+        The loss in squared units of `input`, in a shape as there.
+
+    Raises:
+        TypeError, ValueError: as there.
+
+    Examples:
+        >>> input, target = torch.tensor([[0.0, 1.0], [2.0, 3.0]]), torch.tensor([[0.0, 0.0], [0.0, 0.0]])
+        >>> F.mse_loss(input, target)
+        tensor(3.5000)
+        >>> torch.nn.functional.mse_loss(input, target)
+        tensor(3.5000)
+        >>> F.mse_loss(input, target, weight=torch.tensor([1.0, 0.0]), reduction="sample")  # of the first column alone
+        tensor([0., 4.])
     """
     _checks.reconstruction(input, target, weight, reduction, batch_dims)
     if use_reference("input", input):
@@ -102,8 +156,25 @@ def l1_loss(
 ) -> Tensor:
     """Absolute error; torch's values and gradients (0 at a tie), except that the gradient at NaN is NaN, not 0.
 
-    Equivalent to ``torch.nn.functional.l1_loss(input, target)``, without its silent broadcasting. Arguments and
-    result as in `binary_cross_entropy_with_logits`.
+    Equivalent to ``torch.nn.functional.l1_loss(input, target)``, without its silent broadcasting. It is the negative
+    log-likelihood of a Laplace distribution of scale 1, but for the constant log 2: in nats then.
+
+    Args:
+        input: predictions, ``[batch, ...]``.
+        target, weight, inplace, reduction, batch_dims: as in `binary_cross_entropy_with_logits`.
+
+    Returns:
+        The loss in units of `input`, in a shape as there.
+
+    Raises:
+        TypeError, ValueError: as there.
+
+    Examples:
+        >>> input, target = torch.tensor([[0.0, 1.0], [2.0, 3.0]]), torch.tensor([[0.0, 0.0], [0.0, 0.0]])
+        >>> F.l1_loss(input, target)
+        tensor(1.5000)
+        >>> torch.nn.functional.l1_loss(input, target)
+        tensor(1.5000)
     """
     _checks.reconstruction(input, target, weight, reduction, batch_dims)
     if use_reference("input", input):
@@ -126,13 +197,32 @@ def gaussian_nll(
 ) -> Tensor:
     """Gaussian negative log-likelihood: 0.5 ((input - target) / sigma)^2 + log sigma, sigma = exp(log_scale).
 
-    Equivalent to ``torch.nn.functional.gaussian_nll_loss(input, target, (2 * log_scale).exp())``.
+    Equivalent to ``torch.nn.functional.gaussian_nll_loss(input, target, (2 * log_scale).exp())`` (Kingma & Welling
+    2014, appendix C.2; one learned sigma for all pixels: Rybkin et al. 2021).
 
     Args:
+        input: means, ``[batch, ...]``.
         log_scale: log sigma, a scalar tensor (learned global sigma), per channel, or elementwise: any shape that
             broadcasts to that of `input`. Gradients reach it.
         full: add the constant 0.5 log 2 pi.
-        input, target, weight, reduction, batch_dims: as in `binary_cross_entropy_with_logits`.
+        target, weight, reduction, batch_dims: as in `binary_cross_entropy_with_logits`.
+
+    Returns:
+        The loss in nats, in a shape as there.
+
+    Raises:
+        TypeError, ValueError: as there, or a log_scale that does not broadcast to `input`.
+
+    Examples:
+        >>> input, target = torch.tensor([[0.0, 1.0]]), torch.tensor([[1.0, 1.0]])
+        >>> log_scale = torch.tensor(-0.5, requires_grad=True)
+        >>> loss = F.gaussian_nll(input, target, log_scale)
+        >>> torch.testing.assert_close(
+        ...     loss, torch.nn.functional.gaussian_nll_loss(input, target, (2 * log_scale).exp().expand(1, 2))
+        ... )
+        >>> loss.backward()
+        >>> log_scale.grad  # below 0: a larger sigma fits better
+        tensor(-0.3591)
     """
     _checks.log_scale(log_scale, input)
     _checks.reconstruction(input, target, weight, reduction, batch_dims)
@@ -158,15 +248,28 @@ def poisson_nll(
 ) -> Tensor:
     """Poisson negative log-likelihood of counts: rate - target * log rate + log(target!).
 
-    Equivalent to ``torch.nn.functional.poisson_nll_loss(log_rate, target)``, but for log(target!), which torch
-    approximates by Stirling's formula and leaves out for targets of 0 and 1.
+    Equivalent to ``torch.nn.functional.poisson_nll_loss(log_rate, target, full=True)``, but for log(target!), which
+    torch approximates by Stirling's formula and leaves out for targets of 0 and 1.
 
     Args:
-        log_rate: logarithms of the rates, ``[batch, ...]``; the rates themselves with ``log_input=False``, to which
-            torch's 1e-8 is added where their logarithm is taken.
+        log_rate: logarithms of the rates, ``[batch, ...]``; the rates themselves with ``log_input=False``.
         target: counts, the shape of `log_rate`: floating point, uint8 (read as they are) or bool. Constants.
+        log_input: whether `log_rate` is a logarithm. If not, torch's 1e-8 is added where the rate's logarithm is taken.
         full: add log(target!), which has no gradient.
         weight, reduction, batch_dims: as in `binary_cross_entropy_with_logits`.
+
+    Returns:
+        The loss in nats, in a shape as there. Gradients reach `log_rate`.
+
+    Raises:
+        TypeError, ValueError: as there, or a target that requires grad.
+
+    Examples:
+        >>> log_rate, counts = torch.tensor([[0.0, 1.0, 2.0]]), torch.tensor([[0.0, 3.0, 7.0]])
+        >>> F.poisson_nll(log_rate, counts)
+        tensor(4.4243)
+        >>> -torch.distributions.Poisson(log_rate.exp()).log_prob(counts).sum()
+        tensor(4.4243)
     """
     if not log_input:
         return poisson_nll_of_rate(
@@ -193,7 +296,25 @@ def poisson_nll_of_rate(
     reduction: str = "batchmean",
     batch_dims: int = 1,
 ) -> Tensor:
-    """`poisson_nll` of the rates themselves: what ``poisson_nll(..., log_input=False)`` calls."""
+    """`poisson_nll` of the rates themselves: what ``poisson_nll(..., log_input=False)`` calls.
+
+    Args:
+        rate: rates, ``[batch, ...]``, at least 0; torch's 1e-8 is added where their logarithm is taken.
+        target, full, weight, reduction, batch_dims: as in `poisson_nll`.
+
+    Returns:
+        The loss in nats, in a shape as there. Gradients reach `rate`.
+
+    Raises:
+        TypeError, ValueError: as there.
+
+    Examples:
+        >>> rate, counts = torch.tensor([[1.0, 2.0, 8.0]]), torch.tensor([[0, 3, 7]], dtype=torch.uint8)
+        >>> F.poisson_nll_of_rate(rate, counts)
+        tensor(4.6814)
+        >>> F.poisson_nll(rate.log(), counts)
+        tensor(4.6814)
+    """
     _checks.reconstruction(rate, target, weight, reduction, batch_dims)
     _checks.constant("target", target)
     if use_reference("rate", rate):

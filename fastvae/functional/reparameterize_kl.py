@@ -39,7 +39,7 @@ def reparameterize(
             or ``"variance"``.
         clamp: ``(low, high)`` applied to the raw scale as `torch.clamp` does, gradients included, except that the
             gradient at NaN is NaN, not 0.
-        min_std: added to sigma. min_var: added to sigma^2. At most one of the two.
+        min_std, min_var: floors, added to sigma and to sigma^2. At most one of the two is not 0.
         eps: your own noise, in the shape of the result, a constant.
         seed: an int or a one-element int64 tensor on the device of `mu`: the same eps bit for bit on every device, and
             in every row under `torch.func.vmap`, unless the seeds are batched too.
@@ -50,7 +50,22 @@ def reparameterize(
         num_samples: K samples of each posterior.
 
     Returns:
-        ``[batch, ...]``, or ``[num_samples, batch, ...]``, in the dtype of `mu`.
+        ``[batch, ...]``, or ``[num_samples, batch, ...]``, in the dtype of `mu`. Gradients reach `mu` and `scale`.
+
+    Raises:
+        TypeError, ValueError: tensors whose kind, shape, dtype or device does not fit, an option out of its range, or
+            more than one source of noise.
+
+    Examples:
+        >>> mu, logvar = torch.tensor([[0.0, 1.0, 2.0]]), torch.tensor([[0.0, -2.0, -8.0]])
+        >>> eps = torch.tensor([[1.0, -1.0, 0.5]])
+        >>> F.reparameterize(mu, logvar, eps=eps)
+        tensor([[1.0000, 0.6321, 2.0092]])
+        >>> mu + torch.exp(0.5 * logvar) * eps
+        tensor([[1.0000, 0.6321, 2.0092]])
+        >>> z = F.reparameterize(mu, logvar, seed=0, num_samples=5)  # noise of fastvae's own: the same on every device
+        >>> z.shape, torch.equal(z, F.reparameterize(mu, logvar, seed=0, num_samples=5))
+        (torch.Size([5, 1, 3]), True)
     """
     _checks.posterior(mu, scale)
     form = scale_form(parameterization, clamp, min_std, min_var)
@@ -96,6 +111,23 @@ def gaussian_kl(
 
     Returns:
         The KL in nats: a scalar, ``[batch]`` for ``"sample"``, the shape of `mu` for ``"none"``.
+
+    Raises:
+        TypeError, ValueError: tensors whose kind, shape, dtype or device does not fit, or an option out of its range.
+
+    Examples:
+        >>> mu, logvar = torch.tensor([[1.0, -1.0], [0.0, 0.5]]), torch.tensor([[0.0, 1.0], [-1.0, 0.0]])
+        >>> F.gaussian_kl(mu, logvar)
+        tensor(0.8340)
+        >>> 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum() / 2
+        tensor(0.8340)
+        >>> F.gaussian_kl(mu, logvar, reduction="sample")  # nats a sample
+        tensor([1.3591, 0.3089])
+        >>> F.gaussian_kl(mu, logvar, prior=(mu, logvar))  # to itself
+        tensor(0.)
+        >>> near, logvar = torch.full((1, 1), 1e-4), torch.zeros(1, 1)  # near the prior the formula loses its digits
+        >>> F.gaussian_kl(near, logvar), 0.5 * (near**2 + logvar.exp() - 1 - logvar).sum()
+        (tensor(5.0000e-09), tensor(0.))
     """
     _checks.posterior(mu, scale)
     _checks.reduction(reduction)
@@ -134,8 +166,25 @@ def reparameterize_kl(
 ) -> tuple[Tensor, Tensor]:
     """`reparameterize` and `gaussian_kl` in one pass over the inputs; their options and results.
 
+    Args:
+        mu, scale, parameterization, clamp, min_std, min_var: the posterior, as in `reparameterize`.
+        prior, reduction, batch_dims: of the KL, as in `gaussian_kl`.
+        eps, seed, generator, shard, num_samples: of the sample, as in `reparameterize`.
+
     Returns:
-        ``(z, kl)``.
+        ``(z, kl)``: the sample, ``[batch, ...]`` or ``[num_samples, batch, ...]``, and the KL in nats, in the shape
+        that `reduction` says.
+
+    Raises:
+        TypeError, ValueError: as of these two.
+
+    Examples:
+        >>> mu, logvar = torch.ones(64, 20), torch.zeros(64, 20)
+        >>> z, kl = F.reparameterize_kl(mu, logvar, seed=0)
+        >>> z.shape, kl
+        (torch.Size([64, 20]), tensor(10.))
+        >>> torch.equal(z, F.reparameterize(mu, logvar, seed=0)), torch.equal(kl, F.gaussian_kl(mu, logvar))
+        (True, True)
     """
     _checks.posterior(mu, scale)
     _checks.reduction(reduction)
@@ -184,12 +233,27 @@ def reparameterize_kl_packed(
 
     Args:
         moments: ``[batch, ...]`` with mu and scale packed along `dim`, whose size 2D is even.
+        prior: as in `gaussian_kl`, for the unpacked shape.
         dim: the packed dimension, never the batch.
         interleaved: mu and scale alternate along `dim` instead of being its two halves.
-        prior: as in `gaussian_kl`, for the unpacked shape.
+        parameterization, clamp, min_std, min_var, eps, seed, generator, shard, num_samples: as in `reparameterize`.
+        reduction, batch_dims: as in `gaussian_kl`.
 
     Returns:
-        ``(z, kl)``, z in the unpacked shape.
+        ``(z, kl)``, z in the unpacked shape, the KL in nats.
+
+    Raises:
+        TypeError, ValueError: as of `reparameterize_kl`, or a `dim` that is the batch or of an odd size.
+
+    Examples:
+        >>> encoder, x = torch.nn.Linear(784, 2 * 20), torch.rand(64, 784)
+        >>> moments = encoder(x)
+        >>> z, kl = F.reparameterize_kl_packed(moments, seed=0)
+        >>> z.shape, kl.shape
+        (torch.Size([64, 20]), torch.Size([]))
+        >>> expected, _ = F.reparameterize_kl(*moments.chunk(2, dim=1), seed=0)
+        >>> torch.equal(z, expected)
+        True
     """
     axis = _checks.packed(moments, dim)
     _checks.reduction(reduction)

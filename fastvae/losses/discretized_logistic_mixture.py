@@ -46,6 +46,17 @@ class DiscretizedLogisticMixture(Density):
         num_mixtures: components of the mixture.
         dim: the dimension of the channels.
         bits: of a channel of the target.
+
+    Raises:
+        TypeError, ValueError: by its methods, a prediction or a target of other channels.
+
+    Examples:
+        >>> density = fastvae.losses.DiscretizedLogisticMixture(num_mixtures=5)
+        >>> density.decoder_channels(3), density.decoder_channels(1), density.pixel_range
+        (50, 15, (-1.0, 1.0))
+        >>> params, image = torch.zeros(2, 50, 8, 8), torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
+        >>> density.log_prob(params, image).shape, density.mean(params).shape
+        (torch.Size([2]), torch.Size([2, 3, 8, 8]))
     """
 
     def __init__(self, num_mixtures: int = 10, *, dim: int = 1, bits: int = 8) -> None:
@@ -101,13 +112,22 @@ class DiscretizedLogisticMixture(Density):
 
     @torch.no_grad()
     def sample(self, prediction: Any, *, seed: int | None = None, generator: torch.Generator | None = None) -> Tensor:
-        """One draw of each pixel, ``[batch, channels, H, W]``: levels in [-1, 1].
+        """One draw of each pixel: levels in [-1, 1].
 
         Args:
+            prediction: what the decoder returned for a batch.
             seed, generator: where the noise comes from, torch's default generator without either.
 
+        Returns:
+            ``[batch, channels, H, W]``.
+
         Raises:
-            ValueError: both of them.
+            TypeError, ValueError: a prediction of other channels, or both a seed and a generator.
+
+        Examples:
+            >>> drawn = fastvae.losses.DiscretizedLogisticMixture(5).sample(torch.zeros(2, 50, 8, 8), seed=0)
+            >>> drawn.shape, bool(drawn.abs().max() <= 1)
+            (torch.Size([2, 3, 8, 8]), True)
         """
         if seed is not None and generator is not None:
             raise ValueError("seed, generator: got both; takes at most one source of noise")

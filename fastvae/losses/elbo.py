@@ -55,15 +55,33 @@ class ELBOLoss(nn.Module):
         preset: a project's way to write the ELBO, a row of `fastvae.presets`. It decides everything above but `beta`,
             which multiplies its own weight, `capacity`, where the project has one, and `likelihood`, where the project
             offers several.
-        total_correlation: a weight of this part of the KL (beta of beta-TC-VAE), beside ``mutual_information`` (alpha)
-            and ``dimension_kl`` (gamma): the KL is then that of `fastvae.losses.TotalCorrelation`, estimated at `z`
-            with `dataset_size` and `weighting` as there, and beta multiplies all three. None: the preset's, or the KL
-            undivided.
+        total_correlation: a weight of this part of the KL (beta of beta-TC-VAE, Chen et al. 2018): the KL is then that
+            of `fastvae.losses.TotalCorrelation`, estimated at `z`, and `beta` multiplies all three parts. None: the
+            preset's, or the KL undivided.
+        mutual_information, dimension_kl: weights of the other two parts (alpha and gamma of beta-TC-VAE).
+        dataset_size, weighting: of the estimate, as in `fastvae.losses.TotalCorrelation`.
         reduction: ``"batchmean"`` (a preset's own reduction in its place) or ``"sample"``, a differentiable vector with
             a value a sample. It is refused where the objective is no sum over samples, as with `total_correlation`.
 
     Raises:
         ValueError, TypeError: an unknown name, a value out of range, an option that contradicts the preset.
+
+    Examples:
+        >>> x, mu, logvar = torch.ones(2, 10), torch.ones(2, 3), torch.zeros(2, 3)
+        >>> logits = torch.zeros(2, 10)  # what a decoder makes of a latent
+        >>> loss = fastvae.ELBOLoss("bernoulli", beta=4.0)
+        >>> loss(logits, x, fastvae.DiagonalGaussian(mu, logvar))
+        ELBOOutput(loss=tensor(12.9315), reconstruction=float32[2], kl=float32[2])
+        >>> F.binary_cross_entropy_with_logits(logits, x, reduction="batchmean") + 4 * F.gaussian_kl(mu, logvar)
+        tensor(12.9315)
+        >>> loss.kl_reduction, loss.needs_z, loss.mixes_samples
+        ('sample', False, None)
+        >>> fastvae.ELBOLoss(beta=fastvae.LinearWarmup(0.0, 1.0, steps=1000), free_bits=0.5)
+        ELBOLoss(
+          free_bits=0.5, free_bits_per='sample'
+          (beta): LinearWarmup(start=0.0, end=1.0, steps=1000)
+          (reconstruction): Reconstruction(likelihood='bernoulli')
+        )
     """
 
     def __init__(
@@ -123,7 +141,7 @@ class ELBOLoss(nn.Module):
 
     @property
     def needs_z(self) -> bool:
-        """The KL is estimated at a sample: call with a DiagonalGaussian and `z`."""
+        """Whether the KL is estimated at a sample: such a loss is called with a DiagonalGaussian and `z`."""
         return self.convention.kl_estimator != "analytic" or self.decomposition is not None
 
     @property
@@ -154,9 +172,24 @@ class ELBOLoss(nn.Module):
             kl: the posterior; or its KL, ``[batch]`` or elementwise ``[batch, ...]`` (of more than `batch_dims`
                 dimensions).
             z: the sample, where the KL is estimated at it; ignored otherwise.
-            prior: with a posterior as `kl`: None for N(0, I), a DiagonalGaussian or a pair ``(mu, scale)``.
+            prior: with a posterior as `kl`: None for N(0, I), a DiagonalGaussian or a pair ``(mu, scale)``; or a
+                `fastvae.distributions.LatentPrior`, the KL to which is estimated at `z`.
             weight: of the reconstruction's elements, broadcastable to `prediction`; a mask is a weight of 0 and 1.
             mask: of the latent's elements, for ``preset="vits"``.
+            batch_dims: how many leading dimensions index samples: 2 for several latents of each.
+
+        Returns:
+            The loss, to be minimized, and its parts in nats.
+
+        Raises:
+            TypeError, ValueError: tensors that do not fit the likelihood, the KL or the preset; a `z`, a `target` or a
+                `mask` that is missing or not taken.
+
+        Examples:
+            >>> posterior, x = fastvae.DiagonalGaussian(torch.ones(2, 20), torch.zeros(2, 20)), torch.zeros(2, 784)
+            >>> loss = fastvae.ELBOLoss("gaussian", kl_estimator="monte_carlo", reduction="sample")
+            >>> loss(torch.ones(2, 784), x, posterior, z=posterior.rsample(seed=0)).loss.shape
+            torch.Size([2])
         """
         estimator = self.convention.kl_estimator
         if mask is not None and estimator != "masked":
@@ -172,7 +205,10 @@ class ELBOLoss(nn.Module):
         if estimator == "masked":
             self._check_no_reconstruction(prediction, target)
             loss, samples = masked_kl(kl, z, prior, mask)
-            return ELBOOutput(times(loss, current(self.beta)), torch.zeros_like(samples.detach()), samples.detach())
+            samples = samples.detach()
+            return ELBOOutput(
+                loss=times(loss, current(self.beta)), reconstruction=torch.zeros_like(samples), kl=samples
+            )
         if z is not None and self.decomposition is not None:
             divided, samples, terms = self.decomposition(z, kl, prior)
             weighted = times(divided, current(self.beta))
@@ -211,7 +247,24 @@ class ELBOLoss(nn.Module):
         weight: Tensor | None = None,
         batch_dims: int = 1,
     ) -> ELBOOutput:
-        """`forward` for a KL reduced as `kl_reduction` says, of latents of `latent_shape` a sample."""
+        """`forward` for a KL that is reduced as `kl_reduction` says.
+
+        Args:
+            prediction, target, weight, batch_dims: as in `forward`.
+            kl: ``[batch]``, or elementwise ``[batch, ...]``, in nats.
+            latent_shape: of one sample's latent; None where the preset does not ask for it.
+
+        Returns:
+            As of `forward`.
+
+        Raises:
+            TypeError, ValueError: tensors that do not fit the likelihood or the preset.
+
+        Examples:
+            >>> loss, x = fastvae.ELBOLoss("gaussian", beta=2.0), torch.zeros(2, 784)
+            >>> loss.combine(x, x, torch.tensor([3.0, 5.0]), torch.Size([20])).loss
+            tensor(8.)
+        """
         shape = torch.Size() if latent_shape is None else latent_shape
         weighted_kl = kl_term(
             self.convention,
@@ -237,24 +290,59 @@ class ELBOLoss(nn.Module):
         batch_dims: int,
     ) -> ELBOOutput:
         """The weighted KL and the reconstruction term, where there is one."""
+        terms = {} if kl_terms is None else {"kl_terms": kl_terms}
         if self.reconstruction is None:
             self._check_no_reconstruction(prediction, target)
-            return ELBOOutput(weighted_kl, torch.zeros_like(kl_samples), kl_samples, kl_terms)
+            return ELBOOutput(loss=weighted_kl, reconstruction=torch.zeros_like(kl_samples), kl=kl_samples, **terms)
         if target is None:
             raise TypeError("target: got None; takes a torch.Tensor")
         reconstruction, samples = self.reconstruction(
             prediction, target, weight=weight, per_sample=self.per_sample, batch_dims=batch_dims
         )
-        return ELBOOutput(reconstruction + weighted_kl, samples, kl_samples, kl_terms)
+        return ELBOOutput(loss=reconstruction + weighted_kl, reconstruction=samples, kl=kl_samples, **terms)
 
     def log_prob(self, prediction: Any, target: Tensor, *, batch_dims: int = 1) -> Tensor:
-        """log p(target | z) in nats of each sample, normalized, without the factors of a preset."""
+        """log p(target | z) in nats of each sample, normalized, without the factors of a preset.
+
+        Args:
+            prediction, target, batch_dims: as in `forward`.
+
+        Returns:
+            ``[batch]``, or ``[num_samples, batch]``.
+
+        Raises:
+            TypeError, ValueError: tensors that do not fit the likelihood, or a preset without one.
+
+        Examples:
+            >>> x = torch.zeros(2, 4)
+            >>> fastvae.ELBOLoss("gaussian").log_prob(x, x)
+            tensor([-3.6758, -3.6758])
+            >>> torch.distributions.Normal(x, 1.0).log_prob(x).sum(1)
+            tensor([-3.6758, -3.6758])
+        """
         if self.reconstruction is None:
             raise ValueError(f"preset: got {self.preset!r}, which has no likelihood; takes one that has")
         return self.reconstruction.log_prob(prediction, target, batch_dims=batch_dims)
 
     def mean(self, prediction: Any) -> Any:
-        """The prediction in data space: the sigmoid of logits, a Density's own mean, anything else as it is."""
+        """The prediction in data space: the mean of p(x | z).
+
+        The sigmoid of logits, the exponential of log rates, a `Density`'s own mean, and anything else as it is.
+
+        Args:
+            prediction: as in `forward`.
+
+        Returns:
+            The shape of the data.
+
+        Examples:
+            >>> prediction = torch.zeros(1, 3)
+            >>> for likelihood in ("bernoulli", "poisson", "gaussian"):
+            ...     print(fastvae.ELBOLoss(likelihood).mean(prediction))
+            tensor([[0.5000, 0.5000, 0.5000]])
+            tensor([[1., 1., 1.]])
+            tensor([[0., 0., 0.]])
+        """
         return prediction if self.reconstruction is None else self.reconstruction.mean(prediction)
 
     def extra_repr(self) -> str:

@@ -34,6 +34,17 @@ class MultiScale(Density):
     Raises:
         TypeError: a prediction that is not a tuple of tensors.
         ValueError: an unknown likelihood; factors, a number of predictions or a size that do not fit.
+
+    Examples:
+        >>> density = fastvae.losses.MultiScale(factors=(2, 1))
+        >>> x = torch.ones(3, 1, 8, 8)
+        >>> logits = (torch.zeros(3, 1, 4, 4), torch.zeros(3, 1, 8, 8))  # coarse to fine
+        >>> density(logits, x) / torch.tensor(2.0).log()  # 16 + 64 pixels of log 2 nats each
+        tensor([80., 80., 80.])
+        >>> density.log_prob(logits, x) / torch.tensor(2.0).log()  # the full size alone
+        tensor([-64., -64., -64.])
+        >>> density.mean(logits).shape, density.pixel_range
+        (torch.Size([3, 1, 8, 8]), (0.0, 1.0))
     """
 
     def __init__(self, likelihood: str = "bernoulli", *, factors: Sequence[int] = (4, 2, 1)) -> None:

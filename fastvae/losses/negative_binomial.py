@@ -32,6 +32,22 @@ class NegativeBinomial(Density):
 
     Attributes:
         log_inverse_dispersion: the parameter, or None.
+
+    Raises:
+        TypeError, ValueError: by its methods, a prediction that is not of these parts.
+
+    Examples:
+        >>> density = fastvae.losses.NegativeBinomial(5)  # the decoder gives log means alone
+        >>> density.features, density.num_parts, density.pixel_range
+        ((5,), 1, (0.0, 255.0))
+        >>> density.reset_parameters()  # log theta = 0, as it is at first
+        >>> log_mean, counts = torch.ones(2, 5), torch.tensor([[0, 1, 2, 3, 9]] * 2, dtype=torch.int32)
+        >>> density(log_mean, counts).detach(), density.mean(log_mean)[0]
+        (tensor([11.2652, 11.2652]), tensor([2.7183, 2.7183, 2.7183, 2.7183, 2.7183]))
+        >>> F.negative_binomial_nll(log_mean, counts, torch.ones(5), log_input=True, reduction="sample")
+        tensor([11.2652, 11.2652])
+        >>> fastvae.losses.NegativeBinomial(zero_inflated=True).decoder_channels(5)
+        15
     """
 
     def __init__(
@@ -45,7 +61,7 @@ class NegativeBinomial(Density):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """The learned log inverse dispersions, where there are any, to 0."""
+        """The learned log inverse dispersions, where there are any, to 0, in place."""
         if self.log_inverse_dispersion is not None:
             nn.init.zeros_(self.log_inverse_dispersion)
 
@@ -93,10 +109,20 @@ class NegativeBinomial(Density):
         """One draw of each count, as floating point: a Poisson count whose rate is drawn from a gamma distribution.
 
         Args:
+            prediction: what the decoder returned for a batch.
             seed, generator: where the noise comes from, torch's default generator without either.
 
+        Returns:
+            The shape of the target.
+
         Raises:
-            ValueError: both of them.
+            TypeError, ValueError: a prediction of other parts, or both a seed and a generator.
+
+        Examples:
+            >>> density = fastvae.losses.NegativeBinomial(5)
+            >>> counts = density.sample(torch.full((10_000, 5), 3.0).log(), seed=0)
+            >>> counts.shape, bool((counts.mean() - 3).abs() < 0.1)  # means of 3
+            (torch.Size([10000, 5]), True)
         """
         if seed is not None and generator is not None:
             raise ValueError("seed, generator: got both; takes at most one source of noise")
@@ -112,7 +138,8 @@ class NegativeBinomial(Density):
 
     def extra_repr(self) -> str:
         """The density's options, for `repr`."""
-        return named({"features": self.features, "zero_inflated": self.zero_inflated or None})
+        dim = None if self.dim == 1 else self.dim
+        return named({"features": self.features, "zero_inflated": self.zero_inflated or None, "dim": dim})
 
     def _nll(self, prediction: Any, target: Tensor, reduction: str) -> Tensor:
         log_mean, log_theta, logits = self._parts(prediction)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from torch import Tensor
 
-from fastvae._describe import describe
+from fastvae._named_output import NamedOutput
 from fastvae.losses.total_correlation import KLTerms
 
 
-class ELBOOutput(NamedTuple):
+class ELBOOutput(NamedOutput):
     """What `ELBOLoss` returns.
 
     Attributes:
@@ -19,13 +17,23 @@ class ELBOOutput(NamedTuple):
         kl: the KL of each sample in nats, before free bits, capacity and beta, detached.
         kl_terms: the three parts of the KL, where `ELBOLoss` has a ``total_correlation``.
 
-    Printed, it is the loss and the shapes of the rest.
+    A dict and a pytree of these: ``output.loss`` and ``output["loss"]`` are the same. Printed, it is the loss and the
+    shapes of the rest.
+
+    Examples:
+        >>> x = torch.zeros(2, 10)
+        >>> output = fastvae.ELBOLoss()(x, x, torch.ones(2))
+        >>> output
+        ELBOOutput(loss=tensor(7.9315), reconstruction=float32[2], kl=float32[2])
+        >>> output.kl.mean()
+        tensor(1.)
     """
 
     loss: Tensor
     reconstruction: Tensor
     kl: Tensor
-    kl_terms: KLTerms | None = None
 
-    def __repr__(self) -> str:
-        return describe(self)
+    @property
+    def kl_terms(self) -> KLTerms | None:
+        """None without a ``total_correlation``."""
+        return self.get("kl_terms")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from fastvae import _likelihoods
 from fastvae._describe import named
 from fastvae._folding import fold
 from fastvae._likelihoods import LIKELIHOODS
@@ -19,13 +21,33 @@ class Reconstruction(nn.Module):
     """-log p(x | z) under a named likelihood or a callable, as an objective weights and reduces it.
 
     Args:
-        likelihood: a name, ``(prediction, target) -> negative log-likelihood [batch]``, or a `Density`.
+        likelihood: a name as in `fastvae.ELBOLoss`, but of a `Density`; a callable ``(prediction, target) -> negative
+            log-likelihood [batch]``; or a `Density`.
         factor: multiplies a named likelihood in the loss, not in `log_prob`.
         reduction: see `fastvae.presets.Convention.reconstruction`.
 
     Attributes:
         log_scale: the learned log-scale, ``[1]``, of the likelihoods that have one, else None. Not a scalar, which
             `torch.distributed.fsdp.fully_shard` refuses.
+
+    Raises:
+        ValueError: an unknown name.
+
+    Examples:
+        >>> term = fastvae.losses.Reconstruction("gaussian")
+        >>> prediction, x = torch.zeros(2, 3), torch.ones(2, 3)
+        >>> term(prediction, x)  # the mean of 0.5 * squared error, summed over 3 features, and its values
+        (tensor(1.5000), tensor([1.5000, 1.5000]))
+        >>> term.log_prob(prediction, x)  # with the constant 0.5 log(2 pi) a feature
+        tensor([-4.2568, -4.2568])
+        >>> torch.distributions.Normal(prediction, 1.0).log_prob(x).sum(1)
+        tensor([-4.2568, -4.2568])
+        >>> term.mean(prediction) is prediction, term.pixel_range
+        (True, (0.0, 1.0))
+        >>> learned = fastvae.losses.Reconstruction("gaussian_learned")
+        >>> learned.reset_parameters()  # sigma = 1, as it is at first
+        >>> learned.log_scale.shape
+        torch.Size([1])
     """
 
     def __init__(self, likelihood: str | CustomLikelihood, factor: float = 1.0, reduction: str = "batchmean") -> None:
@@ -33,12 +55,12 @@ class Reconstruction(nn.Module):
         self.likelihood = likelihood
         self.factor = factor
         self.reduction = reduction
-        learned = isinstance(likelihood, str) and LIKELIHOODS[likelihood].learned_scale
+        learned = isinstance(likelihood, str) and _likelihoods.likelihood(likelihood).learned_scale
         self.log_scale = nn.Parameter(torch.empty(1)) if learned else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """The learned log-scale, where there is one, to 0."""
+        """The learned log-scale, where there is one, to 0, in place."""
         if self.log_scale is not None:
             nn.init.zeros_(self.log_scale)
 
@@ -51,7 +73,18 @@ class Reconstruction(nn.Module):
         per_sample: bool = False,
         batch_dims: int = 1,
     ) -> tuple[Tensor, Tensor]:
-        """The term, reduced or per sample, and its per-sample values, detached."""
+        """The reconstruction term of one batch.
+
+        Args:
+            prediction, target, weight, batch_dims: as in `fastvae.ELBOLoss.forward`.
+            per_sample: one value a sample in place of the reduced one.
+
+        Returns:
+            The term, a scalar or ``[batch]``, and its values, ``[batch]``, detached; in nats times the factor.
+
+        Raises:
+            TypeError, ValueError: tensors that do not fit the likelihood, or a weight for a callable.
+        """
         if isinstance(self.likelihood, str):
             return self._named(
                 self.likelihood, prediction, target, weight, self.factor, self.reduction, per_sample, batch_dims
@@ -67,6 +100,15 @@ class Reconstruction(nn.Module):
         """log p(target | z) in nats of each sample, with the constants the loss leaves out.
 
         That of a callable is its negative, which a `Density` replaces by its own.
+
+        Args:
+            prediction, target, batch_dims: as in `fastvae.ELBOLoss.forward`.
+
+        Returns:
+            ``[batch]``, or ``[num_samples, batch]``.
+
+        Raises:
+            TypeError, ValueError: tensors that do not fit the likelihood.
         """
         if isinstance(self.likelihood, Density):
             return _custom("likelihood.log_prob", self.likelihood.log_prob, prediction, target, batch_dims)
@@ -76,7 +118,16 @@ class Reconstruction(nn.Module):
         return -nll - LIKELIHOODS[self.likelihood].log_normalizer * target.shape[batch_dims:].numel()
 
     def mean(self, prediction: Any) -> Any:
-        """The prediction in data space: the sigmoid of logits, a `Density`'s own mean, anything else as it is."""
+        """The prediction in data space: the mean of p(x | z).
+
+        The sigmoid of logits, the exponential of log rates, a `Density`'s own mean, and anything else as it is.
+
+        Args:
+            prediction: as in `fastvae.ELBOLoss.forward`.
+
+        Returns:
+            The shape of the data.
+        """
         if isinstance(self.likelihood, Density):
             return self.likelihood.mean(prediction)
         return LIKELIHOODS[self.likelihood].mean(prediction) if isinstance(self.likelihood, str) else prediction
@@ -157,7 +208,7 @@ def _one_batch(prediction: Any, target: Tensor, batch_dims: int) -> tuple[Any, T
 def _per_sample(name: str, values: object, target: Tensor, batch_dims: int) -> Tensor:
     """What a callable returned for one batch, in the shape of all batch dimensions."""
     batch_shape = target.shape[:batch_dims]
-    expected = [batch_shape.numel()]
+    expected = [math.prod(batch_shape)]
     if not isinstance(values, Tensor) or list(values.shape) != expected:
         returned = f"shape {list(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
         raise ValueError(f"{name}: returned {returned}; takes a callable that returns one value a sample, {expected}")

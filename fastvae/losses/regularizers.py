@@ -30,6 +30,14 @@ class DIP(nn.Module):
     Args:
         kind: ``"i"`` or ``"ii"``.
         off_diagonal, diagonal: the two weights; the paper's for ``"i"`` has a diagonal of 10 times the other.
+
+    Raises:
+        ValueError: an unknown kind, or a weight below 0.
+
+    Examples:
+        >>> output_mu = torch.tensor([[1.0, 1.0], [-1.0, -1.0]])  # two dimensions that say the same
+        >>> fastvae.losses.DIP("i", off_diagonal=10.0, diagonal=100.0)(output_mu)  # 10 * (1 + 1) + 100 * 0
+        tensor(20.)
     """
 
     def __init__(self, kind: str = "i", *, off_diagonal: float = 10.0, diagonal: float = 100.0) -> None:
@@ -45,6 +53,12 @@ class DIP(nn.Module):
         Args:
             mu: posterior means, ``[batch, ...]``.
             variance: of the posteriors, in the shape of `mu`, for ``"ii"`` and only there.
+
+        Returns:
+            A scalar, float32 or wider.
+
+        Raises:
+            ValueError: a variance with ``"i"``, or none with ``"ii"``.
         """
         if (variance is None) != (self.kind == "i"):
             taken = "None" if self.kind == "i" else "the posteriors' variances"
@@ -74,6 +88,17 @@ class MMD(nn.Module):
         kernel: ``"imq"`` or ``"rbf"``.
         bandwidth: in standard deviations of the prior.
         weight: multiplies it: lambda + alpha - 1 of the paper.
+
+    Raises:
+        ValueError: an unknown kernel, or a bandwidth or weight out of its range.
+
+    Examples:
+        >>> z = torch.randn(512, 8, generator=torch.Generator().manual_seed(0))
+        >>> mmd = fastvae.losses.MMD()
+        >>> near = mmd(z, generator=torch.Generator().manual_seed(1))
+        >>> far = mmd(z + 1, generator=torch.Generator().manual_seed(1))
+        >>> bool(near.abs() < 0.01), bool(far > 0.1)
+        (True, True)
     """
 
     def __init__(self, kernel: str = "imq", *, bandwidth: float = 1.0, weight: float = 1.0) -> None:
@@ -90,7 +115,14 @@ class MMD(nn.Module):
 
         Args:
             z: latents, ``[batch, ...]``, two or more.
-            prior: draws from the prior in the shape of `z`; None draws them from N(0, I), by `generator`.
+            prior: draws from the prior in the shape of `z`; None draws them from N(0, I).
+            generator: of these draws; None for torch's default one.
+
+        Returns:
+            A scalar, float32 or wider; an unbiased estimate, which may be below 0.
+
+        Raises:
+            ValueError: a batch of less than 2, or a `z` without a batch.
         """
         if z.dim() < 2 or len(z) < 2:
             raise ValueError(f"z: got {describe(z)}; takes [batch, ...], a batch of at least 2")

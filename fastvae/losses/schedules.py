@@ -12,7 +12,28 @@ class Schedule(nn.Module, ABC):
     """A weight as a function of the number of `step` calls; pass it as `beta` or `capacity`.
 
     The count is a buffer: it moves with the model, is saved in its state_dict (a resumed run goes on where it was), and
-    the value is computed on the device, never read back to the host.
+    the value is computed on the device, never read back to the host. A schedule of your own says `fraction`.
+
+    Args:
+        start, end: the weight at the first step and at the last.
+        steps: how many optimizer steps it takes.
+
+    Raises:
+        ValueError: steps that are no int of at least 1.
+
+    Examples:
+        >>> class Cosine(fastvae.losses.Schedule):
+        ...     def fraction(self):
+        ...         return 0.5 - 0.5 * torch.cos(torch.pi * (self.count / self.steps).clamp(max=1.0))
+        >>> beta = Cosine(0.0, 1.0, steps=2)
+        >>> beta()
+        tensor(0.)
+        >>> beta.step()
+        >>> beta()
+        tensor(0.5000)
+        >>> beta.reset_parameters()
+        >>> beta.count
+        tensor(0)
     """
 
     count: Tensor
@@ -33,10 +54,18 @@ class Schedule(nn.Module, ABC):
 
     @abstractmethod
     def fraction(self) -> Tensor:
-        """How far from `start` (0) to `end` (1) the weight is, float32."""
+        """How far from `start` (0) to `end` (1) the weight is.
+
+        Returns:
+            A 0-dim tensor, float32.
+        """
 
     def forward(self) -> Tensor:
-        """The current weight, a 0-dim float32 tensor."""
+        """The current weight.
+
+        Returns:
+            A 0-dim tensor, float32.
+        """
         return self.start + (self.end - self.start) * self.fraction()
 
     def step(self) -> None:
@@ -53,6 +82,23 @@ class LinearWarmup(Schedule):
 
     How long the run is, only you know: a warm-up longer than the run never reaches `end`, and the loss minimized is not
     the one asked for. Give `steps` in optimizer steps, not epochs.
+
+    Args:
+        start, end: the weight before the first step and after the last.
+        steps: optimizer steps from the one to the other.
+
+    Raises:
+        ValueError: steps that are no int of at least 1.
+
+    Examples:
+        >>> beta = fastvae.LinearWarmup(0.0, 1.0, steps=4)
+        >>> loss = fastvae.ELBOLoss(beta=beta)
+        >>> weights = []
+        >>> for _ in range(6):
+        ...     weights.append(beta().item())
+        ...     beta.step()  # after optimizer.step()
+        >>> weights
+        [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
     """
 
     def fraction(self) -> Tensor:
@@ -68,6 +114,18 @@ class CyclicalWarmup(Schedule):
         steps: optimizer steps of all cycles together; afterwards the weight stays at `end`.
         cycles: how many.
         ratio: the share of a cycle in which the weight rises; the rest stays at `end`.
+
+    Raises:
+        ValueError: steps, cycles or a ratio out of range.
+
+    Examples:
+        >>> beta = fastvae.CyclicalWarmup(0.0, 1.0, steps=8, cycles=2)
+        >>> weights = []
+        >>> for _ in range(10):
+        ...     weights.append(beta().item())
+        ...     beta.step()
+        >>> weights
+        [0.0, 0.5, 1.0, 1.0, 0.0, 0.5, 1.0, 1.0, 1.0, 1.0]
     """
 
     def __init__(self, start: float, end: float, steps: int, *, cycles: int = 4, ratio: float = 0.5) -> None:

@@ -22,6 +22,15 @@ class KLTerms(NamedTuple):
         mutual_information: log q(z|x) - log q(z): of the data and the latent.
         total_correlation: log q(z) - sum_d log q(z_d): how far the latent's dimensions are from independent.
         dimension_kl: sum_d log q(z_d) - log p(z): how far each dimension is from the prior.
+
+    Examples:
+        >>> mu = torch.linspace(-2, 2, 256).view(256, 1).expand(256, 2)  # two dimensions that say the same
+        >>> posterior = fastvae.DiagonalGaussian(mu, torch.full((256, 2), -2.0))
+        >>> _, kl, terms = fastvae.losses.TotalCorrelation(256, weighting="mss")(posterior.mean, posterior)
+        >>> terms
+        KLTerms(mutual_information=tensor(1.9018), total_correlation=tensor(1.2456), dimension_kl=tensor(0.1964))
+        >>> torch.allclose(sum(terms), kl.mean())
+        True
     """
 
     mutual_information: Tensor
@@ -45,6 +54,17 @@ class TotalCorrelation(nn.Module):
 
     Raises:
         ValueError, TypeError: a value out of range.
+
+    Examples:
+        >>> posterior = fastvae.DiagonalGaussian(torch.zeros(256, 10), torch.zeros(256, 10))
+        >>> z = posterior.rsample(seed=0)
+        >>> loss, kl, terms = fastvae.losses.TotalCorrelation(60_000, total_correlation=6.0)(z, posterior)
+        >>> kl.shape, bool((kl.abs() < 1e-4).all())  # the posterior is the prior
+        (torch.Size([256]), True)
+        >>> parts = terms.mutual_information + 6 * terms.total_correlation + terms.dimension_kl
+        >>> torch.allclose(loss, parts)
+        True
+        >>> objective = fastvae.ELBOLoss(total_correlation=6.0, dataset_size=60_000)  # with it in place of the KL
     """
 
     def __init__(
@@ -67,12 +87,18 @@ class TotalCorrelation(nn.Module):
         self.weighting = weighting
 
     def forward(self, z: Tensor, posterior: DiagonalGaussian, prior: Prior = None) -> tuple[Tensor, Tensor, KLTerms]:
-        """(the weighted terms, a scalar; the KL of each sample, estimated at z and detached; the terms).
+        """The weighted terms for one batch.
 
         Args:
             z: one sample of each posterior, ``[batch, ...]``.
             posterior: of the batch.
-            prior: None for N(0, I), or as in `fastvae.DiagonalGaussian.kl`.
+            prior: None for N(0, I), or as in `fastvae.DiagonalGaussian.log_prior`.
+
+        Returns:
+            The loss, a scalar; the KL of each sample, estimated at z and detached, ``[batch]``; the terms. All in nats.
+
+        Raises:
+            ValueError: a `z` of another shape than the posterior's.
         """
         if z.shape != posterior.mu.shape:
             raise ValueError(

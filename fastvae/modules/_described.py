@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from fastvae.losses import CyclicalWarmup, ELBOLoss, LinearWarmup
 from fastvae.losses._named import DENSITIES
 from fastvae.modules._latent import LatentVariableModel
 from fastvae.modules._options import ModelKeywords
+from fastvae.modules._saved import Saved
 from fastvae.modules.cvae import CVAE
 from fastvae.modules.priors import MixturePrior, VampPrior
 from fastvae.modules.vae import VAE, BetaVAE
@@ -36,7 +37,9 @@ def described(model: LatentVariableModel) -> dict[str, Any]:
     """
     kind = type(model)
     if MODELS.get(kind.__name__) is not kind:
-        raise ValueError(f"model: got {kind.__name__}; takes one of {', '.join(MODELS)}")
+        return {"class": kind.__name__} | {
+            name: _plain(name, value) for name, value in _constructed_with(model).items()
+        }
     own = [name for name in inspect.signature(kind).parameters if name not in ModelKeywords.__optional_keys__]
     keywords = {name: getattr(model, name) for name in own} | _objective(model.elbo) | asdict(model._gaussian_options)
     keywords["latent_shape"] = model.latent_shape
@@ -45,6 +48,23 @@ def described(model: LatentVariableModel) -> dict[str, Any]:
         # Its inputs are among the weights.
         keywords["prior"] = {"type": "VampPrior", "first_layer": first} | asdict(prior._gaussian_options)
     return {"model": kind.__name__} | {name: _plain(name, value) for name, value in keywords.items()}
+
+
+def _constructed_with(model: LatentVariableModel) -> dict[str, Any]:
+    """The arguments of the constructor of a user's class, its own defaults among them, by name."""
+    kind = type(model)
+    args, kwargs = vars(model)["_constructed_with"]
+    signature = inspect.signature(kind)
+    bound = signature.bind(*args, **kwargs)
+    if not kind.__init__.__module__.startswith("fastvae."):
+        bound.apply_defaults()
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in signature.parameters.values()):
+        raise ValueError(f"model: got {kind.__name__}, whose constructor takes *arguments; takes named ones")
+    arguments: dict[str, Any] = {}
+    for name, value in bound.arguments.items():
+        further = signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD
+        arguments |= value if further else {name: value}
+    return arguments
 
 
 def _first_layer(prior: VampPrior, encoder: nn.Module) -> int | None:
@@ -103,14 +123,18 @@ def _plain(name: str, value: Any) -> Any:
     return plain
 
 
-def rebuilt(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> LatentVariableModel:
-    """The model that `described` has described, with its weights.
+def rebuilt(config: Mapping[str, Any], tensors: Mapping[str, Tensor], own: type[Saved] = Saved) -> LatentVariableModel:
+    """The model that `described` has described, with its weights; `own` is the class of one of the user's own.
 
     Raises:
         KeyError, TypeError, ValueError: what no version of `described` has written.
         RuntimeError: weights of another model.
     """
     given = dict(config)
+    if given.pop("class", None) is not None:
+        # With the memory and the draws of a first construction: its constructor may compute.
+        built = cast("LatentVariableModel", own(**{name: _value(value) for name, value in given.items()}))
+        return _loaded(built, tensors)
     kind = MODELS[given.pop("model")]
     prior = given.get("prior")
     # Without memory and without draws of first weights. The dtype comes with the weights.
@@ -121,6 +145,10 @@ def rebuilt(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> LatentV
             first = options.pop("first_layer")
             given["prior"] = VampPrior(tensors["prior.pseudo_inputs"], encoder[first:] if first else encoder, **options)
         model = kind(**{name: _value(value) for name, value in given.items()})
+    return _loaded(model, tensors)
+
+
+def _loaded(model: LatentVariableModel, tensors: Mapping[str, Tensor]) -> LatentVariableModel:
     # Copied into memory that torch aligns, on which the last bits of a matrix product depend; a file's is at any byte.
     model.load_state_dict({name: value.clone() for name, value in tensors.items()}, assign=True)
     return model
@@ -135,4 +163,4 @@ def _value(plain: Any) -> Any:
     if "part" in arguments:
         part = arguments.pop("part")
         return getattr(networks.build(**arguments), part)
-    return PARTS[arguments.pop("type")](**arguments)
+    return PARTS[arguments.pop("type")](**arguments) if "type" in arguments else arguments

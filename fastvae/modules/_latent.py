@@ -9,12 +9,13 @@ from typing import Any, Unpack
 import torch
 from torch import Tensor, nn
 
+from fastvae import _backend
 from fastvae._describe import describe, named
 from fastvae._gaussian_options import GaussianOptions
 from fastvae._keywords import DrawKeywords, passes_on
 from fastvae._options import shard_of
 from fastvae.distributions import DiagonalGaussian, Prior, has_closed_kl
-from fastvae.losses import ELBOLoss
+from fastvae.losses import ELBOLoss, ELBOOutput
 from fastvae.modules import _options
 from fastvae.modules._gaussians import gaussian_of
 from fastvae.modules._importance import chunks, log_mean_exp, seeded
@@ -66,6 +67,8 @@ class LatentVariableModel(Saved, nn.Module):
     def _gaussian(self, name: str, network: nn.Module, **inputs: object) -> DiagonalGaussian:
         """The distribution that a network's output stands for."""
         gaussian = gaussian_of(name, network, self._gaussian_options, **inputs)
+        if _backend.leaves():
+            return gaussian  # whose sizes are the program's, not this model's to keep or to compare
         shape = tuple(gaussian.mu.shape[1:])
         if self.latent_shape is None:
             if self._latest_shape != shape:
@@ -116,7 +119,7 @@ class LatentVariableModel(Saved, nn.Module):
     ) -> VAEOutput:
         """The objective for latents of `posterior`, decoded with `condition`."""
         num_samples = draw["num_samples"]
-        self._check_shard(draw["shard"], len(posterior.mu))
+        self._check_shard(draw["shard"], posterior.mu)
         if self.elbo.decomposition is not None:
             return self._divided_elbo(posterior, prior, target, *condition, sample=sample, draw=draw, weight=weight)
         z, kl = self._draw_with_kl(posterior, prior, sample, draw)
@@ -130,13 +133,33 @@ class LatentVariableModel(Saved, nn.Module):
             weight=weight,
             batch_dims=1 if num_samples is None else 2,
         )
-        of_latents = self._over_latents(loss.loss)
-        return VAEOutput(of_latents, loss.reconstruction, loss.kl, z, posterior.mu, posterior.scale, prediction)
+        return self._output(loss, posterior, z, prediction)
 
-    def _check_shard(self, shard: tuple[int, int] | None, rows: int) -> None:
+    @classmethod
+    def _output(cls, loss: ELBOOutput, posterior: DiagonalGaussian, z: Tensor, prediction: Any) -> VAEOutput:
+        terms = {} if loss.kl_terms is None else {"kl_terms": loss.kl_terms}
+        return VAEOutput(
+            loss=cls._over_latents(loss.loss), reconstruction_loss=loss.reconstruction, kl=loss.kl, z=z,
+            mu=posterior.mu, scale=posterior.scale, prediction=prediction, **terms,
+        )  # fmt: skip
+
+    def _without_loss(
+        self, posterior: DiagonalGaussian, *condition: Tensor, sample: bool, draw: DrawKeywords, **unused: Tensor | None
+    ) -> VAEOutput:
+        """The latents and their predictions; what only an objective takes is refused."""
+        for name, value in unused.items():
+            if value is not None:
+                raise ValueError(
+                    f"{name}: got {describe(value)} with return_loss=False, which computes none; takes None"
+                )
+        z = self._draw(posterior, sample, draw)
+        prediction = folded(self.decode, z, *condition, folds=draw["num_samples"] is not None)
+        return VAEOutput(z=z, mu=posterior.mu, scale=posterior.scale, prediction=prediction)
+
+    def _check_shard(self, shard: tuple[int, int] | None, mu: Tensor) -> None:
         """A part of a batch has an objective that is a part of the batch's."""
         cause = self.elbo.mixes_samples
-        if shard is not None and cause and shard_of(shard, rows)[1] != rows:
+        if shard is not None and cause and shard_of(shard, len(mu))[1] != len(mu):
             raise ValueError(f"shard: got {shard} with {cause}, which mixes the samples of the whole batch; takes None")
 
     @staticmethod
@@ -161,9 +184,7 @@ class LatentVariableModel(Saved, nn.Module):
         z = self._draw(posterior, sample, draw)
         prediction = folded(self.decode, z, *condition, folds=False)
         loss = self.elbo(prediction, target, posterior, z=z, prior=prior, weight=weight)
-        return VAEOutput(
-            loss.loss, loss.reconstruction, loss.kl, z, posterior.mu, posterior.scale, prediction, loss.kl_terms
-        )
+        return self._output(loss, posterior, z, prediction)
 
     def _draw_with_kl(
         self, posterior: DiagonalGaussian, prior: Prior, sample: bool, draw: DrawKeywords

@@ -17,13 +17,23 @@ WEIGHTS: Final = "model.safetensors"
 
 
 class Saved:
-    """What `VAE`, `BetaVAE` and `CVAE` are saved and loaded by."""
+    """What `VAE`, `BetaVAE` and `CVAE`, and classes made of them, are saved and loaded by."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Keeps what a class of the user's own is constructed with: of no other description is it made again."""
+        made = super().__new__
+        instance = made(cls) if made is object.__new__ else made(cls, *args, **kwargs)
+        if cls.__module__.partition(".")[0] != "fastvae":
+            vars(instance)["_constructed_with"] = args, kwargs
+        return instance
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write ``config.json`` and ``model.safetensors``, from which `from_pretrained` makes the same model.
 
         Networks are described by what `fastvae.networks.build` was given, and the model by its options: a model of
-        other networks, or with a likelihood, a prior or a weight of your own, is saved by its ``state_dict()``.
+        other networks, or with a likelihood, a prior or a weight of your own, is saved by its ``state_dict()``, or as a
+        class of your own. Such a class, ``class MyVAE(VAE)``, is described by the arguments that its constructor was
+        given: numbers, names, lists and dicts of them, and what is named above.
 
         Args:
             folder: made if need be; the two files in it are replaced.
@@ -31,6 +41,14 @@ class Saved:
         Raises:
             ValueError: a part of the model that cannot be described, which is named; parameters that are sharded.
             ImportError: safetensors is missing.
+
+        Examples:
+            >>> encoder, decoder, latent_shape = fastvae.networks.build("mlp", (1, 8, 8), 4)
+            >>> vae = fastvae.VAE(encoder, decoder, latent_shape=latent_shape)
+            >>> vae.save_pretrained("my-vae")
+            >>> again = fastvae.VAE.from_pretrained("my-vae")
+            >>> torch.equal(vae.sample(2, seed=0), again.sample(2, seed=0))
+            True
         """
         from fastvae.modules._described import described
 
@@ -48,7 +66,7 @@ class Saved:
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, *, device: str | torch.device = "cpu", **hub: Any) -> Self:
-        """The model that `save_pretrained` or `push_to_hub` has written, in eval mode.
+        """The model that `save_pretrained` or `push_to_hub` has written, in eval mode; one of your own class by it.
 
         Args:
             folder: a folder, or the name of a repository on the Hugging Face Hub, such as ``"user/model"``.
@@ -56,10 +74,21 @@ class Saved:
             **hub: of a repository, as `huggingface_hub.snapshot_download` takes them: ``revision=``, ``token=``,
                 ``cache_dir=``, ``local_files_only=``.
 
+        Returns:
+            A model of the class it is called on, or of one derived from it.
+
         Raises:
             FileNotFoundError: no such folder, or not both files in it.
             ValueError: files that are damaged, do not belong together or hold a model of another class.
             ImportError: safetensors, or for a repository huggingface_hub, is missing.
+
+        Examples:
+            >>> encoder, decoder, latent_shape = fastvae.networks.build("mlp", (1, 8, 8), 4)
+            >>> fastvae.BetaVAE(encoder, decoder, latent_shape=latent_shape).save_pretrained("my-vae")
+            >>> model = fastvae.VAE.from_pretrained("my-vae", device="cpu")
+            >>> type(model).__name__, model.training
+            ('BetaVAE', False)
+            >>> model = fastvae.VAE.from_pretrained("user/model", revision="main")  # doctest: +SKIP
         """
         from fastvae.modules._described import rebuilt
 
@@ -72,10 +101,14 @@ class Saved:
                 )
         try:
             config = json.loads((path / CONFIG).read_bytes())
-            model = rebuilt(config, safetensors.torch.load_file(path / WEIGHTS, str(device)))
+            kind = config.get("class", cls.__name__)
+            if kind == cls.__name__:
+                model = rebuilt(config, safetensors.torch.load_file(path / WEIGHTS, str(device)), cls)
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError, safetensors.SafetensorError) as error:
             message = f"{path}: damaged, or of another version of fastvae ({type(error).__name__}: {error})"
             raise ValueError(" ".join(message.split())) from error
+        if kind != cls.__name__:
+            raise ValueError(f"folder: got {str(folder)!r}, a {kind}; takes {kind}.from_pretrained")
         if not isinstance(model, cls):
             raise ValueError(f"folder: got {str(folder)!r}, a {type(model).__name__}; takes a {cls.__name__}")
         return model.eval()
@@ -93,6 +126,12 @@ class Saved:
         Raises:
             ValueError: as of `save_pretrained`.
             ImportError: huggingface_hub or safetensors is missing.
+
+        Examples:
+            >>> encoder, decoder, latent_shape = fastvae.networks.build("mlp", (1, 8, 8), 4)
+            >>> vae = fastvae.VAE(encoder, decoder, latent_shape=latent_shape)
+            >>> vae.push_to_hub("user/model", private=True)  # doctest: +SKIP
+            'https://huggingface.co/user/model/commit/...'
         """
         try:
             from fastvae.modules._hub import Uploaded

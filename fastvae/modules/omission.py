@@ -20,6 +20,19 @@ class BlockOmission(nn.Module):
 
     Args:
         max_share: the largest share of an image's area that is omitted, from 0 to 1. It is never exceeded.
+
+    Raises:
+        ValueError: a share out of its range.
+
+    Examples:
+        >>> _ = torch.manual_seed(0)
+        >>> omission = fastvae.modules.BlockOmission(max_share=0.5)
+        >>> images = torch.ones(100, 1, 8, 8)
+        >>> share = (omission(images) == 0).float().mean((1, 2, 3))
+        >>> bool(share.max() > 0.25), bool(share.max() <= 0.5)
+        (True, True)
+        >>> torch.equal(omission.eval()(images), images)
+        True
     """
 
     def __init__(self, max_share: float = 0.4) -> None:
@@ -29,7 +42,17 @@ class BlockOmission(nn.Module):
         self.max_share = float(max_share)
 
     def forward(self, images: Tensor) -> Tensor:
-        """``[batch, channels, height, width]`` of any dtype to the same; all channels lose the same rectangle."""
+        """The images, each without a rectangle in training mode; all channels lose the same one.
+
+        Args:
+            images: ``[batch, channels, height, width]`` of any dtype.
+
+        Returns:
+            The same shape and dtype.
+
+        Raises:
+            ValueError: images of another rank, in training mode.
+        """
         if not self.training:
             return images
         if images.dim() != 4:

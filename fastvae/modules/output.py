@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor
 
-from fastvae._describe import describe
+from fastvae._named_output import NamedOutput
 from fastvae.losses import KLTerms
 
 
-class VAEOutput(NamedTuple):
+class VAEOutput(NamedOutput):
     """One forward pass of `VAE`, `BetaVAE` or `CVAE`.
 
     Attributes:
@@ -24,7 +24,15 @@ class VAEOutput(NamedTuple):
             tensors, parameters and those whose first dimension is not the number of latents stay as they are.
         kl_terms: the three parts of the KL, where the objective has a ``total_correlation``.
 
-    Printed, it is the loss and the shapes of the rest.
+    A dict and a pytree of these: ``output.loss`` and ``output["loss"]`` are the same. Printed, it is the loss and the
+    shapes of the rest.
+
+    Examples:
+        >>> _ = torch.manual_seed(0)
+        >>> vae = fastvae.VAE(torch.nn.Linear(12, 2 * 3), torch.nn.Linear(3, 12))
+        >>> vae(torch.zeros(5, 12), sample=False)  # doctest: +NORMALIZE_WHITESPACE
+        VAEOutput(loss=tensor(7.9695), reconstruction_loss=float32[5], kl=float32[5], z=float32[5, 3],
+                  mu=float32[5, 3], scale=float32[5, 3], prediction=float32[5, 12])
     """
 
     loss: Tensor
@@ -34,7 +42,8 @@ class VAEOutput(NamedTuple):
     mu: Tensor
     scale: Tensor
     prediction: Any
-    kl_terms: KLTerms | None = None
 
-    def __repr__(self) -> str:
-        return describe(self)
+    @property
+    def kl_terms(self) -> KLTerms | None:
+        """None without a ``total_correlation``."""
+        return self.get("kl_terms")

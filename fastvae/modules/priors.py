@@ -23,11 +23,30 @@ class Mixture(nn.Module):
     log_weights: nn.Parameter
 
     def components(self) -> DiagonalGaussian:
-        """The Gaussians, ``[components, *latent_shape]``."""
+        """The Gaussians of the mixture.
+
+        Returns:
+            A `fastvae.DiagonalGaussian` of ``[K, *latent_shape]``.
+        """
         raise NotImplementedError
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """log p(z) in nats: ``[batch]``, or ``[num_samples, batch]`` for z of several samples."""
+        """log p(z) in nats: `fastvae.functional.log_normal_mixture`.
+
+        Args:
+            z: latents, ``[batch, *latent_shape]``, or ``[num_samples, batch, *latent_shape]``.
+
+        Returns:
+            ``[batch]``, or ``[num_samples, batch]``.
+
+        Raises:
+            TypeError, ValueError: a `z` that does not fit.
+
+        Examples:
+            >>> prior = fastvae.MixturePrior(50, latent_shape=20)
+            >>> prior.log_prob(torch.zeros(64, 20)).shape, prior.log_prob(torch.zeros(5, 64, 20)).shape
+            (torch.Size([64]), torch.Size([5, 64]))
+        """
         components = self.components()
         batch_dims = max(1, 1 + z.dim() - components.mu.dim())
         return components.log_mixture(z, self.log_weights, batch_dims=batch_dims)
@@ -41,12 +60,23 @@ class Mixture(nn.Module):
         generator: torch.Generator | None = None,
         shard: tuple[int, int] | None = None,
     ) -> Tensor:
-        """`n` latents, ``[n, *latent_shape]``.
+        """Latents drawn from the mixture, without gradient.
 
         Args:
             n: how many.
             seed, generator, shard: of the choice of a component, and of the noise, as in `functional.reparameterize`.
                 The choices are torch's: of a shard those of the whole batch are drawn, and its own taken.
+
+        Returns:
+            ``[n, *latent_shape]``.
+
+        Raises:
+            TypeError, ValueError: more than one source of noise, or one of another kind.
+
+        Examples:
+            >>> prior = fastvae.MixturePrior(50, latent_shape=20)
+            >>> prior.sample(16, seed=0).shape
+            torch.Size([16, 20])
         """
         components = self.components()
         device = components.mu.device
@@ -66,6 +96,22 @@ class MixturePrior(Mixture):
     Attributes:
         mu, logvar: ``[K, *latent_shape]``; the means begin as draws from N(0, I), the variances as 1.
         log_weights: ``[K]``, unnormalized, equal at first.
+
+    Raises:
+        ValueError: a number or a shape out of its range.
+
+    Examples:
+        >>> encoder, decoder = torch.nn.Linear(784, 2 * 20), torch.nn.Linear(20, 784)
+        >>> prior = fastvae.MixturePrior(50)
+        >>> vae = fastvae.VAE(encoder, decoder, prior=prior, latent_shape=20)  # which is the prior's then
+        >>> prior, prior.num_components
+        (MixturePrior(num_components=50, latent_shape=(20,)), 50)
+        >>> prior.components()
+        DiagonalGaussian(shape=[50, 20], dtype=float32, device=cpu, parameterization='logvar')
+        >>> vae(torch.rand(64, 784)).loss.backward()  # the components learn, too
+        >>> prior.mu.grad.shape
+        torch.Size([50, 20])
+        >>> prior.reset_parameters()
     """
 
     mu: nn.Parameter
@@ -103,10 +149,19 @@ class MixturePrior(Mixture):
         return len(self.log_weights)
 
     def for_latents(self, shape: tuple[int, ...] | None) -> None:
-        """Take the latent shape of a model.
+        """Take the latent shape of a model, as `fastvae.VAE` has it do.
+
+        Args:
+            shape: of one latent; None where the model does not say.
 
         Raises:
             ValueError: neither has one, or they differ.
+
+        Examples:
+            >>> prior = fastvae.MixturePrior(50)
+            >>> prior.for_latents((20,))
+            >>> prior.components()
+            DiagonalGaussian(shape=[50, 20], dtype=float32, device=cpu, parameterization='logvar')
         """
         if self.latent_shape is None:
             if shape is None:
@@ -117,7 +172,14 @@ class MixturePrior(Mixture):
             raise ValueError(f"latent_shape: got {list(shape or ())} with a prior of {list(self.latent_shape)}")
 
     def components(self) -> DiagonalGaussian:
-        """The Gaussians, ``[K, *latent_shape]``."""
+        """The Gaussians of the mixture.
+
+        Returns:
+            A `fastvae.DiagonalGaussian` of ``[K, *latent_shape]``.
+
+        Raises:
+            RuntimeError: no latent shape so far.
+        """
         if self.latent_shape is None:
             raise RuntimeError("latent_shape: got None; takes MixturePrior(K, latent_shape), or a VAE with one")
         return DiagonalGaussian(self.mu, self.logvar)
@@ -136,6 +198,22 @@ class VampPrior(Mixture):
         pseudo_inputs: ``[K, ...]``, what they begin as: data, or noise like it. They become a parameter.
         encoder: the model's own. It is used, and belongs to the model: its parameters are not counted twice.
         **options: how its output is read, see `fastvae.VAE`: the same as the model's.
+
+    Raises:
+        TypeError, ValueError: pseudo-inputs that are no floating-point batch, or an option out of its range.
+
+    Examples:
+        >>> encoder, decoder = torch.nn.Linear(784, 2 * 20), torch.nn.Linear(20, 784)
+        >>> prior = fastvae.VampPrior(torch.rand(50, 784), encoder)
+        >>> vae = fastvae.VAE(encoder, decoder, prior=prior, latent_shape=20)
+        >>> prior
+        VampPrior(pseudo_inputs=[50, 784], parameterization='logvar')
+        >>> prior.components(), prior.encoder is vae.encoder
+        (DiagonalGaussian(shape=[50, 20], dtype=float32, device=cpu, parameterization='logvar'), True)
+        >>> vae(torch.rand(64, 784)).loss.backward()  # the pseudo-inputs learn
+        >>> prior.pseudo_inputs.grad.shape
+        torch.Size([50, 784])
+        >>> prior.reset_parameters()
     """
 
     @passes_on(GaussianOptions)
@@ -170,7 +248,14 @@ class VampPrior(Mixture):
         return self._encoder[0]
 
     def components(self) -> DiagonalGaussian:
-        """The posteriors of the pseudo-inputs, ``[K, *latent_shape]``."""
+        """The posteriors of the pseudo-inputs.
+
+        Returns:
+            A `fastvae.DiagonalGaussian` of ``[K, *latent_shape]``.
+
+        Raises:
+            TypeError, ValueError: pseudo-inputs that do not fit the encoder, or an encoder whose output is no Gaussian.
+        """
         return gaussian_of("encoder", self.encoder, self._gaussian_options, pseudo_inputs=self.pseudo_inputs)
 
     def extra_repr(self) -> str:

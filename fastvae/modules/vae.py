@@ -22,6 +22,14 @@ _BETA: Final = 4.0
 class VAE(LatentVariableModel):
     """A variational autoencoder over any two networks.
 
+    A preset, the loss's or one given here, replaces the defaults of the scale and of the packing by its project's.
+
+    With ``reduction="sample"`` the loss is a value a sample. Processes with shards of any sizes, ``total`` rows in all,
+    then minimize ``output.loss.sum() * world_size / total``: DDP's and FSDP's mean of their gradients is the gradient
+    of the whole batch, which the mean of means over uneven shards is not.
+
+    Training and eval mode treat the latent alike: it is the posterior's mean where ``sample=False`` says so.
+
     Args:
         encoder: x to a pair ``(mu, scale)``, or to one tensor with both packed along `packed_dim`.
         decoder: z to the likelihood's parameters: logits for ``"bernoulli"``, in the shape of x.
@@ -30,17 +38,25 @@ class VAE(LatentVariableModel):
         packed_dim, interleaved: how a single encoder output packs mu and scale, by default as its halves along dim 1.
         latent_shape: the shape of one sample's latent. Left out, it is that of the latest input, so that `sample`
             needs an input first, and torch.compile compiles twice.
-        prior: None for N(0, I); a `fastvae.modules.MixturePrior` or `VampPrior`; or an nn.Module of one's own with
-            ``log_prob(z)``, ``[..., batch]`` in nats, and ``sample(n, seed=, generator=)``. The KL to it is estimated
-            at the sample.
+        prior: None for N(0, I); a `fastvae.MixturePrior` or `fastvae.VampPrior`; or a module of your own, a
+            `fastvae.distributions.LatentPrior`. The KL to these is estimated at the sample.
+        **options: `likelihood`, `beta` and all others of `fastvae.ELBOLoss`, in place of `loss`, and those above.
 
-    A preset, the loss's or one given here, replaces the defaults of the scale and of the packing by its project's.
+    Raises:
+        TypeError, ValueError: an option out of its range or that contradicts another, or a prior that is none.
 
-    With ``reduction="sample"`` the loss is a value a sample. Processes with shards of any sizes, ``total`` rows in all,
-    then minimize ``output.loss.sum() * world_size / total``: DDP's and FSDP's mean of their gradients is the gradient
-    of the whole batch, which the mean of means over uneven shards is not.
-
-    Training and eval mode treat the latent alike: it is the posterior's mean where ``sample=False`` says so.
+    Examples:
+        >>> encoder, decoder = torch.nn.Linear(784, 2 * 20), torch.nn.Linear(20, 784)  # any networks
+        >>> vae = fastvae.VAE(encoder, decoder, likelihood="bernoulli", latent_shape=20)
+        >>> optimizer = torch.optim.Adam(vae.parameters())
+        >>> x = torch.rand(64, 784)
+        >>> output = vae(x)
+        >>> output.loss.backward()
+        >>> optimizer.step()
+        >>> output.z.shape, output.prediction.shape, output.kl.shape
+        (torch.Size([64, 20]), torch.Size([64, 784]), torch.Size([64]))
+        >>> vae.sample(16).shape, vae.reconstruct(x).shape
+        (torch.Size([16, 784]), torch.Size([64, 784]))
     """
 
     @passes_on(LatentVariableModel)
@@ -74,11 +90,43 @@ class VAE(LatentVariableModel):
         return self.prior
 
     def encode(self, x: Tensor) -> DiagonalGaussian:
-        """q(z | x)."""
+        """The posterior q(z | x).
+
+        Args:
+            x: the encoder's input, ``[batch, ...]``.
+
+        Returns:
+            A `fastvae.DiagonalGaussian` of ``[batch, *latent_shape]``.
+
+        Raises:
+            TypeError, ValueError: an `x` that does not fit the encoder, or an encoder whose output is no Gaussian.
+
+        Examples:
+            >>> vae = fastvae.VAE(torch.nn.Linear(784, 2 * 20), torch.nn.Linear(20, 784))
+            >>> vae.encode(torch.rand(64, 784))
+            DiagonalGaussian(shape=[64, 20], dtype=float32, device=cpu, parameterization='logvar')
+        """
         return self._gaussian("encoder", self.encoder, x=x)
 
     def decode(self, z: Tensor, *, mean: bool = False) -> Any:
-        """The decoder's own output, logits for ``"bernoulli"``; or with `mean` the mean of p(x|z), their sigmoid."""
+        """The decoder's own output, logits for ``"bernoulli"``; or with `mean` the mean of p(x|z), their sigmoid.
+
+        Args:
+            z: latents, ``[batch, *latent_shape]``.
+            mean: whether the output is taken to data space.
+
+        Returns:
+            What the decoder returns, ``[batch, ...]`` in the shape of x for most likelihoods.
+
+        Raises:
+            TypeError, ValueError: a `z` that does not fit the decoder.
+
+        Examples:
+            >>> vae = fastvae.VAE(torch.nn.Linear(784, 2 * 20), torch.nn.Linear(20, 784))
+            >>> z = torch.zeros(3, 20)
+            >>> torch.equal(vae.decode(z, mean=True), vae.decode(z).sigmoid())
+            True
+        """
         output = call("decoder", self.decoder, z=z)
         return self.elbo.mean(output) if mean else output
 
@@ -94,29 +142,69 @@ class VAE(LatentVariableModel):
         generator: torch.Generator | None = None,
         shard: tuple[int, int] | None = None,
         weight: Tensor | None = None,
+        return_loss: bool = True,
     ) -> VAEOutput:
         """The negative ELBO of one batch, averaged over `num_samples` latents.
 
         Args:
-            x: the encoder's input.
+            x: the encoder's input, ``[batch, ...]``.
             target: what to reconstruct, `x` when left out: such as the uint8 or binarized form of a float input.
-            sample: False takes the posterior's mean as the latent.
+            sample: whether the latent is drawn; False takes the posterior's mean.
             num_samples, eps, seed, generator, shard: as in `fastvae.functional.reparameterize`.
             weight: of the elements of the reconstruction, broadcastable to the prediction; a mask is one of 0 and 1.
+            return_loss: False computes no objective: the output has `z`, `mu`, `scale` and `prediction` alone.
+                Transformers' Trainer evaluates a model that has this option without labels.
+
+        Returns:
+            The loss, and the latent, the posterior, the prediction and per-sample parts of the loss in nats.
+
+        Raises:
+            TypeError, ValueError: tensors that do not fit the networks or the likelihood, more than one source of
+                noise, or a shard of an objective that mixes the samples of a batch.
+
+        Examples:
+            >>> vae = fastvae.VAE(torch.nn.Linear(784, 2 * 20), torch.nn.Linear(20, 784))
+            >>> x = torch.rand(64, 784)
+            >>> vae(x, seed=0).loss.shape, vae(x, num_samples=5).z.shape
+            (torch.Size([]), torch.Size([5, 64, 20]))
+            >>> torch.equal(vae(x, seed=0).z, vae(x, seed=0).z), torch.equal(vae(x, sample=False).z, vae.encode(x).mean)
+            (True, True)
+            >>> vae(x, (255 * x).byte()).prediction.shape  # reconstructing bytes
+            torch.Size([64, 784])
         """
         posterior = self.encode(x)
-        name, target = ("x", x) if target is None else ("target", target)
-        if self.elbo.reconstruction is not None:
-            self._check_batch(posterior, name, target)
         draw: DrawKeywords = {
             "num_samples": num_samples, "eps": eps, "seed": seed, "generator": generator, "shard": shard
         }  # fmt: skip
+        if not return_loss:
+            return self._without_loss(posterior, sample=sample, draw=draw, target=target, weight=weight)
+        name, target = ("x", x) if target is None else ("target", target)
+        if self.elbo.reconstruction is not None:
+            self._check_batch(posterior, name, target)
         return self._negative_elbo(posterior, self._latent_prior, target, sample=sample, draw=draw, weight=weight)
 
     def reconstruct(
         self, x: Tensor, *, sample: bool = False, seed: int | None = None, shard: tuple[int, int] | None = None
     ) -> Any:
-        """The decoder's mean in data space for the posterior's mean, or for one sample of it."""
+        """The decoder's mean in data space for the posterior's mean, or for one sample of it.
+
+        Args:
+            x: the encoder's input, ``[batch, ...]``.
+            sample: whether the latent is drawn.
+            seed, shard: of the noise, as in `fastvae.functional.reparameterize`; only with `sample`.
+
+        Returns:
+            ``[batch, ...]``, in the shape of the data.
+
+        Raises:
+            TypeError, ValueError: an `x` that does not fit, or a seed or a shard without `sample`.
+
+        Examples:
+            >>> vae = fastvae.VAE(torch.nn.Linear(784, 2 * 20), torch.nn.Linear(20, 784))
+            >>> x = torch.rand(64, 784)
+            >>> torch.equal(vae.reconstruct(x), vae.decode(vae.encode(x).mode(), mean=True))
+            True
+        """
         z = self._draw(self.encode(x), sample, {"seed": seed, "shard": shard})
         return self.decode(z, mean=True)
 
@@ -135,6 +223,19 @@ class VAE(LatentVariableModel):
             n: how many.
             seed, generator, shard: as in `fastvae.functional.reparameterize`. Of a prior of one's own all latents of
                 the whole batch are drawn, and these taken.
+
+        Returns:
+            ``[n, ...]``, in the shape of the data.
+
+        Raises:
+            RuntimeError: no `latent_shape`, and no input so far that shows it.
+            TypeError, ValueError: more than one source of noise, or one of another kind.
+
+        Examples:
+            >>> vae = fastvae.VAE(torch.nn.Linear(784, 2 * 20), torch.nn.Linear(20, 784), latent_shape=20)
+            >>> images = vae.sample(16, seed=0)
+            >>> images.shape, bool((images >= 0).all() and (images <= 1).all())
+            (torch.Size([16, 784]), True)
         """
         prior = self._latent_prior
         if prior is None:
@@ -157,11 +258,28 @@ class VAE(LatentVariableModel):
         generator: torch.Generator | None = None,
         shard: tuple[int, int] | None = None,
     ) -> Tensor:
-        """log p(x, z_k) - log q(z_k | x) in nats, ``[num_samples, batch]``, differentiable.
+        """log p(x, z_k) - log q(z_k | x) in nats, differentiable.
 
         IWAE (Burda et al. 2016) minimizes ``-F.importance_weighted_bound(model.log_weights(x, num_samples=k)).mean()``.
-        A `posterior` at hand saves a pass of the encoder. `seed`, `generator` and `shard` are those of
-        `fastvae.functional.reparameterize`.
+
+        Args:
+            x, target: as in `forward`.
+            num_samples: K latents of each posterior.
+            posterior: of `x`, where it is at hand: it saves a pass of the encoder.
+            seed, generator, shard: as in `fastvae.functional.reparameterize`.
+
+        Returns:
+            ``[num_samples, batch]``.
+
+        Raises:
+            TypeError, ValueError: tensors that do not fit, or more than one source of noise.
+
+        Examples:
+            >>> vae = fastvae.VAE(torch.nn.Linear(784, 2 * 20), torch.nn.Linear(20, 784))
+            >>> log_w = vae.log_weights(torch.rand(64, 784), num_samples=8)
+            >>> log_w.shape
+            torch.Size([8, 64])
+            >>> (-F.importance_weighted_bound(log_w).mean()).backward()
         """
         posterior = self.encode(x) if posterior is None else posterior
         target = x if target is None else target
@@ -186,6 +304,7 @@ class VAE(LatentVariableModel):
         A lower bound in expectation, tighter with more samples; one sample gives the ELBO.
 
         Args:
+            x, target: as in `forward`.
             num_samples: latents drawn for each x.
             chunk_size: how many of them go through the decoder at once; it changes the memory and, the draws being
                 made chunk by chunk, which latents a seed gives.
@@ -194,6 +313,16 @@ class VAE(LatentVariableModel):
 
         Returns:
             ``[batch]``, float64.
+
+        Raises:
+            TypeError, ValueError: tensors that do not fit, or an option out of its range.
+
+        Examples:
+            >>> vae = fastvae.VAE(torch.nn.Linear(784, 2 * 20), torch.nn.Linear(20, 784), likelihood="gaussian")
+            >>> x = torch.rand(4, 784)
+            >>> log_p = vae.log_likelihood(x, num_samples=100, seed=0)
+            >>> log_p.shape, log_p.dtype
+            (torch.Size([4]), torch.float64)
         """
         posterior = self.encode(x)
         target = x if target is None else target
@@ -213,7 +342,27 @@ class BetaVAE(VAE):
     """A VAE whose KL is weighted by beta = 4 unless told otherwise (Higgins et al. 2017).
 
     With `capacity`, the penalty is beta * abs(KL - C) (Burgess et al. 2018); give C as a `LinearWarmup` to raise it.
-    Arguments and methods are those of `VAE`; with `loss`, beta is the loss's own.
+    Methods are those of `VAE`; with `loss`, beta is the loss's own.
+
+    Args:
+        encoder, decoder, prior, **options: as in `VAE`.
+
+    Raises:
+        TypeError, ValueError: as there.
+
+    Examples:
+        >>> encoder, decoder = torch.nn.Linear(784, 2 * 20), torch.nn.Linear(20, 784)
+        >>> fastvae.BetaVAE(encoder, decoder, capacity=fastvae.LinearWarmup(0.0, 25.0, steps=10_000))
+        BetaVAE(
+          parameterization='logvar'
+          (elbo): ELBOLoss(
+            beta=4.0, capacity_per='batch'
+            (capacity): LinearWarmup(start=0.0, end=25.0, steps=10000)
+            (reconstruction): Reconstruction(likelihood='bernoulli')
+          )
+          (encoder): Linear(in_features=784, out_features=40, bias=True)
+          (decoder): Linear(in_features=20, out_features=784, bias=True)
+        )
     """
 
     @passes_on(VAE, beta=_BETA)

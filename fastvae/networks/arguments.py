@@ -11,7 +11,12 @@ from fastvae.networks.layers import ACTIVATIONS, VALUES
 
 
 class Options(TypedDict, total=False):
-    """What has a default, see `resolve`."""
+    """What has a default, see `resolve`.
+
+    Examples:
+        >>> options: fastvae.networks.Options = {"hidden": (64, 64), "activation": "tanh"}
+        >>> encoder, decoder, latent_shape = fastvae.networks.build("mlp", (784,), 20, **options)
+    """
 
     latent: str
     likelihood: str | None
@@ -28,7 +33,13 @@ class Options(TypedDict, total=False):
 
 
 class Arguments(TypedDict):
-    """All arguments of `build`, none of them a default to be looked up."""
+    """All arguments of `build`, none of them a default to be looked up.
+
+    Examples:
+        >>> arguments: fastvae.networks.Arguments = fastvae.networks.resolve("mlp", (784,), 20)
+        >>> arguments["hidden"], arguments["decoder_hidden"], arguments["out_channels"]
+        ((400,), (400,), 784)
+    """
 
     architecture: str
     shape: tuple[int, ...]
@@ -96,8 +107,17 @@ def resolve(
         probability_floor: how far a probability is kept from 0 and 1, see `ending`.
         out_channels: of the decoder's output; None for those of the likelihood, see `decoder_channels`.
 
+    Returns:
+        A dict of all arguments of `build`, sequences as tuples.
+
     Raises:
         ValueError: what is unknown, out of its range, or not taken by the architecture.
+
+    Examples:
+        >>> arguments = fastvae.networks.resolve("conv", (3, 32, 32), 16)
+        >>> arguments["hidden"], arguments["widths"], arguments["activation"]
+        ((256,), (32, 64), 'relu')
+        >>> networks = fastvae.networks.build(**arguments)
     """
     found = ARCHITECTURES[_one_of("architecture", architecture, ARCHITECTURES)]
     _one_of("latent", latent, [kind for kind in LATENTS if kind in found.latents], architecture)

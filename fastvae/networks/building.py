@@ -8,6 +8,7 @@ from typing import NamedTuple, Unpack
 
 from torch import nn
 
+from fastvae._describe import describe
 from fastvae._keywords import passes_on
 from fastvae.networks.architectures import ARCHITECTURES
 from fastvae.networks.arguments import Options, resolve
@@ -25,11 +26,22 @@ class Networks(NamedTuple):
         decoder: latents, ``[batch, *latent_shape]``, to the likelihood's parameters, ``[batch, out_channels, ...]``,
             the other sizes being those of x.
         latent_shape: of one latent, as `fastvae.VAE` takes it: ``(latent_dim,)`` or ``(latent_dim, height, width)``.
+
+    Examples:
+        >>> networks = fastvae.networks.build("conv", (3, 32, 32), 16, likelihood="gaussian")
+        >>> networks
+        Networks(encoder=Sequential, decoder=Sequential, latent_shape=(16,))
+        >>> encoder, decoder, latent_shape = networks
+        >>> encoder(torch.zeros(2, 3, 32, 32)).shape, decoder(torch.zeros(2, *latent_shape)).shape
+        (torch.Size([2, 32]), torch.Size([2, 3, 32, 32]))
     """
 
     encoder: nn.Module
     decoder: nn.Module
     latent_shape: tuple[int, ...]
+
+    def __repr__(self) -> str:
+        return describe(self)
 
 
 @passes_on(resolve)
@@ -37,7 +49,7 @@ def build(architecture: str, shape: Sequence[int], latent_dim: int, **options: U
     """An encoder and a decoder with fresh weights (see `initialise`) from torch's generator.
 
     Args:
-        architecture, shape, latent_dim, **options: see `resolve`.
+        architecture, shape, latent_dim, **options: see `resolve`, which lists them.
 
     Returns:
         Two `torch.nn.Sequential`; with a condition two modules that are called with it, as a `fastvae.CVAE` calls
@@ -46,6 +58,24 @@ def build(architecture: str, shape: Sequence[int], latent_dim: int, **options: U
 
     Raises:
         ValueError: what is unknown, out of its range, or not taken by the architecture.
+
+    Examples:
+        >>> encoder, decoder, latent_shape = fastvae.networks.build("mlp", (1, 28, 28), 20, hidden=(64,))
+        >>> encoder
+        Sequential(
+          (0): Pixels()
+          (1): Flatten(start_dim=1, end_dim=-1)
+          (2): Linear(in_features=784, out_features=64, bias=True)
+          (3): ReLU()
+          (4): Linear(in_features=64, out_features=40, bias=True)
+        )
+        >>> vae = fastvae.VAE(encoder, decoder, latent_shape=latent_shape)
+        >>> images = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
+        >>> vae(images).prediction.shape
+        torch.Size([2, 1, 28, 28])
+        >>> encoder, decoder, latent_shape = fastvae.networks.build("resnet", (3, 64, 64), 4, latent="spatial")
+        >>> latent_shape
+        (4, 8, 8)
     """
     given = resolve(architecture, shape, latent_dim, **options)
     shape, condition, spatial = given["shape"], given["condition"], given["latent"] == "spatial"

@@ -17,8 +17,17 @@ def ending(likelihood: str, floor: float = 0.0, *, values: str = "unit") -> list
         values: what the numbers of x are, see `fastvae.networks.build`. The mean of ``"unit"`` values lies in [0, 1];
             of others only a probability does.
 
+    Returns:
+        No modules, one, or two.
+
     Raises:
         ValueError: an unknown likelihood, or a floor without a sigmoid.
+
+    Examples:
+        >>> fastvae.networks.ending("bernoulli"), fastvae.networks.ending("gaussian")  # logits, and a mean in [0, 1]
+        ([], [Sigmoid()])
+        >>> fastvae.networks.ending("bernoulli_probs", 0.01)
+        [Sigmoid(), Hardtanh(min_val=0.01, max_val=0.99)]
     """
     found = named(likelihood)
     activation = None
@@ -43,7 +52,14 @@ def decoder_channels(likelihood: str, channels: int = 1) -> int:
         likelihood: its name, see `fastvae.ELBOLoss`.
         channels: of the images.
 
+    Returns:
+        An int.
+
     Raises:
         ValueError: an unknown likelihood, or a number of channels that it does not take.
+
+    Examples:
+        >>> [fastvae.networks.decoder_channels(name, 3) for name in ("gaussian", "discretized_logistic_mixture")]
+        [3, 100]
     """
     return named(likelihood).decoder_channels(channels)

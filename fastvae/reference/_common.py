@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -35,5 +37,5 @@ def reduce(loss: Tensor, reduction: str, batch_dims: int) -> Tensor:
     if reduction == "mean":
         return loss.mean()
     if reduction == "batchmean":
-        return loss.sum() / loss.shape[:batch_dims].numel()
+        return loss.sum() / math.prod(loss.shape[:batch_dims])  # which, unlike `numel`, takes symbolic sizes
     raise ValueError(f"reduction: got {reduction!r}; takes none, sample, sum, mean or batchmean")

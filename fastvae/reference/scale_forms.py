@@ -46,8 +46,7 @@ def scale(raw: Tensor, form: Form) -> Scale:
     if plain.variance is not None:
         variance = plain.variance + form.min_var
         return Scale(torch.sqrt(variance), None, variance)
-    floor = torch.full_like(sigma, math.sqrt(form.min_var))
-    return Scale(torch.hypot(sigma, floor), None, sigma.square() + form.min_var)
+    return Scale(_hypot(sigma, math.sqrt(form.min_var)), None, sigma.square() + form.min_var)
 
 
 def _plain(raw: Tensor, parameterization: str) -> Scale:
@@ -68,6 +67,13 @@ def _plain(raw: Tensor, parameterization: str) -> Scale:
     # log(1 + e^raw) exactly: torch.nn.functional.softplus turns linear above 20.
     base = torch.logaddexp(torch.maximum(raw, least), torch.zeros_like(raw))
     return Scale(base, torch.minimum(raw - least, torch.zeros_like(raw)))
+
+
+def _hypot(sigma: Tensor, floor: float) -> Tensor:
+    """sqrt(sigma^2 + floor^2), also where a square is beyond the range: torch.hypot, which ONNX does not have."""
+    size, least = sigma.abs(), torch.full_like(sigma, floor)
+    larger = torch.maximum(size, least)
+    return larger * torch.sqrt(1 + (torch.minimum(size, least) / larger).square())
 
 
 def std(scale: Scale) -> Tensor:

@@ -140,8 +140,7 @@ def test_a_second_derivative_of_a_compiled_op_raises():
 
 
 SEED = torch.tensor([5])
-INF = float("inf")
-FORM = ("logvar", -INF, INF, 0.0, 0.0)
+FORM = ("logvar", None, None, 0.0, 0.0)
 
 
 def op_samples():

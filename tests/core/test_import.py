@@ -111,11 +111,6 @@ def test_public_names():
     assert set(fastvae.reference.__all__) <= set(F.__all__)
 
 
-def test_every_public_function_says_what_it_does():
-    for name in F.__all__:
-        assert len(getattr(F, name).__doc__) > 80
-
-
 def test_the_reference_has_the_same_signatures():
     for name in fastvae.reference.__all__:
         assert inspect.signature(getattr(F, name)) == inspect.signature(getattr(fastvae.reference, name))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -23,6 +23,14 @@ REDUCTIONS = ["none", "sample", "sum", "mean", "batchmean"]
 CALLS = [(name, {"reduction": each}) for name, op in OPS.items() if op.reduces for each in REDUCTIONS] + [
     (name, {}) for name, op in OPS.items() if not op.reduces
 ]
+
+
+@pytest.fixture(autouse=True)
+def _without_fallback() -> Iterator[None]:
+    """torch's loop over the rows of an op without a rule, a drop of performance that it warns of, is an error here."""
+    torch._C._functorch._set_vmap_fallback_enabled(False)
+    yield
+    torch._C._functorch._set_vmap_fallback_enabled(True)
 
 
 def assert_rounded(found: Any, expected: Any) -> None:

@@ -12,7 +12,7 @@ from tests.docs.pages import FENCES, PAGES, run
 
 SLOW = "<!-- slow -->"
 """A page that says so takes more than seconds."""
-ELSEWHERE = ("docs/modules.md", "docs/python.md")
+ELSEWHERE = ("docs/export.md", "docs/modules.md", "docs/python.md")
 """Pages with a test of their own, beside this one."""
 
 

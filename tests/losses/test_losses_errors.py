@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from fastvae import DiagonalGaussian, ELBOLoss
+from fastvae.losses import Reconstruction
 
 BATCH = 5
 
@@ -17,6 +18,7 @@ BATCH = 5
     [
         (lambda: ELBOLoss("bernouli"), ValueError, "likelihood: got 'bernouli'; takes one of"),
         (lambda: ELBOLoss(3), ValueError, "likelihood: got 3"),
+        (lambda: Reconstruction("bernouli"), ValueError, "likelihood: got 'bernouli'; takes one of"),
         (lambda: ELBOLoss(beta=-1.0), ValueError, "beta: got -1.0"),
         (lambda: ELBOLoss(beta=math.nan), ValueError, "beta: got nan"),
         (lambda: ELBOLoss(beta="1"), TypeError, "beta: got str"),

@@ -252,3 +252,12 @@ def test_compiled_without_graph_breaks(objective: str, prior: bool, num_samples:
 def test_mistakes_are_named(build: Callable[[], Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         build()
+
+
+@pytest.mark.parametrize("objective", ["cvae", "gsnn", "hybrid"])
+def test_without_a_loss_the_latents_are_the_same(objective: str) -> None:
+    whole, part = (model(objective=objective)(*data(), seed=1, return_loss=each) for each in (True, False))
+    assert list(part) == ["z", "mu", "scale", "prediction"]
+    assert all(torch.equal(value, whole[name]) for name, value in part.items())
+    with pytest.raises(ValueError, match=r"^weight: got float64\[6, 5\] with return_loss=False"):
+        model()(*data(), weight=data()[1], return_loss=False)

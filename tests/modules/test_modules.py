@@ -295,3 +295,18 @@ def test_an_encoder_of_another_kind_is_named() -> None:
 
     with pytest.raises(TypeError, match="encoder: returned dict; takes a network that returns a pair"):
         VAE(Dictionary(), nn.Identity())(data())
+
+
+@pytest.mark.parametrize("num_samples", [None, 2])
+def test_without_a_loss_the_latents_are_the_same(num_samples: int | None) -> None:
+    vae, x = model(), data()
+    whole, part = (vae(x, seed=1, num_samples=num_samples, return_loss=each) for each in (True, False))
+    assert all(torch.equal(value, whole[name]) for name, value in part.items())
+    assert list(part) == ["z", "mu", "scale", "prediction"]
+    with pytest.raises(AttributeError, match=r"^loss: takes one of z, mu, scale, prediction$"):
+        part.loss  # noqa: B018
+    for name in ("target", "weight"):
+        with pytest.raises(
+            ValueError, match=rf"^{name}: got float64\[5, 12\] with return_loss=False, which computes none"
+        ):
+            vae(x, return_loss=False, **{name: x})

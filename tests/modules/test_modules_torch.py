@@ -112,3 +112,18 @@ def test_a_retained_graph_gives_the_same_gradients_twice() -> None:
     first = torch.autograd.grad(loss, list(vae.parameters()), retain_graph=True)
     for one, other in zip(gradients(loss, vae), first, strict=True):
         torch.testing.assert_close(one, other, **EXACT)
+
+
+@pytest.mark.slow
+@compiles
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated")
+def test_reduced_overhead_is_the_same_step() -> None:
+    """The mode of CUDA graphs, which a CPU has none of: inductor's kernels there."""
+    torch.compiler.reset()
+    vae, x = model(latent_shape=3), data()
+    compiled = torch.compile(vae, mode="reduce-overhead", fullgraph=True)
+    for _ in range(2):
+        ours, theirs = compiled(x, seed=1), vae(x, seed=1)
+        torch.testing.assert_close(dict(ours), dict(theirs), **EXACT)
+        for gradient, expected in zip(gradients(ours.loss, vae), gradients(theirs.loss, vae), strict=True):
+            torch.testing.assert_close(gradient, expected, **EXACT)

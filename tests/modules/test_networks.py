@@ -32,9 +32,7 @@ def small(name: str, **options: object) -> dict[str, object]:
 def test_public_names():
     assert networks is fastvae.networks
     assert "networks" in fastvae.__all__
-    for name in networks.__all__:
-        value = getattr(networks, name)
-        assert isinstance(value, (dict, tuple)) or len(value.__doc__) > 30, name
+    assert all(hasattr(networks, name) for name in networks.__all__)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])

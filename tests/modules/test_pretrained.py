@@ -142,6 +142,11 @@ class Own(VAE):
     pass
 
 
+class Listed(VAE):
+    def __init__(self, *sizes: int) -> None:
+        super().__init__(nn.Linear(sizes[0], sizes[1]), nn.Linear(sizes[1] // 2, sizes[0]))
+
+
 def appended() -> VAE:
     model = vae()
     model.decoder.append(nn.Sigmoid())
@@ -159,7 +164,9 @@ def of_other_networks(**options: Any) -> VAE:
         (appended, r"decoder: got a network changed since fastvae\.networks\.build made it; takes it unchanged"),
         (lambda: vae(beta=torch.tensor(0.5)), r"beta: got tensor\(0\.5000\), which config\.json cannot"),
         (lambda: vae(likelihood=lambda p, x: (p - x).flatten(1).sum(1)), "likelihood: got function, which"),
-        (lambda: Own(vae().encoder, vae().decoder), "model: got Own; takes one of VAE, BetaVAE, CVAE"),
+        (lambda: Own(nn.Linear(6, 4), nn.Linear(2, 6)), r"encoder: got Linear, which config\.json cannot describe"),
+        (lambda: Own(vae().encoder, vae().decoder, beta=torch.tensor(0.5)), r"beta: got tensor\(0\.5000\), which"),
+        (lambda: Listed(3, 4), "model: got Listed, whose constructor takes \\*arguments; takes named ones"),
         (
             lambda: VAE(vae().encoder, vae().decoder, prior=VampPrior(torch.rand(3, 64), nn.Linear(64, 4))),
             "prior: got VampPrior, which",

@@ -1,16 +1,14 @@
 """What a user sees of the models: signatures, options as they are printed, and errors in terms of the call."""
 
 import inspect
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, get_type_hints
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-import fastvae
-from fastvae import CVAE, VAE, BetaVAE, DiagonalGaussian, ELBOLoss, functional, losses, modules
+from fastvae import CVAE, VAE, BetaVAE, DiagonalGaussian, ELBOLoss, functional
 from fastvae._gaussian_options import GaussianKeywords, GaussianOptions
 from fastvae._keywords import DrawKeywords, ScaleKeywords
 from fastvae._likelihoods import LIKELIHOODS
@@ -64,24 +62,6 @@ def test_no_keyword_is_taken_and_not_shown() -> None:
     assert all(
         of_gaussians[names.get(name, name)].default == moments[name].default for name in moments.keys() - {"moments"}
     )
-
-
-def documented() -> Iterator[Any]:
-    """Every public function, class and method whose docstring lists its arguments."""
-    for module in (fastvae, functional, losses, modules):
-        for name in module.__all__:
-            member = getattr(module, name)
-            methods = vars(member) if inspect.isclass(member) else ()
-            candidates = [member, *(getattr(member, method) for method in methods if not method.startswith("_"))]
-            yield from (each for each in candidates if callable(each) and "Args:\n" in (inspect.getdoc(each) or ""))
-
-
-@pytest.mark.parametrize("described", dict.fromkeys(documented()), ids=lambda each: each.__qualname__)
-def test_a_docstring_names_arguments_that_exist_and_leaves_their_defaults_to_the_signature(described: Any) -> None:
-    arguments = inspect.getdoc(described).split("Args:\n")[1].split("\n\n")[0]
-    heads = re.findall(r"^    (\S.*?):", arguments, re.MULTILINE)
-    names = {name for head in heads for name in head.split(", ") if not name.startswith("*")}
-    assert names <= inspect.signature(described).parameters.keys()
 
 
 def test_the_objective_describes_every_likelihood() -> None:

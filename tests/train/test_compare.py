@@ -282,3 +282,23 @@ def test_nothing_is_cut_off(columns, pixels, labels):
 def test_history_of_one_epoch_can_be_drawn(columns):
     history = [Epoch(1, 9.0, -9.0, 6.0, 3.0, 10.0, -10.0, 6.5, 3.5, 0.1)]
     assert grid([column._replace(history=history) for column in columns])
+
+
+def test_a_row_of_one_scale_is_named_at_its_left(columns):
+    half, two, other = columns
+    for row in grid([half, two]):
+        assert [bool(axes.get_ylabel()) for axes in row[1:]] == [False]
+        assert not any(label.get_visible() and label.get_text() for label in row[1].get_yticklabels())
+    latents = grid([half, other])[0]
+    assert all(axes.get_ylabel() for axes in latents), "the first two of three components are other axes"
+
+
+def test_every_other_image_of_the_plane_is_decoded_in_a_column(columns):
+    half, two, _ = columns
+    axes = grid([half, two])[2][0]
+    (picture,) = axes.get_images()
+    side = picture.get_array().shape[0]
+    # Ten digits of 8 pixels, with a pixel about each, enlarged by 4, and a gap between them.
+    assert side == 10 * 40 + 9
+    corners = [label.get_text() for label in (axes.get_xticklabels()[0], axes.get_xticklabels()[-1])]
+    assert [float(text.replace("\N{MINUS SIGN}", "-")) for text in corners] == [-1.64, 1.64]

@@ -130,7 +130,7 @@ def test_the_loss_of_a_sample_each_is_averaged():
     model = vae(reduction="sample")
     fastvae.fit(model, images(), epochs=1, batch_size=BATCH, **QUIET)
     expected = vae(reduction="sample")
-    expected.register_forward_hook(lambda module, inputs, output: output._replace(loss=output.loss.mean()))
+    expected.register_forward_hook(lambda module, inputs, output: type(output)(output, loss=output.loss.mean()))
     assert same(model, by_hand(expected, images(), epochs=1))
 
 

@@ -1,10 +1,7 @@
 """What `fastvae.fit` leaves in its folder, how it goes on from there, and what `fastvae.load` makes of it."""
 
 import csv
-import inspect
 import json
-import re
-import textwrap
 
 import pytest
 import torch
@@ -207,15 +204,6 @@ def test_load_of_a_run(run):
     assert loaded.config == json.loads((run / "config.json").read_text())["config"]
     assert loaded.sample(3).shape == (3, *loaded.config["shape"])
     assert next(fastvae.load(run, device="meta").parameters()).device.type == "meta"
-
-
-def test_the_example_of_loads_docstring_runs(run, monkeypatch):
-    (run.parent / "runs").mkdir()
-    run.rename(run.parent / "runs" / "digits-20250101-120000")
-    monkeypatch.chdir(run.parent)
-    (block,) = re.findall(r"\n\n((?:    .*\n)+)", inspect.getdoc(fastvae.load).split("Args:")[0])
-    exec(textwrap.dedent(block), names := {"fastvae": fastvae})
-    assert names["images"].shape == (16, 1, 8, 8)
 
 
 def test_load_leaves_generators_alone(run):

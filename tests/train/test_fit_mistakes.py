@@ -127,11 +127,24 @@ def test_objectives_of_whole_batches(options, cause):
         fastvae.fit(vae(**options), images(), epochs=1, batch_size=35, **QUIET)
 
 
-def test_it_says_what_to_install():
-    code = "import sys; sys.modules['pydantic'] = None; import fastvae; assert 'fit' in dir(fastvae); fastvae.fit"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+WITHOUT = """
+import sys; sys.modules['pydantic'] = None
+import fastvae, pydoc
+from fastvae import *
+assert {'fit', 'load'} <= set(dir(fastvae))
+assert 'pip install' in fit.__doc__ and 'pip install' in pydoc.plain(pydoc.render_doc(fastvae))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [("fit", "fit(None, [], epochs=1)"), ("load", "fastvae.load('run')"), ("fit", "fastvae.fit.of_a_module")],
+)
+def test_it_says_what_to_install_when_it_is_called(name, call):
+    result = subprocess.run([sys.executable, "-c", WITHOUT + call], capture_output=True, text=True, check=False)
     *_, line = result.stderr.splitlines()
-    assert line == "ImportError: fastvae.fit: pydantic is not installed; takes pip install 'fastvae[train]'"
+    assert line == f"ImportError: fastvae.{name}: pydantic is not installed; takes pip install 'fastvae[train]'"
+    assert "During handling" not in result.stderr
 
 
 SCRIPT = """

@@ -58,7 +58,10 @@ class Baseline(nn.Module):
         prediction = self.network(condition)
         loss, samples = self.reconstruction(prediction, target)
         empty = samples.new_empty((len(samples), 0))
-        return VAEOutput(loss, samples, torch.zeros_like(samples), empty, empty, empty, prediction)
+        return VAEOutput(
+            loss=loss, reconstruction_loss=samples, kl=torch.zeros_like(samples), z=empty, mu=empty, scale=empty,
+            prediction=prediction,
+        )  # fmt: skip
 
     def log_prob(self, condition: Tensor, target: Tensor) -> Tensor:
         """log p(target | condition) in nats, ``[batch]``."""

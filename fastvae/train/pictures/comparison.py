@@ -20,9 +20,9 @@ from fastvae.train.runs.metrics import Epoch
 from fastvae.train.settings.config import Config
 
 _SAMPLES_SIDE: Final = 8
-_WIDTH: Final = 4.2  # inches of a column
-_HEIGHTS: Final = (4.2, 0.8, 4.2, 2.1, 2.1, 2.1)  # inches of the rows, about
-_TITLE_CHARACTERS: Final = 36  # that fit in the width of a column
+_WIDTH: Final = 2.7  # inches of a column: three are read at the width of a page
+_HEIGHTS: Final = (2.7, 0.55, 2.7, 1.5, 1.5, 1.5)  # inches of the rows, about
+_TITLE_CHARACTERS: Final = 28  # that fit in the width of a column
 
 
 class Column(NamedTuple):
@@ -99,6 +99,10 @@ def figure(columns: Sequence[Column], title: str) -> Figure:
         _reconstructions(axes, one)
     for axes, one in zip(decoded, columns, strict=True):
         _decoded(axes, one)
+    _named_once(reconstructions)
+    if all(one.coordinates is not None for one in columns):
+        _named_once(latents)
+        _named_once(decoded)
     for row, curve in zip(losses, panels.CURVES, strict=True):
         _losses(row, columns, curve)
     losses[0][0].legend()
@@ -107,11 +111,18 @@ def figure(columns: Sequence[Column], title: str) -> Figure:
     return result
 
 
+def _named_once(row: Sequence[Axes]) -> None:
+    """The vertical axis of a row that has one, at its left."""
+    for axes in row[1:]:
+        axes.set_ylabel("")
+        axes.tick_params(labelleft=False)
+
+
 def _latents(row: Sequence[Axes], columns: Sequence[Column]) -> None:
     planes = [one.points for one in columns if one.points is not None and one.coordinates is not None]
     reach = 1.05 * max((float(np.abs(points).max()) for points in planes), default=1.0)
     for axes, one in zip(row, columns, strict=True):
-        axes.set_title(_wrapped(one.name), fontsize="large", fontweight="bold")
+        axes.set_title(_wrapped(one.name), fontsize="medium", fontweight="bold")
         if one.points is None:
             _nothing(axes, "a spatial latent")
             continue
@@ -143,7 +154,7 @@ def _reconstructions(axes: Axes, one: Column) -> None:
 def _wrapped(name: str) -> str:
     """In lines that fit, broken between settings."""
     whole = ", ".join(setting.replace(" ", "\N{NO-BREAK SPACE}") for setting in name.split(", "))
-    return textwrap.fill(whole, _TITLE_CHARACTERS, break_on_hyphens=False)
+    return textwrap.fill(whole, _TITLE_CHARACTERS, break_on_hyphens=False, break_long_words=False)
 
 
 def _losses(row: Sequence[Axes], columns: Sequence[Column], curve: panels.Curve) -> None:
@@ -151,8 +162,10 @@ def _losses(row: Sequence[Axes], columns: Sequence[Column], curve: panels.Curve)
         # Before anything is drawn, so that the scale is that of all.
         for axes in row[1:]:
             axes.sharey(row[0])
+        _named_once(row)
     for axes, one in zip(row, columns, strict=True):
         panels.losses(axes, one.history, curve)
+        axes.locator_params(axis="x", nbins=5)
     row[0].set_ylabel(f"{curve.quantity}\n(nats per image)")
 
 
@@ -160,10 +173,14 @@ def _decoded(axes: Axes, one: Column) -> None:
     if one.decoded is None:
         _nothing(axes, "samples that are no images")
         return
-    decoded = panels.smoothed(one.decoded, 1)
     if one.coordinates is None:
-        panels.show(axes, panels.tile(decoded, _SAMPLES_SIDE))
+        panels.show(axes, panels.tile(panels.smoothed(one.decoded, 1), _SAMPLES_SIDE))
         axes.set_title("samples from the prior", fontsize="medium")
     else:
-        panels.manifold(axes, decoded, one.coordinates)
-        axes.set_title("decoded latent at normal quantiles", fontsize="medium")
+        # Every other value of z from each end to the middle: in a column there is room for so many.
+        kept = np.r_[0 : len(one.coordinates) // 2 : 2, len(one.coordinates) // 2 + 1 : len(one.coordinates) : 2]
+        grid = one.decoded.reshape(len(one.coordinates), -1, *one.decoded.shape[1:])[kept][:, kept]
+        decoded = panels.smoothed(grid.reshape(-1, *one.decoded.shape[1:]), 1)
+        panels.manifold(axes, decoded, one.coordinates[kept])
+        axes.set_xticks(axes.get_xticks()[[0, 1, 4, 5]])
+        axes.set_title("decoded at normal quantiles", fontsize="medium")

@@ -61,10 +61,6 @@ def fit(
 ) -> Fit:
     """Train a model in place, by the loop of ``fastvae train``; the options have the names that they have there.
 
-        encoder, decoder, latent_shape = fastvae.networks.build("mlp", (1, 28, 28), 16)
-        vae = fastvae.VAE(encoder, decoder, latent_shape=latent_shape)
-        fastvae.fit(vae, images, epochs=10, validation=0.1, out="runs/first")
-
     Under torchrun the processes train one model together: each batch is shared among them, and one seed gives the run
     of one process, to rounding. Outside the call torch's generators are as they were.
 
@@ -87,8 +83,8 @@ def fit(
         clip_grad: the greatest norm of a gradient.
         ema: decay of an average of the weights, such as 0.999, which is then what is validated and kept.
         warmup: steps in which the learning rate rises to its value.
-        lr_schedule: ``"constant"``, ``"steps"`` (times `lr_decay` after each epoch of `lr_milestones`) or ``"cosine"``
-            (to 0 at the last step).
+        lr_schedule: ``"constant"``, ``"steps"`` or ``"cosine"`` (to 0 at the last step).
+        lr_milestones, lr_decay: of ``"steps"``: the epochs after which the learning rate is multiplied, and by what.
         device: ``"cpu"``, ``"cuda"``, or ``"auto"``, CUDA where it is there. The model stays there.
         amp: ``"none"``, ``"bf16"`` or ``"fp16"``.
         compile: through torch.compile.
@@ -100,12 +96,25 @@ def fit(
         tensorboard: log to ``out/tensorboard``.
         progress: show it: a bar on a terminal or in a notebook, else a line an epoch.
 
+    Returns:
+        A `Fit`: the model, a row of losses for each epoch, and the epoch whose weights are kept.
+
     Raises:
         TypeError: a model that is no module or returns no loss, or data of another kind.
         ValueError: an option out of its range or that contradicts another, data without samples or with too few
             tensors, a folder that is in use, damaged or of another run, a missing device, or a loss that is no longer
             finite.
         KeyboardInterrupt: Ctrl-C, after a step.
+
+    Examples:
+        >>> images = torch.rand(64, 1, 28, 28)  # yours
+        >>> encoder, decoder, latent_shape = fastvae.networks.build("mlp", (1, 28, 28), 4, hidden=(16,))
+        >>> vae = fastvae.VAE(encoder, decoder, latent_shape=latent_shape)
+        >>> found = fastvae.fit(vae, images, epochs=2, validation=0.25, progress=False)
+        >>> sorted(found.history[-1])
+        ['epoch', 'seconds', 'train_elbo', 'train_kl', 'train_loss', 'train_reconstruction', 'validation_loss']
+        >>> vae.training, vae.sample(16).shape
+        (False, torch.Size([16, 1, 28, 28]))
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model: got {type(model).__name__}; takes a torch.nn.Module")

@@ -24,10 +24,6 @@ def load(run: str | Path, *, device: str | torch.device = "cpu") -> Model:
 
     Its weights are those that the run keeps: of its best epoch where it holds samples out. No pickle is read.
 
-        model = fastvae.load("runs/digits-20250101-120000")
-        images = model.sample(16)
-        model.config["latent_dim"]
-
     Args:
         run: the folder.
         device: where the model goes.
@@ -39,6 +35,14 @@ def load(run: str | Path, *, device: str | torch.device = "cpu") -> Model:
     Raises:
         ValueError: no such folder, a damaged file, a run without a finished epoch, or a `fastvae.fit` of networks that
             `fastvae.networks` has not built, which no file describes.
+
+    Examples:
+        >>> encoder, decoder, latent_shape = fastvae.networks.build("mlp", (64,), 2)
+        >>> vae = fastvae.VAE(encoder, decoder, latent_shape=latent_shape)
+        >>> _ = fastvae.fit(vae, torch.rand(32, 64), epochs=1, out="runs/tiny", progress=False)
+        >>> model = fastvae.load("runs/tiny")  # also of `fastvae train --out runs/tiny`
+        >>> model.sample(16).shape, model.training, model.config["epochs"]
+        (torch.Size([16, 64]), False, 1)
     """
     path = Path(run).expanduser()
     with as_python_says():

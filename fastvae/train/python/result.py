@@ -24,6 +24,16 @@ class Fit:
         best_epoch: whose weights the model has: that of the least validation loss, or the last one.
         stopped: whether early stopping ended it before its last epoch.
         folder: where it is written; None where it is not.
+
+    Printed, it is the epochs, the losses of the one that is kept, and the folder.
+
+    Examples:
+        >>> model = fastvae.VAE(torch.nn.Linear(64, 2 * 2), torch.nn.Linear(2, 64))
+        >>> found = fastvae.fit(model, torch.rand(32, 64), epochs=2, progress=False)
+        >>> found  # doctest: +ELLIPSIS
+        Fit(epochs=2, best_epoch=2, train_loss=...)
+        >>> found.model is model, found.stopped, found.folder, [row["epoch"] for row in found.history]
+        (True, False, None, [1, 2])
     """
 
     model: nn.Module
