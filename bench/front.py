@@ -21,8 +21,8 @@ import fastvae
 from bench import ROOT, plot
 from bench.results import Row, latest_file, newest
 from bench.table import comparisons
+from fastvae.plots import arrays, panels
 from fastvae.train.data import datasets
-from fastvae.train.pictures import arrays, panels
 
 PICTURE: Final = ROOT / "docs" / "pictures" / "front.png"
 _OPTIONS: Final = ("--latent-dim", "2")
@@ -44,9 +44,8 @@ def picture(run: Path, cpu: Sequence[Row]) -> Figure:
         _, grid = arrays.manifold(model, torch.device("cpu"))
         points, _ = arrays.plane([model.encode(images) for images, _ in test.batches()])
     labels = test.labels.numpy()
-    side = math.isqrt(len(grid))
     # Of the grid a quarter, so that digits are large enough to be told at the width of a page.
-    made = grid.reshape(side, side, *grid.shape[1:])[::2, ::2].reshape(-1, *grid.shape[1:])
+    made = arrays.images(grid[::2, ::2].flatten(0, 1))
     figure = Figure(figsize=(9.6, 3.3), layout="constrained")
     digits, latent, steps = figure.subplots(1, 3, width_ratios=(1, 1, 1.2))
     panels.show(digits, panels.tile(panels.smoothed(made, 1), math.isqrt(len(made))))

@@ -1,6 +1,7 @@
 """Write the newest results into the pages: ``python -m bench.publish``.
 
-All of them into docs/performance.md and docs/gpu.md, and what is gained where into README.md.
+All of them into docs/performance.md and docs/gpu.md, those of an op into its page in docs/ops, and what is gained where
+into README.md.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Final
 
 import click
 
-from bench import ROOT, gains, pages, plot, table
+from bench import ROOT, gains, op_pages, pages, plot, table
 from bench.proofs.sm_model import pages as predictions
 from bench.proofs.sm_model.results import FILE
 from bench.results import latest_file, newest
@@ -70,11 +71,14 @@ def main(csv: Path | None, root: Path) -> None:
         pages.write(performance, {"bench": results(cpu, _FEW, performance)})
         pages.write(gpu, {"gpu": "\n\n".join(results(one, _FEW_ON_A_GPU, gpu) for one in gpus) or _NO_GPU})
         pages.write(readme, {"gains": gains.table(newest(cpu), [newest(one) for one in gpus])})
+        if (docs / "ops").exists():
+            for name, parts in op_pages.current(cpu, kept):
+                pages.write(docs / "ops" / name, parts)
         if (kept / "offline" / FILE).exists():
             predictions.write(kept / "offline", kept, gpu)
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
-    for page in (readme, performance, gpu):
+    for page in (readme, performance, gpu, *sorted((docs / "ops").glob("*.md"))):
         click.echo(str(page))
 
 

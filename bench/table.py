@@ -155,10 +155,18 @@ def caption(rows: Sequence[Row]) -> str:
     return ", ".join(part for part in [*said, " and ".join(runs)] if part)
 
 
-def markdown(rows: Sequence[Row], threads: int = 1) -> str:
-    """The table, and below it what its numbers are."""
-    lines = comparisons(rows, threads)
-    shown = [column for column in COLUMNS if any(column.cell(line) for line in lines)]
+def markdown(
+    rows: Sequence[Row], threads: int = 1, names: Collection[str] | None = None, titles: Collection[str] | None = None
+) -> str:
+    """The table, and below it what its numbers are.
+
+    Args:
+        names: of the comparisons to show. [default: all]
+        titles: of the columns to show. [default: all]
+    """
+    lines = comparisons(rows, threads, names)
+    asked = [column for column in COLUMNS if titles is None or column.title in titles]
+    shown = [column for column in asked if any(column.cell(line) for line in lines)]
     body = [[line.name, *(column.cell(line) for column in shown)] for line in lines]
     of_lines = list({id(row): row for line in lines for row in line.rows.values()}.values())
     note = (

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from fastvae import CVAE
 from fastvae.losses import MultiScale
 from fastvae.modules import BlockOmission
+from fastvae.plots import panels
 from fastvae.train.data.datasets import load
-from fastvae.train.pictures import figures, panels
+from fastvae.train.pictures import saved
 
 SIDE, LATENT = 32, 8
 SAMPLES = 50  # of the latent, for the likelihood and for the averaged prediction
@@ -111,7 +112,7 @@ def draw(cvae: CVAE, images: Tensor, masks: Tensor, path: Path) -> None:
     axes.imshow(panels.tile(rows.numpy(), len(images)), cmap="gray", vmin=0, vmax=1)
     axes.set_yticks([(SIDE + 1) * row + SIDE / 2 for row in range(len(names))], names)
     axes.set_xticks([])
-    figures.save(figure, path)
+    saved.save(figure, path)
 
 
 @click.command()

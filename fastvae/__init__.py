@@ -41,6 +41,7 @@ Networks and training, as the command line has them
     networks        encoders and decoders by name, of images of any size, of vectors and of counts
     fit             trains any model on any data, with checkpoints, metrics and pictures
     load            the trained model of a run
+    plots           reconstructions, samples, traversals, the latent and losses as matplotlib figures
 
 Backends
 
@@ -82,6 +83,7 @@ __all__ = [
     "losses",
     "modules",
     "networks",
+    "plots",
     "presets",
     "reference",
     "use_backend",
@@ -94,8 +96,8 @@ if TYPE_CHECKING:
     from fastvae.train.python.fit import fit as fit
     from fastvae.train.python.load import load as load
 
-# Of the training application, which needs more packages: where each is.
-_APPLICATION: Final = {"fit": "train.python.fit", "load": "train.python.load"}
+# What needs more packages: where each is.
+_APPLICATION: Final = {"fit": "train.python.fit", "load": "train.python.load", "plots": "plots"}
 
 
 class _Without:

@@ -18,6 +18,7 @@ from typing import Final
 import click
 from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
@@ -65,10 +66,18 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Make MathML of the formulas."""
+    """Make MathML of the formulas.
+
+    Raises:
+        PluginError: a command that latex2mathml leaves as it is.
+    """
 
     def drawn(match: re.Match[str]) -> str:
-        return convert(html.unescape(match["latex"]), display="block" if match["tag"] == "div" else "inline")
+        latex = html.unescape(match["latex"])
+        formula = convert(latex, display="block" if match["tag"] == "div" else "inline")
+        if "\\" in formula:
+            raise PluginError(f"{page.file.src_uri}: got the formula {latex!r}; takes commands of latex2mathml")
+        return formula
 
     return _MATH.sub(drawn, content)
 

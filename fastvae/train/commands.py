@@ -22,6 +22,7 @@ from fastvae.train.pictures import run as pictures
 from fastvae.train.pictures import samples
 from fastvae.train.processes import group
 from fastvae.train.quality.asked import Asked
+from fastvae.train.report import page
 from fastvae.train.runs import atomic, weights
 from fastvae.train.runs import folder as run_folder
 from fastvae.train.runs.folder import RunFolder
@@ -154,14 +155,44 @@ def sample(run: Path, number: int, seed: int, label: int | None, out: Path | Non
 @_run_argument
 @_data_dir_option
 @_device_option
-def plot(run: Path, data_dir: str | None, device: str | None) -> None:
+@click.option(
+    "--only",
+    multiple=True,
+    type=click.Choice(tuple(pictures.CAPTIONS)),
+    help="A picture by its name; may be given several times. [default: all that the run has]",
+)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(pictures.FORMATS),
+    default=pictures.FORMATS[0],
+    show_default=True,
+    help="Of the files.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="A folder for them. [default: RUN]")
+def plot(
+    run: Path, data_dir: str | None, device: str | None, only: tuple[str, ...], kind: str, out: Path | None
+) -> None:
     """Draw the pictures of RUN again."""
     folder, config, model = _open(run, device)
     note = pictures.note(config)
     if note is not None:
         click.echo(note)
-    for name in pictures.draw(folder, config, model, _test_part(config, data_dir, model), folder.read_metrics()):
-        click.echo(str(folder.path / name))
+    test, history = _test_part(config, data_dir, model), folder.read_metrics()
+    for name in pictures.draw(folder, config, model, test, history, only=only, out=out, kind=kind):
+        click.echo(str((out or folder.path) / name))
+
+
+@cli.command()
+@_run_argument
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The file. [default: RUN/report.html]")
+def report(run: Path, out: Path | None) -> None:
+    """Write results, pictures and settings of RUN into one HTML file, which `fastvae train` does, too.
+
+    From the files of the folder alone: run it after `fastvae evaluate` or `fastvae plot`. RUN may be a folder of
+    fastvae.fit.
+    """
+    click.echo(str(page.write(run, out)))
 
 
 @cli.command()

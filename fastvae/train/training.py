@@ -14,6 +14,7 @@ from fastvae.train.loop.trainer import Trainer
 from fastvae.train.models import batches
 from fastvae.train.pictures import run as pictures
 from fastvae.train.processes import group
+from fastvae.train.report import page
 from fastvae.train.runs import folder as run_folder
 from fastvae.train.runs.folder import RunFolder
 from fastvae.train.settings import resolve
@@ -75,7 +76,8 @@ def _run(config: Config, folder: RunFolder | None, out: str | None, *, shard_par
         try:
             trainer.fit()
             if group.rank() == 0:
-                _report(trainer, pictures.draw(folder, config, trainer.trained, trainer.data.test, trainer.history))
+                names = pictures.draw(folder, config, trainer.trained, trainer.data.test, trainer.history)
+                _report(trainer, [*names, page.write(folder.path).name])
         except KeyboardInterrupt:
             raise InterruptedRunError(
                 f"interrupted after epoch {len(trainer.history)}; continue with: fastvae train --resume {folder.path}"

@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 import fastvae as package
-from bench import ROOT, front, gains, pages, plot, publish, report, results, table
+from bench import ROOT, front, gains, op_pages, pages, plot, publish, report, results, table
 from bench.gpu.benchmarks import benchmarks_of
 from tests.bench.benches import BENCHMARKS, row
 from tests.bench.gpu_benches import LARGE, MNIST, SMALL, WON, rows
@@ -164,10 +164,13 @@ class TestReadme:
 
     def test_every_name_of_the_few_is_of_a_benchmark(self):
         cpu = {f"{some.op} {some.size}" for some in BENCHMARKS}
-        shown = {*publish._FEW, *front._STEPS.values(), *(case for gain in gains.GAINS for case in gain.cases)}
+        of_ops = {name.removesuffix(", uint8") for shown in op_pages.PAGES.values() for name in shown.cpu}
+        of_ops_on_a_gpu = {name for shown in op_pages.PAGES.values() for name in shown.gpu}
+        shown = {*publish._FEW, *front._STEPS.values(), *(case for gain in gains.GAINS for case in gain.cases), *of_ops}
         assert {name.removesuffix(" vs sigmoid + BCE") for name in shown} <= cpu
         gpu = {rows(some, fastvae=1.0, copy=1.0)[0].case for size in (LARGE, MNIST) for some in benchmarks_of(size)}
-        assert {*publish._FEW_ON_A_GPU, *gains._LARGE} - {"elbo 4096x784+4096x128", "bce_logits 4096x784"} <= gpu
+        of_gpus = {*publish._FEW_ON_A_GPU, *gains._LARGE, *of_ops_on_a_gpu}
+        assert of_gpus - {"elbo 4096x784+4096x128", "bce_logits 4096x784"} <= gpu
 
     def test_a_row_says_each_ratio_and_the_bytes_of_the_first(self):
         gain = gains.Gain("two", ("mse 2x3", "gaussian_nll 2x3"), "{ours}, {eager}")

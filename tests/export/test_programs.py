@@ -10,6 +10,7 @@ from torch.export import Dim
 import fastvae
 import fastvae.functional as F
 from fastvae import VAE
+from fastvae.presets import CONVENTIONS
 from tests.export.programs import CALLS, MODELS, Asked, batch, cvae, exported, own_ops, tensors_of, vae
 from tests.modules.tiny import BATCH, EXACT, LATENT, PIXELS, model
 from tests.support.ops import ALL_OPS
@@ -29,6 +30,20 @@ def assert_runs(asked: nn.Module, *features: int, **options: object) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model(name: str, call: str) -> None:
     assert_runs(Asked(vae(name), CALLS[call]), PIXELS)
+
+
+# Without those whose KL a VAE alone does not have: of the whole data set, of a flow, of a likelihood that is given.
+PRESETS = [name for name in CONVENTIONS if not name.endswith("beta-tc") and name not in ("scvi", "vits")]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset(preset: str) -> None:
+    torch.manual_seed(0)
+    networks = nn.Linear(PIXELS, 2 * LATENT), nn.Sequential(nn.Linear(LATENT, PIXELS), nn.Sigmoid())
+    asked = Asked(VAE(*networks, latent_shape=LATENT, preset=preset).double().eval(), CALLS["objective"])
+    program = exported(asked, batch(BATCH, PIXELS).sigmoid())
+    inputs = batch(OTHER, PIXELS).sigmoid()
+    torch.testing.assert_close(program.module()(inputs), asked(inputs), **EXACT)
 
 
 def test_strict_mode() -> None:

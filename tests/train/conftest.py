@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fastvae.train.data import datasets
-from fastvae.train.pictures import figures
+from fastvae.train.pictures import saved
 from tests.support.command_line import TINY, Result, fastvae
 
 
@@ -15,7 +15,7 @@ from tests.support.command_line import TINY, Result, fastvae
 def coarse_pictures():
     """Of a ninth of the pixels: most of a small run's time is their drawing."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(figures, "_DPI", 50)
+        patch.setattr(saved, "_DPI", 50)
         yield
 
 

@@ -26,7 +26,7 @@ PICTURES = {
     "traversal.png",
     "losses.png",
 }
-COMMANDS = ("train", "evaluate", "sample", "plot", "compare", "info")
+COMMANDS = ("train", "evaluate", "sample", "plot", "report", "compare", "info")
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -49,7 +49,15 @@ def test_train_says_what_it_did(trained):
 def test_train_leaves_a_run_folder(trained):
     folder, _ = trained
     names = {file.name for file in folder.iterdir()}
-    assert names == {"config.json", "metrics.csv", "weights.safetensors", "checkpoint.pt", "manifold.png", *PICTURES}
+    assert names == {
+        "config.json",
+        "metrics.csv",
+        "weights.safetensors",
+        "checkpoint.pt",
+        "report.html",
+        "manifold.png",
+        *PICTURES,
+    }
     for name in PICTURES:
         assert (folder / name).read_bytes().startswith(PNG)
 

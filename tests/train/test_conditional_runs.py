@@ -5,7 +5,7 @@ import json
 import pytest
 from PIL import Image
 
-from fastvae.train.pictures import figures
+from fastvae.train.pictures import saved
 from tests.support.command_line import TINY, TINY_NETWORK, fails, fastvae, mnist
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -36,7 +36,7 @@ def test_conditional_runs_from_the_command_line(name, tmp_path):
     of_posterior = set() if name == "gsnn" or "baseline" in name else {"reconstructions.png"}
     of_posterior |= {"latent.png"} if name in ("label", "quadrants") else set()
     assert {file.name for file in run.glob("*.png")} == {picture, "losses.png", *of_posterior}
-    assert min(size(run / picture)) > 0.6 * figures._DPI  # inches
+    assert min(size(run / picture)) > 0.6 * saved._DPI  # inches
     result = fastvae("evaluate", run, "--num-samples", 5)
     assert result.code == 0, result
     found = json.loads((run / "evaluation.json").read_text())

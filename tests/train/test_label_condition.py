@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from fastvae.train.data import conditions, datasets
 from fastvae.train.models import build
-from fastvae.train.pictures import arrays
+from fastvae.train.pictures import conditional
 from fastvae.train.runs import weights
 from fastvae.train.runs.folder import RunFolder
 from fastvae.train.settings.presets import PUBLISHED
@@ -71,7 +71,7 @@ def test_the_picture_has_a_row_for_each_label(run, classifier):
     found = build.create(chosen).eval()
     weights.load(found, folder)
     with torch.no_grad():
-        _, rows = arrays.for_each_label(found, build.conditioning(chosen), range(10), chosen.seed)
+        _, rows = conditional.for_each_label(found, build.conditioning(chosen), range(10), chosen.seed)
     for label, row in enumerate(rows):
         assert right(classifier, torch.from_numpy(row), torch.full((len(row),), label)) >= ASKED_FOR, label
 

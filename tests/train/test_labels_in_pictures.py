@@ -6,10 +6,10 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from fastvae.train.data import datasets
+from fastvae.plots import arrays, figures
 from fastvae.train.errors import UserError
 from fastvae.train.models import build
-from fastvae.train.pictures import arrays, figures, samples
+from fastvae.train.pictures import samples
 from tests.train.simple_models import ORANGE, conditional, config, drawn, is_coloured, split, vae
 
 
@@ -46,10 +46,9 @@ def test_more_labels_have_a_colour_bar(count):
 
 
 def test_examples():
-    test = datasets.Split(torch.zeros(30, 3, 8, 8), torch.arange(30).flip(0) % 15)
-    assert arrays.examples(test, 15, 4).tolist() == [14, 13, 12, 11]
-    assert arrays.examples(test, 0, 4).tolist() == [0, 1, 2, 3]
-    assert len(arrays.examples(test, 0, 50)) == 30
+    assert arrays.examples(torch.arange(30).flip(0) % 15, 30, 4).tolist() == [14, 13, 12, 11]
+    assert arrays.examples(None, 30, 4).tolist() == [0, 1, 2, 3]
+    assert len(arrays.examples(None, 30, 50)) == 30
 
 
 @pytest.mark.parametrize(("labels", "numbered"), [(0, "test images"), (10, "labels"), (25, "labels")])

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from fastvae import networks
 from fastvae.train.errors import UserError
 from fastvae.train.models import build
-from fastvae.train.pictures import arrays
+from fastvae.train.pictures import conditional
 from fastvae.train.runs import metrics
 from fastvae.train.settings import architecture
 from fastvae.train.settings.presets import PUBLISHED
@@ -92,7 +92,7 @@ def test_a_label_beside_images(tmp_path, digits, name, model):
     assert last.train_elbo > first.train_elbo
     conditioned = build.conditioning(run.config)
     with torch.no_grad():
-        group = arrays.for_each_label(run.model, conditioned, range(10), 0)[1]
+        group = conditional.for_each_label(run.model, conditioned, range(10), 0)[1]
     assert group.shape[::3] == (10, 8)
     # Of the same latent, what is drawn depends on the label.
     assert abs(group[3, 0] - group[7, 0]).max() > 1e-3

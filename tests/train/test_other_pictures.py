@@ -7,8 +7,9 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from fastvae import VAE
+from fastvae.plots import arrays, panels
 from fastvae.train.errors import UserError
-from fastvae.train.pictures import arrays, comparison, figures, panels, samples
+from fastvae.train.pictures import comparison, samples, saved
 from fastvae.train.pictures import run as drawing
 from fastvae.train.settings.config import Config
 from tests.train.simple_models import (
@@ -100,8 +101,8 @@ def test_interpolations_of_spatial_latents_are_straight_lines():
     starts, ends = torch.rand(3, 2, 2, 2), torch.rand(3, 2, 2, 2)
     with torch.no_grad():
         found = arrays.interpolations(model, starts, ends, 5)
-    assert found.shape == (3, 5, 2, 2)
-    np.testing.assert_allclose(found[1, 1], torch.lerp(starts[1, 0], ends[1, 0], 0.25), atol=1e-6)
+    assert found.shape == (3, 5, 1, 2, 2)
+    np.testing.assert_allclose(found[1, 1, 0], torch.lerp(starts[1, 0], ends[1, 0], 0.25), atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(50,), (2, 5, 5)])
@@ -159,7 +160,7 @@ def test_comparison_of_coloured_images_of_many_labels(tmp_path):
     figure = comparison.figure(columns[::-1], "title")
     assert [text.get_text() for text in figure.axes[0].texts] == ["a spatial latent"]
     assert figure.axes[-1].get_ylabel() == "label"
-    figures.save(figure, tmp_path / "a.png")
+    saved.save(figure, tmp_path / "a.png")
     assert is_coloured(tmp_path / "a.png")
 
 
@@ -170,4 +171,4 @@ def test_comparison_of_samples_that_are_no_images(tmp_path):
     figure = comparison.figure([one, one], "title")
     for row in (1, 2):
         assert [text.get_text() for text in figure.axes[2 * row].texts] == ["samples that are no images"]
-    figures.save(figure, tmp_path / "a.png")
+    saved.save(figure, tmp_path / "a.png")

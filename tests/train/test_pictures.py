@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from fastvae import VAE
+from fastvae.plots import arrays, figures, panels
 from fastvae.train.data import datasets
-from fastvae.train.pictures import arrays, figures, panels
 from fastvae.train.pictures import run as drawing
 from fastvae.train.runs.folder import RunFolder
 from fastvae.train.runs.metrics import Epoch

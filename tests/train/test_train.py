@@ -11,13 +11,13 @@ from PIL import Image, ImageSequence
 from safetensors.torch import load_file
 
 from fastvae import networks
+from fastvae.plots import panels
 from fastvae.train.data import datasets
 from fastvae.train.errors import UserError
 from fastvae.train.evaluation import likelihood
 from fastvae.train.evaluation.elbo import elbo as elbo_of
 from fastvae.train.models import build
 from fastvae.train.options import choices
-from fastvae.train.pictures import panels
 from fastvae.train.pictures import run as drawing
 from fastvae.train.runs import random, weights
 from fastvae.train.runs.metrics import Sums

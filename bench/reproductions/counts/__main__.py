@@ -14,7 +14,8 @@ from bench.reproductions.counts import models, separation
 from bench.reproductions.counts.simulation import Cells, simulate
 from bench.reproductions.fitting import Plan, fit
 from fastvae import CVAE
-from fastvae.train.pictures import figures
+from fastvae.plots import figures
+from fastvae.train.pictures import saved
 from fastvae.train.runs import atomic
 
 _BATCH: Final = 128
@@ -89,7 +90,7 @@ def main(
     found = measured(model, simulated.counts[:held_out], simulated.types[:held_out], num_samples=num_samples)
     out.mkdir(parents=True, exist_ok=True)
     title = f"{models.NAMES[likelihood]}: latent means by type of cell"
-    figures.save(picture(model, simulated, title), out / "latent.png")
+    saved.save(picture(model, simulated, title), out / "latent.png")
     atomic.write_json(out / "metrics.json", run | plan._asdict() | fitted._asdict() | found)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from bench.reproductions.fitting import Plan, fit
 from bench.reproductions.sprites import drawing, information, models, pictures
 from fastvae import VAE, DiagonalGaussian
-from fastvae.train.pictures import figures
+from fastvae.train.pictures import saved
 from fastvae.train.runs import atomic
 
 _BATCH: Final = 1024
@@ -69,7 +69,7 @@ def main(objective: str, beta: float, epochs: int, lr: float, seed: int, plain: 
     out.mkdir(parents=True, exist_ok=True)
     title = f"{models.NAMES[objective]}, beta {beta:g}: each latent from -2 to 2"
     shown = drawing.draw(torch.tensor([_SHOWN]))[0]
-    figures.save(pictures.traversals(model, shown, torch.tensor(found["information"]), title), out / "traversals.png")
+    saved.save(pictures.traversals(model, shown, torch.tensor(found["information"]), title), out / "traversals.png")
     atomic.write_json(out / "metrics.json", run | plan._asdict() | fitted._asdict() | found)
 
 

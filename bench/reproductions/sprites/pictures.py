@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bench.reproductions.sprites.drawing import FACTORS, SIDE
 from fastvae import VAE
-from fastvae.train.pictures import panels
+from fastvae.plots import panels
 
 _ACROSS: Final = 9
 _REACH: Final = 2.0

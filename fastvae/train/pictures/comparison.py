@@ -12,10 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fastvae import VAE
+from fastvae.plots import arrays, panels
+from fastvae.plots.arrays import Array
+from fastvae.plots.rows import rows_of
 from fastvae.train.data.datasets import Split
 from fastvae.train.evaluation.latent_use import posteriors
-from fastvae.train.pictures import arrays, panels
-from fastvae.train.pictures.arrays import Array
 from fastvae.train.runs.metrics import Epoch
 from fastvae.train.settings.config import Config
 
@@ -66,10 +67,11 @@ def column(name: str, config: Config, model: VAE, test: Split, history: Sequence
     if of_vectors:
         points, axis_names = arrays.plane(gaussians)
     if arrays.drawable(config.shape):
-        images = test.images[arrays.examples(test, config.labels)]
+        images = test.images[arrays.examples(test.labels if config.labels else None, len(test.images))]
         originals, reconstructed = arrays.images(images), arrays.images(model.reconstruct(images))
         if of_vectors and config.latent_dim == 2:
-            coordinates, decoded = arrays.manifold(model, test.images.device)
+            coordinates, grid = arrays.manifold(model, test.images.device)
+            decoded = arrays.images(grid.flatten(0, 1))
         else:
             decoded = arrays.images(model.sample(_SAMPLES_SIDE**2, seed=config.seed))
     labels = test.labels.cpu().numpy() if config.labels else None
@@ -164,7 +166,7 @@ def _losses(row: Sequence[Axes], columns: Sequence[Column], curve: panels.Curve)
             axes.sharey(row[0])
         _named_once(row)
     for axes, one in zip(row, columns, strict=True):
-        panels.losses(axes, one.history, curve)
+        panels.losses(axes, rows_of(one.history), curve)
         axes.locator_params(axis="x", nbins=5)
     row[0].set_ylabel(f"{curve.quantity}\n(nats per image)")
 

@@ -11,18 +11,19 @@ import torch
 from torch import Tensor
 
 from fastvae import VAE
+from fastvae.plots import figures
+from fastvae.plots.arrays import Array, drawable, images, not_images
 from fastvae.train.data.conditions import Label
 from fastvae.train.errors import UserError
 from fastvae.train.models.build import Model, conditioning
 from fastvae.train.models.conditional import Baseline
-from fastvae.train.pictures import figures
-from fastvae.train.pictures.arrays import Array, drawable, images, not_images
+from fastvae.train.pictures import saved
 from fastvae.train.runs import atomic
 from fastvae.train.settings.config import Config
 
 
 def _png(path: Path, samples: Array) -> None:
-    figures.save(figures.sample_grid(samples, f"Samples from the prior: {len(samples)}"), path)
+    saved.save(figures.sample_grid(samples, f"Samples from the prior: {len(samples)}"), path)
 
 
 def _npy(path: Path, samples: Array) -> None:

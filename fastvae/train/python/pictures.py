@@ -9,15 +9,15 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from fastvae import CVAE, VAE
-from fastvae.train.pictures import arrays, figures
+from fastvae import CVAE, VAE, plots
+from fastvae.plots import arrays, figures
+from fastvae.train.pictures import saved
 from fastvae.train.runs.folder import RunFolder
 from fastvae.train.runs.metrics import Epoch
 
-# Samples that are reconstructed; how many of a latent and from the prior are drawn.
+# Samples that are reconstructed; how many of them are drawn.
 SHOWN: Final = 500
 _RECONSTRUCTIONS: Final = 20
-_SAMPLES: Final = 64
 
 
 @torch.no_grad()
@@ -31,24 +31,21 @@ def draw(folder: RunFolder, model: nn.Module, batch: tuple[Tensor, ...], history
         history: of the fit.
         seed: of the noise.
     """
-    figures.save(figures.losses(history, type(model).__name__), folder.path / "losses.png")
+    saved.save(plots.losses(history, title=type(model).__name__), folder.path / "losses.png")
     for name, figure in _of_images(model, batch, seed):
-        figures.save(figure, folder.path / name)
+        saved.save(figure, folder.path / name)
 
 
 def _of_images(model: nn.Module, batch: tuple[Tensor, ...], seed: int) -> Iterator[tuple[str, Figure]]:
     name = type(model).__name__
     if isinstance(model, VAE):
         x = batch[0]
-        posterior = model.encode(x)
-        if posterior.mean.dim() == 2:
-            points, axes = arrays.plane([posterior])
-            yield "latent.png", figures.latent(points, None, f"Posterior means\n{name}", axes)
+        if model.encode(x[:1]).mean.dim() == 2:
+            yield "latent.png", plots.latent(model, x, title=f"Posterior means\n{name}")
         reconstructed = model.reconstruct(x[:_RECONSTRUCTIONS])
         if _drawable(batch[-1]) and _drawable(reconstructed):
             yield "reconstructions.png", _beside(batch[-1], reconstructed, f"Images and their reconstructions\n{name}")
-            samples = arrays.images(model.sample(_SAMPLES, seed=seed))
-            yield "samples.png", figures.sample_grid(samples, f"Samples from the prior\n{name}")
+            yield "samples.png", plots.samples(model, seed=seed, title=f"Samples from the prior\n{name}")
     elif isinstance(model, CVAE):
         condition, target = batch[:2]
         predicted = model.predict(condition[:_RECONSTRUCTIONS])

@@ -10,7 +10,7 @@ from fastvae import VAE
 from fastvae.train.data.datasets import Split
 from fastvae.train.errors import UserError
 from fastvae.train.models.build import Model
-from fastvae.train.pictures import comparison, figures
+from fastvae.train.pictures import comparison, saved
 from fastvae.train.runs import atomic, metrics
 from fastvae.train.runs.folder import RunFolder
 from fastvae.train.runs.metrics import Epoch
@@ -70,7 +70,7 @@ def write(runs: Sequence[Run], out: Path) -> list[str]:
         comparison.column(name, run.config, run.model, run.test, run.history)
         for name, run in zip(names, runs, strict=True)
     ]
-    figures.save(comparison.figure(columns, f"Runs on {_data(runs[0])}"), out)
+    saved.save(comparison.figure(columns, f"Runs on {_data(runs[0])}"), out)
     header = ("name", "reconstruction", "kl", "elbo", *fields, "run")
     atomic.write_csv(table_file(out), header, _rows(runs, names, fields))
     return _lines(runs, names)

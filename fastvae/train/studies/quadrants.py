@@ -15,13 +15,14 @@ import click
 import torch
 
 from fastvae import VAE
+from fastvae.plots import figures
 from fastvae.train.data import datasets
 from fastvae.train.data.conditions import Quadrants
 from fastvae.train.data.datasets import Data
 from fastvae.train.evaluation import likelihood
 from fastvae.train.loop.trainer import Trainer
 from fastvae.train.models.build import conditioning
-from fastvae.train.pictures import arrays, figures
+from fastvae.train.pictures import conditional, saved
 from fastvae.train.runs import atomic
 from fastvae.train.runs.folder import RunFolder
 from fastvae.train.runs.resume import resumed
@@ -153,15 +154,15 @@ def _draw(count: int, trained: dict[str, Trainer], out: Path) -> None:
     quadrants = conditioning(first.config).to(first.device)
     assert isinstance(quadrants, Quadrants)
     images = first.data.test.images[:_PICTURED]
-    groups = arrays.known_and_original(quadrants, images)
+    groups = conditional.known_and_original(quadrants, images)
     with torch.no_grad():
         for name, trainer in trained.items():
             model = trainer.trained.eval()
             assert not isinstance(model, VAE)
-            drawn = arrays.completions(model, quadrants, images, trainer.config.seed, _SAMPLES)
+            drawn = conditional.completions(model, quadrants, images, trainer.config.seed, _SAMPLES)
             groups.append((_MODELS[name][0], drawn))
     title = f"MNIST completed from {count} of 4 quadrants"
-    figures.save(figures.grid(groups, [], title), out / f"completions-{count}.png")
+    saved.save(figures.grid(groups, [], title), out / f"completions-{count}.png")
 
 
 def lines(rows: Sequence[Row]) -> Iterator[str]:

@@ -17,8 +17,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import Formatter, MaxNLocator
 from PIL import Image
 
-from fastvae.train.pictures.arrays import UNIT, Array
-from fastvae.train.runs.metrics import Epoch, best, columns
+from fastvae.plots.arrays import UNIT, Array
+from fastvae.plots.rows import Row, kept
 
 _GAP: Final = 1  # white between the images of a grid, in pixels of theirs
 _DISTINCT: Final = 10  # colours, of labels from 0
@@ -81,7 +81,10 @@ def show(axes: Axes, picture: Array) -> None:
 
 def reconstructions(axes: Axes, originals: Array, reconstructed: Array, columns: int) -> None:
     """A row of originals, their reconstructions under them; at most `columns` of each."""
-    show(axes, tile(np.concatenate((originals, reconstructed)), columns))
+    # Of a row that is not full, the rest is white.
+    rest = [(0, columns - len(originals)), *[(0, 0)] * (originals.ndim - 1)]
+    rows = [np.pad(images.astype(np.float32), rest, constant_values=np.nan) for images in (originals, reconstructed)]
+    show(axes, tile(np.concatenate(rows), columns))
     axes.set_yticks(centres(2, originals.shape[1]), ["original", "reconstruction"])
     axes.tick_params(length=0)
 
@@ -154,18 +157,16 @@ CURVES: Final = (
 )
 
 
-def losses(axes: Axes, history: Sequence[Epoch], curve: Curve) -> None:
+def losses(axes: Axes, rows: Sequence[Row], curve: Curve) -> None:
     """One quantity per epoch, train and test, and validation where it is measured; with the epoch that is kept."""
-    epochs = [row.epoch for row in history]
-    validated = history[-1].validation_loss is not None
-    measured = columns(history)
+    epochs = [int(row["epoch"]) for row in rows]
     for part in ("train", "test", "validation"):
-        if f"{part}_{curve.name}" not in measured:
-            continue
-        values = [getattr(row, f"{part}_{curve.name}") for row in history]
-        axes.plot(epochs, values, label=part, marker="o" if len(epochs) < 25 else None, markersize=3.5)
-    if validated:
-        axes.axvline(best(history).epoch, color="0.5", linestyle=":", label="weights kept", zorder=0)
-    axes.set(xlabel="epoch", xlim=(0.5, len(epochs) + 0.5))
+        name = f"{part}_{curve.name}"
+        if name in rows[0]:
+            values = [row[name] for row in rows]
+            axes.plot(epochs, values, label=part, marker="o" if len(epochs) < 25 else None, markersize=3.5)
+    if "validation_loss" in rows[0]:
+        axes.axvline(kept(rows), color="0.5", linestyle=":", label="weights kept", zorder=0)
+    axes.set(xlabel="epoch", xlim=(epochs[0] - 0.5, epochs[-1] + 0.5))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     axes.grid(alpha=0.25)

@@ -1,4 +1,4 @@
-"""The figures of a run from arrays, and their files.
+"""The figures of a model and of a run, from arrays.
 
 Images are ``[count, height, width]`` in [0, 1], or ``[count, height, width, channels]``, see `arrays`; small ones are
 drawn smoothed.
@@ -7,45 +7,14 @@ drawn smoothed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Final
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import Formatter
-from PIL import Image
 
-from fastvae.train.pictures import panels
-from fastvae.train.pictures.arrays import UNIT, Array, Group
-from fastvae.train.runs import atomic
-from fastvae.train.runs.metrics import Epoch, columns
-
-_DPI: Final = 150
-_ZOOM: Final = 3
-_FRAME_MS: Final = 400
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write `figure` in the format of the suffix. Without pyplot, no window system or global state is involved."""
-    FigureCanvasAgg(figure)
-    atomic.write(path, lambda temporary: figure.savefig(temporary, dpi=_DPI))
-
-
-def animation(frames: Sequence[Array], path: Path) -> None:
-    """Write grids of images, one after the other, as a GIF that loops."""
-    first, *others = map(_page, frames)
-
-    def writer(file: Path) -> None:
-        first.save(file, format="GIF", save_all=True, append_images=others, duration=_FRAME_MS, loop=0)
-
-    atomic.write(path, writer)
-
-
-def _page(frame: Array) -> Image.Image:
-    """A grid enlarged, white where it has gaps."""
-    page = Image.fromarray((255 * np.nan_to_num(frame, nan=1.0)).clip(0, 255).astype(np.uint8))
-    return page.resize((_ZOOM * page.width, _ZOOM * page.height), Image.Resampling.NEAREST)
+from fastvae.plots import arrays, panels
+from fastvae.plots.arrays import UNIT, Array, Group
+from fastvae.plots.rows import Row
 
 
 def sample_grid(images: Array, title: str) -> Figure:
@@ -95,13 +64,15 @@ def manifold(images: Array, coordinates: Array, title: str) -> Figure:
     return figure
 
 
-def interpolation(originals: Array, decoded: Array, numbers: Array, title: str, *, numbered: str = "labels") -> Figure:
+def interpolation(
+    originals: Array, decoded: Array, numbers: Array | None, title: str, *, numbered: str = "labels"
+) -> Figure:
     """Rows from one original to another.
 
     Args:
         originals: ``[rows, 2, ...]``, what a row begins and ends with.
         decoded: ``[rows, columns, ...]``, from the first to the second in equal steps.
-        numbers: of the originals, ``[rows, 2]``.
+        numbers: of the originals, ``[rows, 2]``; None leaves the rows without names.
         title: of the figure.
         numbered: what the numbers are of.
     """
@@ -119,13 +90,14 @@ def interpolation(originals: Array, decoded: Array, numbers: Array, title: str, 
     across = [centre, *(start + x for x in panels.centres(columns, width)), picture.shape[1] - 1 - centre]
     steps = [f"{weight:.2f}" for weight in np.linspace(0, 1, columns)]
     axes.set_xticks(across, ["original", *steps, "original"])
-    axes.set_yticks(panels.centres(rows, height), [f"{one} to {other}" for one, other in numbers])
+    if numbers is not None:
+        axes.set_yticks(panels.centres(rows, height), [f"{one} to {other}" for one, other in numbers])
     axes.tick_params(length=0)
-    axes.set(title=title, xlabel="weight of the right image's latent", ylabel=numbered)
+    axes.set(title=title, xlabel="weight of the right image's latent", ylabel="" if numbers is None else numbered)
     return figure
 
 
-def traversal(decoded: Array, values: Array, names: Sequence[str], title: str) -> Figure:
+def traversal(decoded: Array, values: Array, names: Sequence[str], title: str, unit: str = UNIT) -> Figure:
     """Rows of one coordinate changed: `decoded` is ``[rows, columns, ...]``, at the coordinate's `values`."""
     decoded = panels.smoothed(decoded, 2)
     rows, columns, height, width, *channels = decoded.shape
@@ -136,20 +108,33 @@ def traversal(decoded: Array, values: Array, names: Sequence[str], title: str) -
     axes.set_xticks(panels.centres(columns, width), [Formatter.fix_minus(f"{value:.1f}") for value in values])
     axes.set_yticks(panels.centres(rows, height), names)
     axes.tick_params(length=0)
-    axes.set(title=title, xlabel=f"value of the coordinate {UNIT}")
+    axes.set(title=title, xlabel=f"value of the coordinate {unit}".strip())
     return figure
 
 
-def losses(history: Sequence[Epoch], title: str) -> Figure:
-    """Negative ELBO and its two parts per epoch, train and test."""
-    measured = columns(history)
-    curves = [curve for curve in panels.CURVES if f"train_{curve.name}" in measured]
+def losses(rows: Sequence[Row], title: str) -> Figure:
+    """What is minimized and its two parts per epoch, of those that the rows have, see `panels.losses`."""
+    curves = [curve for curve in panels.CURVES if f"train_{curve.name}" in rows[0]]
     figure = Figure(figsize=(4.0 * len(curves), 4.0), layout="constrained")
     figure.suptitle(title, fontsize="large")
     for axes, curve in zip(figure.subplots(1, len(curves), squeeze=False)[0], curves, strict=True):
-        panels.losses(axes, history, curve)
+        panels.losses(axes, rows, curve)
         axes.set_ylabel(f"{curve.quantity} (nats per image)")
         axes.legend()
+    return figure
+
+
+def bars(values: Array, title: str, *, xlabel: str, ylabel: str) -> Figure:
+    """A bar for each of ``[count]`` values, the largest first, under its number."""
+    order = np.argsort(-values, kind="stable")
+    figure = Figure(figsize=(min(2.5 + 0.3 * len(values), 12.0), 4.0), layout="constrained")
+    axes = figure.subplots()
+    axes.bar(range(len(values)), values[order], width=0.8)
+    # At most so many numbers are legible.
+    shown = arrays.spread(len(values), 32)
+    axes.set_xticks(shown, [str(order[place]) for place in shown], fontsize="small")
+    axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    axes.grid(alpha=0.25, axis="y")
     return figure
 
 
