@@ -36,9 +36,10 @@ class Row:
         stack, spills: bytes and registers that did not fit; both are to be 0.
         load_bits: of the narrowest load from global memory, loads of one value for many threads left out; None where
             there are no others.
-        aligned: whether every row is aligned to four elements: loads are then to be that wide, or 128 bits.
+        aligned: whether every row is aligned to four elements: loads are then to be of `lanes`, or 128 bits.
         instructions: in its code.
         element_bits: of the smallest element that the variant loads.
+        lanes: elements of a group: four, or eight of a half.
         arithmetic: the float32 instructions of the PTX, none on AMD.
     """
 
@@ -51,12 +52,14 @@ class Row:
     aligned: bool
     instructions: int
     element_bits: int
+    lanes: int
     arithmetic: tuple[str, ...]
 
     @property
     def faults(self) -> list[str]:
         """What should not be."""
-        narrow = self.aligned and self.load_bits is not None and self.load_bits < min(_WIDEST, 4 * self.element_bits)
+        least = min(_WIDEST, self.lanes * self.element_bits)
+        narrow = self.aligned and self.load_bits is not None and self.load_bits < least
         found = {"stack": self.stack, "spills": self.spills, "narrow loads": narrow}
         return [name for name, there in found.items() if there]
 

@@ -89,7 +89,7 @@ class _Place(NamedTuple):
     def view(self, tensor: Tensor) -> Operand:
         """The operand for a kernel that is to be compiled, or interpreted."""
         if self.groups:
-            tensor = tensor.as_strided((1,), (1,), tensor.storage_offset() - self.groups * LANES)
+            tensor = tensor.as_strided((1,), (1,), tensor.storage_offset() - self.groups * self.steps.unit.value)
         return Operand(tensor, self.groups, self.steps)
 
     def address(self, tensor: Tensor) -> tuple[int, int, Steps]:
@@ -97,15 +97,23 @@ class _Place(NamedTuple):
         return tensor.data_ptr() - self.bytes, self.groups, self.steps
 
 
-def _place(operand: Tensor, steps: Steps) -> _Place:
+def _place(operand: Tensor, steps: Steps, lanes: int) -> _Place:
     """Triton compiles for pointers that are multiples of 16 bytes, or for any: groups elsewhere count from such one."""
-    group = LANES * operand.element_size()
+    group = lanes * operand.element_size()
     beyond = operand.data_ptr() % _ALIGNMENT
     begins = operand.storage_offset() * operand.element_size() >= beyond
-    if steps.unit.value == LANES and beyond % group == 0 and begins:
+    if steps.unit.value == lanes and beyond % group == 0 and begins:
         further = tl.constexpr(beyond > 0)
         return _Place(steps._replace(further=further), beyond // group, beyond)
     return _Place(steps, 0, 0)
+
+
+def _lanes(present: Sequence[Tensor], per_thread: int) -> int:
+    """Elements of a group, where strides allow as many: a vector load of the first operand, if a thread has so many
+    elements and every operand begins on a boundary of such groups."""
+    lanes = max(LANES, min(_ALIGNMENT // present[0].element_size(), per_thread))
+    aligned = all(each.data_ptr() % min(_ALIGNMENT, lanes * each.element_size()) == 0 for each in present)
+    return lanes if aligned else LANES
 
 
 class Launch:
@@ -236,10 +244,10 @@ class Kernel:
         block, threads = self._covering(like)
         if self._per_thread is not None and not INTERPRETED:
             block = min(block, threads * self._per_thread // compute_dtype(like).itemsize)
-        strides = [operand.stride() for operand in operands if operand is not None]
+        present = [operand for operand in operands if operand is not None]
+        strides = [operand.stride() for operand in present]
         if self._logical:
             strides.append(_layout.contiguous_strides(like.shape))
-        present = [index for index, operand in enumerate(operands) if operand is not None]
         plan = _layout.plan(
             tuple(like.shape),
             tuple(strides),
@@ -247,10 +255,11 @@ class Kernel:
             block,
             widest,
             foldable=self._logical,
-            paired=tuple(present.index(index) for index in paired),
+            paired=tuple(sum(each is not None for each in operands[:index]) for index in paired),
+            lanes=_lanes(present, block // threads),
         )
-        steps = iter(plan.steps)
-        places = [None if operand is None else _place(operand, next(steps)) for operand in operands]
+        steps, lanes = iter(plan.steps), plan.tiling.lanes.value
+        places = [None if operand is None else _place(operand, next(steps), lanes) for operand in operands]
         rest = (
             plan.tiling,
             *steps,

@@ -16,7 +16,7 @@ import triton.language as tl
 from torch import Tensor
 
 LANES: Final = 4
-"""Elements of a group: what the noise contract makes of one counter, and the least a vector load takes."""
+"""The least elements of a group: what the noise contract makes of one counter, and the least a vector load takes."""
 
 _INT32_ELEMENTS: Final = 2**31 - 2**20
 
@@ -24,10 +24,10 @@ _INT32_ELEMENTS: Final = 2**31 - 2**20
 class Tiling(NamedTuple):
     """How programs share the elements.
 
-    There may be a `single` row. Offsets are int32 but in `wide` tensors. Columns count groups of four where `grouped`,
-    else elements. Where rows are no whole number of groups, but some operands go on from row to row, a row of the tile
-    may hold `fold` rows, whose groups straddle them: columns then count the elements of one. Rows are
-    `split` where one takes several chunks.
+    There may be a `single` row. Offsets are int32 but in `wide` tensors. Columns count groups of `lanes`, four or
+    eight, where `grouped`, else elements. Where rows are no whole number of groups, but some operands go on from row to
+    row, a row of the tile may hold `fold` rows, whose groups straddle them: columns then count the elements of one.
+    Rows are `split` where one takes several chunks.
     """
 
     rows: int
@@ -38,6 +38,7 @@ class Tiling(NamedTuple):
     column_sizes: tuple[Any, ...]
     tile_rows: Any
     tile_groups: Any
+    lanes: Any
     grouped: Any
     fold: Any
     wide: Any
@@ -47,9 +48,10 @@ class Tiling(NamedTuple):
 class Steps(NamedTuple):
     """The strides of one operand, in units of `unit` elements; a unit of 0 is one value for all.
 
-    A unit of 4 tells the compiler what a stride such as 20 does not: every group starts on a group's boundary, the
-    first maybe `further` on than the pointer. The lanes of a group may be `shared` by one value. A unit of 8 is a group
-    of pairs: elements alternate with those of the next operand, and both are accessed at once.
+    A unit of as many as the tiling has lanes tells the compiler what a stride such as 20 does not: every group starts
+    on a group's boundary, the first maybe `further` on than the pointer. The lanes of a group may be `shared` by one
+    value. A unit of twice as many is a group of pairs: elements alternate with those of the next operand, and both are
+    accessed at once.
     """
 
     row_strides: tuple[int, ...]
@@ -104,6 +106,7 @@ def plan(
     *,
     foldable: bool = False,
     paired: tuple[int, ...] = (),
+    lanes: int = LANES,
 ) -> Plan:
     """Tile `shape`, whose first `row_dims` dimensions are rows, in blocks of `block` elements.
 
@@ -115,12 +118,17 @@ def plan(
         widest: columns a program covers at most, a power of two.
         foldable: may groups straddle rows?
         paired: the operands whose elements alternate with those of the next one, where their strides allow it.
+        lanes: elements of a group, four or eight: eight of a half are a vector load. They are four where not all
+            strides that are whole groups of four are of eight too; where rows fold; and where elements alternate, of
+            which four pairs are a vector load.
     """
     row_sizes, row_strides = _collapse(shape[:row_dims], [operand[:row_dims] for operand in strides])
     sizes, column_strides = _collapse(*_memory_order(shape[row_dims:], [operand[row_dims:] for operand in strides]))
     rows, columns = math.prod(row_sizes), math.prod(sizes)
-    grouped = sizes[-1] % LANES == 0
     operands = list(zip(row_strides, column_strides, strict=True))
+    if paired or sizes[-1] % lanes or any(_in_groups(*each, LANES) > _in_groups(*each, lanes) for each in operands):
+        lanes = LANES
+    grouped = sizes[-1] % lanes == 0
     fold = 0
     if foldable and not grouped and rows * columns % LANES == 0:
         straddles = any(_contiguous_across_rows(*operand, row_sizes, sizes) for operand in operands)
@@ -130,7 +138,7 @@ def plan(
     chunks = -(-length // width)
     tile_rows = 1 if row_dims == 0 else block // width
     if grouped:
-        columns, sizes = columns // LANES, (*sizes[:-1], sizes[-1] // LANES)
+        columns, sizes = columns // lanes, (*sizes[:-1], sizes[-1] // lanes)
     tiling = Tiling(
         rows,
         columns,
@@ -139,7 +147,8 @@ def plan(
         row_sizes,
         (sizes[0], *map(_divisor, sizes[1:])),
         tl.constexpr(tile_rows),
-        tl.constexpr(width // LANES),
+        tl.constexpr(width // lanes),
+        tl.constexpr(lanes),
         tl.constexpr(grouped or fold > 0),
         tl.constexpr(fold),
         tl.constexpr(max(_extent(shape, operand) for operand in strides) >= _INT32_ELEMENTS),
@@ -148,11 +157,12 @@ def plan(
     if fold:
         by_group = _make_steps((length // LANES,), (1,), 1, LANES)
         steps = tuple(
-            by_group if _contiguous_across_rows(*operand, row_sizes, sizes) else _steps(*operand, False)
+            by_group if _contiguous_across_rows(*operand, row_sizes, sizes) else _steps(*operand, 0)
             for operand in operands
         )
     else:
-        steps = tuple(_steps(*operand, grouped, index in paired) for index, operand in enumerate(operands))
+        of_group = lanes if grouped else 0
+        steps = tuple(_steps(*operand, of_group, index in paired) for index, operand in enumerate(operands))
     return Plan(tiling, steps, -(-rows // (tile_rows * max(fold, 1))) * chunks)
 
 
@@ -186,17 +196,25 @@ def _collapse(sizes: Sequence[int], strides: Sequence[Sequence[int]]) -> tuple[t
     return tuple(merged_sizes), [tuple(steps) for steps in merged]
 
 
-def _steps(row_strides: tuple[int, ...], column_strides: tuple[int, ...], grouped: bool, paired: bool = False) -> Steps:
+def _steps(row_strides: tuple[int, ...], column_strides: tuple[int, ...], lanes: int, paired: bool = False) -> Steps:
+    """Of an operand, by groups of so many elements where the tiling counts any."""
     *outer, inner = column_strides
     if not any((*row_strides, *column_strides)):
         return _make_steps(row_strides, column_strides, 0, 0)
-    if not grouped:
+    if not lanes:
         return _make_steps(row_strides, column_strides, 0, 1)
-    unit = inner * LANES
-    if (inner == 1 or (inner == 2 and paired)) and not any(stride % unit for stride in (*row_strides, *outer)):
+    unit = inner * lanes
+    if _in_groups(row_strides, column_strides, lanes, paired):
         by_group = tuple(stride // unit for stride in row_strides), tuple(stride // unit for stride in outer)
         return _make_steps(by_group[0], (*by_group[1], 1), inner, unit)
-    return _make_steps(row_strides, (*outer, inner * LANES), inner, 1, shared=inner == 0)
+    return _make_steps(row_strides, (*outer, unit), inner, 1, shared=inner == 0)
+
+
+def _in_groups(row_strides: tuple[int, ...], column_strides: tuple[int, ...], lanes: int, paired: bool = False) -> bool:
+    """Are so many elements, or pairs of elements, without gaps wherever a group begins, a whole number of them on?"""
+    *outer, inner = column_strides
+    in_line = inner == 1 or (inner == 2 and paired)
+    return in_line and not any(stride % (inner * lanes) for stride in (*row_strides, *outer))
 
 
 def _contiguous_across_rows(

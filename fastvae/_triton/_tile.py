@@ -1,4 +1,4 @@
-"""The tile of a program, `[rows, groups, 4]`, and access to strided operands at it: the device side of `_layout`."""
+"""The tile of a program, `[rows, groups, lanes]`, and access to strided operands at it: device side of `_layout`."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def locate_at(tiling, row_block, chunk):
     """`locate` of a block of rows and a chunk of their columns."""
     row = row_block * tiling.tile_rows + tl.arange(0, tiling.tile_rows)[:, None, None]
     column = chunk * tiling.tile_groups + tl.arange(0, tiling.tile_groups)[None, :, None]
-    lane = tl.arange(0, 4)[None, None, :]
+    lane = tl.arange(0, tiling.lanes)[None, None, :]
     if tiling.fold > 0:
-        element = column * 4 + lane
+        element = column * tiling.lanes + lane
         mask = (element < tiling.fold * tiling.columns) & (_unfolded(row, element, tiling) < tiling.rows)
     else:
         if not tiling.grouped:
-            column = column * 4 + lane
+            column = column * tiling.lanes + lane
         mask = column < tiling.columns
         if not tiling.single:
             mask = (row < tiling.rows) & mask
@@ -71,10 +71,10 @@ def _dot(index, sizes, strides):
 def units(steps, tiling, at):
     """The offset of each element's group (or of the element, where the operand has no groups), in units."""
     if tiling.fold > 0:
-        if steps.unit == 4:
+        if steps.unit == tiling.lanes:
             return at[0] * steps.row_strides[0] + at[1]
         else:
-            element = at[1] * 4 + at[2]
+            element = at[1] * tiling.lanes + at[2]
             rows = _dot(_unfolded(at[0], element, tiling), tiling.row_sizes, steps.row_strides)
             if tiling.fold > 1:
                 element = element % tiling.columns
@@ -98,9 +98,9 @@ def _from_start(steps, start, tiling, at):
 
 @triton.jit
 def offsets(steps, start, tiling, at):
-    """The offset of each element, `start` units further on; one for four where lanes share it."""
+    """The offset of each element, `start` units further on; one for a group where its lanes share it."""
     offset = _from_start(steps, start, tiling, at)
-    if tiling.grouped and not steps.shared and (tiling.fold == 0 or steps.unit == 4):
+    if tiling.grouped and not steps.shared and (tiling.fold == 0 or steps.unit == tiling.lanes):
         offset += at[2] * steps.lane_stride
     return offset
 
@@ -129,7 +129,7 @@ def load_at(operand, further, tiling, at, dtype: tl.constexpr):
         pointers = operand.pointer + further + offsets(operand.steps, operand.start, tiling, at)
         value = convert(tl.load(pointers, mask=at[3], other=0), dtype)
         if operand.steps.shared:
-            value = tl.broadcast_to(value, (tiling.tile_rows, tiling.tile_groups, 4))
+            value = tl.broadcast_to(value, (tiling.tile_rows, tiling.tile_groups, tiling.lanes))
         return value
 
 
@@ -154,15 +154,16 @@ def store(operand, tiling, at, value):
 
 @triton.jit
 def _pointers_to_pairs(operand, tiling, at):
-    return operand.pointer + _from_start(operand.steps, operand.start, tiling, at) + tl.arange(0, 8)[None, None, :]
+    pair = tl.arange(0, 2 * tiling.lanes)[None, None, :]
+    return operand.pointer + _from_start(operand.steps, operand.start, tiling, at) + pair
 
 
 @triton.jit
 def load_both(first, second, tiling, at, dtype: tl.constexpr):
     """The elements of two operands, in one access where they alternate."""
-    if first.steps.unit == 8:
+    if first.steps.unit == 2 * tiling.lanes:
         both = tl.load(_pointers_to_pairs(first, tiling, at), mask=at[3], other=0)
-        one, other = tl.split(tl.reshape(both, (tiling.tile_rows, tiling.tile_groups, 4, 2)))
+        one, other = tl.split(tl.reshape(both, (tiling.tile_rows, tiling.tile_groups, tiling.lanes, 2)))
         return convert(one, dtype), convert(other, dtype)
     else:
         return load(first, tiling, at, dtype), load(second, tiling, at, dtype)
@@ -174,8 +175,8 @@ def store_both(first, second, tiling, at, value, other):
     if first is None:
         if second is not None:
             store(second, tiling, at, other)
-    elif first.steps.unit == 8:
-        both = tl.reshape(tl.join(value, other), (tiling.tile_rows, tiling.tile_groups, 8))
+    elif first.steps.unit == 2 * tiling.lanes:
+        both = tl.reshape(tl.join(value, other), (tiling.tile_rows, tiling.tile_groups, 2 * tiling.lanes))
         tl.store(_pointers_to_pairs(first, tiling, at), convert(both, first.pointer.dtype.element_ty), mask=at[3])
     else:
         store(first, tiling, at, value)
@@ -188,7 +189,7 @@ def store_sums(partials, tiling, at, value):
     """One sum a row of the tile, into `partials[row, chunk]`."""
     present = tl.where(at[3], value, 0.0)
     if tiling.fold > 1:
-        of = (at[1] * 4 + at[2]) // tiling.columns
+        of = (at[1] * tiling.lanes + at[2]) // tiling.columns
         for folded in tl.static_range(tiling.fold):
             _store_row_sums(partials, tiling, tl.where(of == folded, present, 0.0), folded)
     else:
@@ -210,7 +211,7 @@ def _store_row_sums(partials, tiling, value, folded: tl.constexpr):
 def store_feature_sums(operand, tiling, at, value):
     """One sum a column of the tile, over its rows, into `operand`: the first of `[blocks of rows, *columns]`."""
     sums = tl.sum(tl.where(at[3], value, 0.0), axis=0, keep_dims=True)
-    columns = tiling.columns * 4 if tiling.grouped else tiling.columns
+    columns = tiling.columns * tiling.lanes if tiling.grouped else tiling.columns
     further = (tl.program_id(0) // tiling.chunks).to(tl.int64) * columns
     first = tl.zeros((1, 1, 1), tl.int32)
     pointers = operand.pointer + further + offsets(operand.steps, operand.start, tiling, (first, at[1], at[2]))

@@ -113,6 +113,16 @@ def normal_groups(seed, group):
 
 
 @triton.jit
+def normal_eights(seed, group):
+    """The normals of each group and of the one behind it, as `[rows, groups, 8]`.
+
+    Each for itself: of both in one tensor, the compiler would give each to a thread of its own.
+    """
+    both = tl.join(normal_groups(seed, group), normal_groups(seed, group + 1))
+    return tl.reshape(tl.permute(both, (0, 1, 3, 2)), (group.shape[0], group.shape[1], 8))
+
+
+@triton.jit
 def normal_elements(seed, index):
     """The normal of each element of the stream: its lane of its own group."""
     w0, w1, w2, w3 = words(seed, index >> 2)
@@ -126,13 +136,17 @@ def normal(seed, logical, stream, sample, tiling, at):
     """eps of the tile's elements in sample number `sample`, an int64.
 
     `logical` are the steps of the row-major index: where they and the stream go by groups, four elements share one
-    evaluation.
+    evaluation, and a tile's group of eight has two.
     """
-    if tiling.grouped and logical.unit == 4 and stream.by_group:
+    if tiling.grouped and logical.unit == tiling.lanes and stream.by_group:
         begin = sample * (stream.stride // 4)
         if stream.first is not None:
             begin += stream.first // 4
-        return normal_groups(seed, units(logical, tiling, at) + begin)
+        group = units(logical, tiling, at)
+        if tiling.lanes == 8:
+            return normal_eights(seed, group * 2 + begin)
+        else:
+            return normal_groups(seed, group + begin)
     else:
         begin = sample * stream.stride
         if stream.first is not None:

@@ -104,6 +104,22 @@ def test_other_dtypes_round_it(device: str, dtype: torch.dtype) -> None:
     torch.testing.assert_close(found, expected, rtol=unit, atol=0)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_large_halves_round_it_too(device: str, dtype: torch.dtype) -> None:
+    """They are read in groups of eight, of which each shard and sample begins with any group of four. Backward too."""
+    shape, start, total = (60 if INTERPRETED else 6560, 20), 3, 10_001
+    draws = [cpp(5, shape[0] * 20, (k * total + start) * 20) for k in range(2)]
+    scale = torch.ones(shape, device=device, dtype=dtype, requires_grad=True)
+    z = F.reparameterize(
+        torch.zeros_like(scale), scale, parameterization="std", seed=5, num_samples=2, shard=(start, total)
+    )
+    z.sum().backward()
+    # The interpreter truncates to bfloat16.
+    unit = torch.finfo(dtype).eps if INTERPRETED and dtype == torch.bfloat16 else 0.0
+    torch.testing.assert_close(z.flatten().cpu(), torch.cat(draws).to(dtype), rtol=unit, atol=0)
+    torch.testing.assert_close(scale.grad.flatten().cpu(), (draws[0] + draws[1]).to(dtype), rtol=unit, atol=0)
+
+
 @pytest.mark.parametrize("shape", [(33, 20), (33, 21)])
 def test_backward_draws_it_again(device: str, shape: tuple[int, ...]) -> None:
     """With z = mu + sigma eps, the gradient of sigma is eps."""

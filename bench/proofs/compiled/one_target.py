@@ -31,6 +31,7 @@ def main(target: str, text: str = "") -> None:
                         "target": target,
                         "aligned": variant.aligned and (variant.name.split()[0], kernel.name) != _UNALIGNED,
                         "element_bits": variant.element_bits,
+                        "lanes": variant.lanes,
                     }
                     print(json.dumps(row | facts), flush=True)
 

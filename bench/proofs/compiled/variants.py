@@ -22,17 +22,21 @@ class Variant(NamedTuple):
     Attributes:
         aligned: whether every row is aligned to four elements, so that no load need be narrower.
         element_bits: of the smallest element that is loaded.
+        lanes: how many of its elements a load is to take at least, of 128 bits at most.
     """
 
     name: str
     run: Callable[[], None]
     aligned: bool
     element_bits: int
+    lanes: int = 4
 
 
 _BATCH: Final = 128
 _FILLING: Final = 2**17 // 784 + 1
 """A batch of images that fills a device, for which kernels use larger blocks."""
+_FILLING_LATENTS: Final = 6560
+"""And one of latents of 20."""
 
 
 def all_variants() -> Iterator[Variant]:
@@ -68,9 +72,14 @@ def _latents() -> Iterator[Variant]:
         _backward(*F.reparameterize_kl_packed(_leaf(batch, 2 * length, dtype=dtype), **options))
 
     def variant(
-        name: str, run: Callable[[], None], aligned: bool = True, dtype: torch.dtype = torch.float32
+        name: str, run: Callable[[], None], aligned: bool = True, dtype: torch.dtype = torch.float32, lanes: int = 4
     ) -> Variant:
-        return Variant(f"reparameterize_kl {name}", run, aligned, _bits(dtype))
+        return Variant(f"reparameterize_kl {name}", run, aligned, _bits(dtype), lanes)
+
+    def further_on(length: int, begin: int) -> None:
+        """z and KL of rows that begin so many elements behind an aligned address."""
+        mu, scale = torch.zeros(2, begin + _FILLING_LATENTS * length, dtype=torch.bfloat16)[:, begin:]
+        _backward(*F.reparameterize_kl(*(each.view(-1, length).requires_grad_() for each in (mu, scale))))
 
     for length in (20, 10, 2):
         yield variant(f"separate {length}", partial(separate, length))
@@ -86,7 +95,17 @@ def _latents() -> Iterator[Variant]:
     yield variant("packed 128 large", partial(packed, 128, 2048))
     for dtype in (torch.bfloat16, torch.float16, torch.float64):
         yield variant(f"packed 20 {_name(dtype)}", partial(packed, 20, dtype=dtype), dtype=dtype)
-    yield variant("packed 128 bfloat16 large", partial(packed, 128, 2048, torch.bfloat16), dtype=torch.bfloat16)
+    half: Any = {"dtype": torch.bfloat16}
+    yield variant("packed 128 bfloat16 large", partial(packed, 128, 2048, **half), **half, lanes=8)
+    yield variant("packed 20 bfloat16 large", partial(packed, 20, _FILLING_LATENTS, **half), **half)
+    for begin, lanes in ((4, 4), (8, 8)):
+        name = f"separate 20 bfloat16 large, {begin} elements on"
+        yield variant(name, partial(further_on, 20, begin), **half, lanes=lanes)
+    yield variant(
+        "interleaved 24 bfloat16 large", partial(packed, 24, _FILLING_LATENTS, interleaved=True, **half), **half
+    )
+    samples = partial(packed, 24, _FILLING_LATENTS, num_samples=2, shard=(5, 2**20), **half)
+    yield variant("packed 24 bfloat16 large, samples of a shard", samples, **half, lanes=8)
     for form in ("log_std", "std", "softplus", "variance"):
         yield variant(f"packed 20 {form}", partial(packed, 20, parameterization=form))
     yield variant("packed 20 clamp", partial(packed, 20, clamp=(-30.0, 20.0)))
@@ -116,6 +135,7 @@ def _reconstructions() -> Iterator[Variant]:
         target: torch.dtype | None = None,
         aligned: bool = True,
         learned_target: bool = False,
+        lanes: int = 4,
         **options: Any,
     ) -> Variant:
         shape = shape or (_BATCH, 784)
@@ -125,7 +145,7 @@ def _reconstructions() -> Iterator[Variant]:
             input = _leaf(*shape, dtype=dtype).clone()
             _backward(loss(input, torch.zeros(shape, dtype=target or dtype).requires_grad_(learned_target), **options))
 
-        return Variant(f"{loss.__name__} {name}", run, aligned, _bits(dtype, target or dtype))
+        return Variant(f"{loss.__name__} {name}", run, aligned, _bits(dtype, target or dtype), lanes)
 
     def gaussian_nll(scale_shape: tuple[int, ...], reduction: str) -> None:
         shape = (_BATCH, 4, 16, 16)
@@ -148,7 +168,8 @@ def _reconstructions() -> Iterator[Variant]:
         yield variant(bce, _name(dtype), dtype=dtype)
     for dtype in (torch.float32, torch.bfloat16):
         yield variant(bce, f"{_name(dtype)} uint8", dtype=dtype, target=torch.uint8)
-        yield variant(bce, f"{_name(dtype)} uint8 large", _FILLING, 784, dtype=dtype, target=torch.uint8)
+        lanes = 16 // dtype.itemsize
+        yield variant(bce, f"{_name(dtype)} uint8 large", _FILLING, 784, dtype=dtype, target=torch.uint8, lanes=lanes)
     yield variant(bce, "bool", target=torch.bool)
     yield variant(bce, "float32 large", _FILLING, 784)
     yield variant(bce, "weight", weight=torch.ones(_BATCH, 1))

@@ -8,7 +8,7 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from fastvae.train.errors import UserError
-from fastvae.train.report import embedded, evaluation, finished, tables
+from fastvae.train.report import evaluation, pictures, runs, tables
 from fastvae.train.runs import atomic
 from fastvae.train.runs.folder import RunFolder
 from fastvae.train.runs.metrics import best
@@ -40,21 +40,18 @@ def destination(folder: RunFolder, out: Path | None) -> Path:
     return out
 
 
-def write(path: Path, out: Path | None = None) -> Path:
-    """Write the page of the run in the folder `path`, with the pictures that it has; returns its file.
+def write(run: runs.Run, path: Path) -> None:
+    """Write the page of a run, with the pictures that its folder has.
 
     Raises:
-        UserError: there is no run with a finished epoch, a file of it is damaged, or see `destination`.
+        UserError: a picture or the evaluation is damaged.
     """
-    run, _ = finished.read(path)
-    file = destination(run.folder, out)
     template = _TEMPLATES.get_template("report.html.jinja")
     text = template.render(
         run=run,
         kept=best(run.history).epoch,
-        pictures=list(embedded.found(run.folder)),
+        pictures=list(pictures.found(run.folder)),
         metrics=tables.of_epochs(run.history),
         evaluation=evaluation.read(run.folder),
     )
-    atomic.write_text(file, text)
-    return file
+    atomic.write_text(path, text)

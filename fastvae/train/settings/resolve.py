@@ -76,6 +76,7 @@ def default(config: Config, field: str) -> object:
     described = Description(*(explicit.pop(name) for name in Description._fields))
     own = explicit.pop(field)
     chosen = _filled(explicit, config.data, described)
+    # Of another model than the run's there may be none.
     if field in ("widths", "blocks"):
         chosen |= architecture.feature_maps(chosen)
     found = chosen.get(field)

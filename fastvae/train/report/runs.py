@@ -7,7 +7,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from fastvae.train.errors import UserError
 from fastvae.train.evaluation.legend import Legend
 from fastvae.train.loop.task import Wording
 from fastvae.train.models import objectives
@@ -52,22 +51,14 @@ def read(path: Path) -> tuple[Run, Config | None]:
     """The run in a folder; with its config where `fastvae train` has made it.
 
     Raises:
-        UserError: there is no run, it has not finished an epoch, or a file of it is damaged.
-        OSError: a file cannot be read.
+        UserError: there is no run, or a file of it is damaged.
+        OSError: a file is missing or cannot be read.
     """
-    fit = FitFolder(path)
-    if fit.config_file.exists():
-        _check_begun(fit)
-        return _of_fit(fit), None
+    if FitFolder(path).config_file.exists():
+        return _of_fit(FitFolder(path)), None
     folder = RunFolder(path)
     config = folder.read_config()
-    _check_begun(folder)
     return _of_run(folder, config), config
-
-
-def _check_begun(folder: RunFolder) -> None:
-    if not folder.metrics_file.exists():
-        raise UserError(f"{folder.path}: has not finished an epoch")
 
 
 def _of_run(folder: RunFolder, config: Config) -> Run:
