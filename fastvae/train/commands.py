@@ -23,6 +23,8 @@ from fastvae.train.pictures import samples
 from fastvae.train.processes import group
 from fastvae.train.quality.asked import Asked
 from fastvae.train.report import page
+from fastvae.train.report import pictures as shown
+from fastvae.train.report import runs as finished
 from fastvae.train.runs import atomic, weights
 from fastvae.train.runs import folder as run_folder
 from fastvae.train.runs.folder import RunFolder
@@ -158,7 +160,7 @@ def sample(run: Path, number: int, seed: int, label: int | None, out: Path | Non
 @click.option(
     "--only",
     multiple=True,
-    type=click.Choice(tuple(pictures.CAPTIONS)),
+    type=click.Choice(pictures.NAMES),
     help="A picture by its name; may be given several times. [default: all that the run has]",
 )
 @click.option(
@@ -185,14 +187,19 @@ def plot(
 
 @cli.command()
 @_run_argument
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The file. [default: RUN/report.html]")
+@click.option("--out", type=click.Path(path_type=Path), help=f"An .html file. [default: RUN/{page.NAME}]")
 def report(run: Path, out: Path | None) -> None:
-    """Write results, pictures and settings of RUN into one HTML file, which `fastvae train` does, too.
+    """Write one HTML page of RUN that holds all of it: settings, metrics, pictures and evaluation.
 
-    From the files of the folder alone: run it after `fastvae evaluate` or `fastvae plot`. RUN may be a folder of
-    fastvae.fit.
+    Also of a folder of fastvae.fit. A run of `fastvae train` without pictures gets them first, as by `fastvae plot`.
     """
-    click.echo(str(page.write(run, out)))
+    found, config = finished.read(run)
+    path = page.destination(found.folder, out)
+    if config is not None and not shown.files(found.folder):
+        folder, config, model = _open(run, None)
+        pictures.draw(folder, config, model, _test_part(config, None, model), found.history)
+    page.write(found, path)
+    click.echo(str(path))
 
 
 @cli.command()

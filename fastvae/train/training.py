@@ -14,7 +14,7 @@ from fastvae.train.loop.trainer import Trainer
 from fastvae.train.models import batches
 from fastvae.train.pictures import run as pictures
 from fastvae.train.processes import group
-from fastvae.train.report import page
+from fastvae.train.report import page, runs
 from fastvae.train.runs import folder as run_folder
 from fastvae.train.runs.folder import RunFolder
 from fastvae.train.settings import resolve
@@ -77,11 +77,18 @@ def _run(config: Config, folder: RunFolder | None, out: str | None, *, shard_par
             trainer.fit()
             if group.rank() == 0:
                 names = pictures.draw(folder, config, trainer.trained, trainer.data.test, trainer.history)
-                _report(trainer, [*names, page.write(folder.path).name])
+                _report(trainer, [*names, _page(folder)])
         except KeyboardInterrupt:
             raise InterruptedRunError(
                 f"interrupted after epoch {len(trainer.history)}; continue with: fastvae train --resume {folder.path}"
             ) from None
+
+
+def _page(folder: RunFolder) -> str:
+    """Write the page of a finished run; returns the name of its file."""
+    found, _ = runs.read(folder.path)
+    page.write(found, page.destination(folder, None))
+    return page.NAME
 
 
 def _report(trainer: Trainer, names: Sequence[str]) -> None:

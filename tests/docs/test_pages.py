@@ -21,6 +21,8 @@ def runnable() -> list[Any]:
     return [pytest.param(page, marks=pytest.mark.slow if SLOW in PAGES[page] else ()) for page in pages]
 
 
+# torch's own, of a custom backward that it traces.
+@pytest.mark.filterwarnings("ignore:.*Function'> should not be instantiated:DeprecationWarning")
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("page", runnable())
 def test_the_python_of_a_page_runs_in_its_order(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

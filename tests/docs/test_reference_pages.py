@@ -11,7 +11,7 @@ import pytest
 import fastvae
 from bench import op_pages
 from bench.results import latest_file
-from fastvae import functional, losses, modules
+from fastvae import functional, losses, modules, plots
 from tests.docs.pages import FENCES, PAGES, ROOT
 
 OPS = {name: text for name, text in PAGES.items() if name.startswith("docs/ops/")}
@@ -31,7 +31,7 @@ def test_every_public_name_is_described() -> None:
     named = re.findall(r"^::: ([\w.]+)$", "\n".join(PAGES.values()), re.MULTILINE)
     described = [pkgutil.resolve_name(name) for name in named]
     assert not [name for name, value in zip(named, described, strict=True) if isinstance(value, ModuleType)]
-    public = [(module, name) for module in (fastvae, losses, modules) for name in module.__all__]
+    public = [(module, name) for module in (fastvae, losses, modules, plots) for name in module.__all__]
     values = {f"{module.__name__}.{name}": getattr(module, name) for module, name in public}
     values |= {"fastvae.fit": fastvae.fit, "fastvae.load": fastvae.load}
     missing = [name for name, value in values.items() if not isinstance(value, ModuleType) and value not in described]

@@ -44,17 +44,17 @@ _FRAME_COLUMNS: Final = 4
 # A name, and what draws it.
 _Pictures: TypeAlias = Iterator[tuple[str, Callable[[], Figure]]]
 
-CAPTIONS: Final = {
-    "completions": "Test images completed from the quadrants that are given",
-    "labels": "Images for each label",
-    "reconstructions": "Test images and their reconstructions",
-    "samples": "Samples from the prior",
-    "latent": "Posterior means of the test data",
-    "manifold": "What the plane of the latent decodes to",
-    "interpolation": "Decoded on the line between test images",
-    "traversal": "One coordinate of the latent changed after the other",
-    "losses": "Losses by epoch",
-}
+NAMES: Final = (
+    "completions",
+    "labels",
+    "reconstructions",
+    "samples",
+    "latent",
+    "manifold",
+    "interpolation",
+    "traversal",
+    "losses",
+)
 """Every picture, in the order in which a run has them; what each run has is up to its data and its latent."""
 
 FORMATS: Final = ("png", "svg", "pdf")
@@ -78,7 +78,7 @@ def draw(
 
     Args:
         folder, config, model, test, history: of the run.
-        only: names of `CAPTIONS`; none for every one that the run has, and its animation.
+        only: of `NAMES`; none for every one that the run has, and its animation.
         out: a folder, made if need be; None for that of the run.
         kind: of the files, one of `FORMATS`.
 

@@ -27,7 +27,7 @@ from fastvae.train.runs import random
 from fastvae.train.settings import resolve
 from fastvae.train.settings.training import Training
 
-_BATCH_SIZE: Final = 128
+BATCH_SIZE: Final = 128
 
 
 def fit(
@@ -131,7 +131,7 @@ def fit(
     }  # fmt: skip
     with as_python_says():
         options["device"] = resolve.device(str(device))
-        options["batch_size"] = samples.batch_size_of(data, batch_size, _BATCH_SIZE)
+        options["batch_size"] = samples.batch_size_of(data, batch_size, BATCH_SIZE)
         share = isinstance(validation, (int, float))
         # Whatever part of the data is held out, what needs some is right.
         settings = _settings({**options, "validation": float(validation) if share else 0.5})

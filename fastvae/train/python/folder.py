@@ -11,8 +11,9 @@ from pydantic import BaseModel, ValidationError
 
 from fastvae.train.errors import UserError, first_problem
 from fastvae.train.processes import group
-from fastvae.train.runs import atomic
+from fastvae.train.runs import atomic, metrics
 from fastvae.train.runs.folder import RunFolder, versions
+from fastvae.train.runs.metrics import Epoch
 from fastvae.train.settings.training import Training
 
 # How far it goes, and what it logs beside its files.
@@ -47,11 +48,22 @@ class FitFolder(RunFolder):
         Raises:
             UserError: the file is damaged.
         """
+        found = self._read_fit()
+        return found.settings, found.model
+
+    def read_versions(self) -> dict[str, str]:
+        """What it was begun or last resumed with, see `versions`; raises what `read_settings` does."""
+        return self._read_fit().versions
+
+    def read_metrics(self) -> list[Epoch]:
+        """The rows of `metrics.csv`, see `RunFolder.read_metrics`; NaN is what was not measured."""
+        return metrics.read(self.metrics_file, metrics.OF_FITS)
+
+    def _read_fit(self) -> _File:
         try:
-            found = _File.model_validate_json(self.config_file.read_bytes())
+            return _File.model_validate_json(self.config_file.read_bytes())
         except ValidationError as error:
             raise UserError(f"{self.config_file}: {first_problem(error)}") from error
-        return found.settings, found.model
 
 
 @contextmanager

@@ -1,1 +1,1 @@
-"""The report of a run: one HTML file that opens anywhere, offline."""
+"""`report.html`: one run as a page that holds all of itself."""

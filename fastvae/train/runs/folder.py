@@ -99,12 +99,19 @@ class RunFolder:
         Raises:
             UserError: this is not a run folder, or its config is damaged.
         """
+        return self._read().config
+
+    def read_versions(self) -> dict[str, str]:
+        """What it was begun or last resumed with, see `versions`; raises what `read_config` does."""
+        return self._read().versions
+
+    def _read(self) -> _ConfigFile:
         if not self.path.is_dir():
             raise UserError(f"{self.path}: {'not a folder' if self.path.exists() else 'no such run folder'}")
         if not self.config_file.exists():
             raise UserError(f"{self.path}: not a run folder, it has no {self.config_file.name}")
         try:
-            return _ConfigFile.model_validate_json(self.config_file.read_bytes()).config
+            return _ConfigFile.model_validate_json(self.config_file.read_bytes())
         except ValidationError as error:
             raise UserError(f"{self.config_file}: {first_problem(error)}") from error
 

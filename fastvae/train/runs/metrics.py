@@ -99,8 +99,9 @@ class Epoch(NamedTuple):
         return Means(self.test_loss, self.test_elbo, self.test_reconstruction, self.test_kl)
 
 
-# The columns that only some runs have, by their settings.
-_OPTIONAL: Final = tuple(Epoch._field_defaults)
+# The columns that every run of the command line has, and those that every `fastvae.fit` has; others depend on settings.
+_OF_RUNS: Final = tuple(name for name in Epoch._fields if name not in Epoch._field_defaults)
+OF_FITS: Final = ("epoch", "train_loss", "seconds")
 
 
 def best(history: Sequence[Epoch]) -> Epoch:
@@ -194,8 +195,8 @@ def columns(history: Sequence[Epoch]) -> list[str]:
     return [name for name in Epoch._fields if measured(name)]
 
 
-def read(file: Path) -> list[Epoch]:
-    """The rows of `file`.
+def read(file: Path, required: Sequence[str] = _OF_RUNS) -> list[Epoch]:
+    """The rows of `file`, which has the columns `required` and any others.
 
     Raises:
         UserError: it is damaged, and where.
@@ -207,7 +208,7 @@ def read(file: Path) -> list[Epoch]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{file}: damaged, no table of metrics ({error})") from error
     try:
-        _check_columns(header)
+        _check_columns(header, required)
         if not rows:
             raise ValueError("got no epochs; takes a row for each")
         return [_epoch(number, header, row) for number, row in enumerate(rows, 2)]
@@ -215,9 +216,9 @@ def read(file: Path) -> list[Epoch]:
         raise UserError(f"{file}: {error}") from error
 
 
-def _check_columns(header: Sequence[str]) -> None:
-    for name in Epoch._fields:
-        if name not in header and name not in _OPTIONAL:
+def _check_columns(header: Sequence[str], required: Sequence[str]) -> None:
+    for name in required:
+        if name not in header:
             raise ValueError(f"line 1: got no column {name}; takes {', '.join(Epoch._fields)}")
     for name in header:
         if name not in Epoch._fields:
@@ -229,7 +230,7 @@ def _epoch(line: int, header: Sequence[str], row: Sequence[str]) -> Epoch:
         raise ValueError(f"line {line}: got {len(row)} values; takes {len(header)}")
     found = dict(zip(header, row, strict=True))
     values: dict[str, Any] = {name: _number(line, name, text) for name, text in found.items()}
-    return Epoch(**values)
+    return Epoch(**dict.fromkeys(_OF_RUNS, math.nan) | values)
 
 
 def _number(line: int, column: str, text: str) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
 import torch
 from pydantic import ValidationError
@@ -17,6 +18,9 @@ from fastvae.train.settings.config import Config, Settings
 from fastvae.train.settings.kinds import GOES_WITH
 from fastvae.train.settings.presets import BY_DATA, BY_LATENT, BY_MODEL, COMMON, PUBLISHED
 from fastvae.train.settings.training import Training
+
+# Settings that depend on the machine and on how many images there are.
+_FOUND_OUT: Final = ("device", "threads", "dataset_size")
 
 
 def option(field: str) -> str:
@@ -57,6 +61,26 @@ def resolve(explicit: Settings) -> Settings:
     given = COMMON | preset | explicit
     data = given["data"] if given["data"] in NAMED else _path(given["data"])
     described = datasets.describe(data, Reading(*(given[field] for field in Reading._fields)))
+    return _filled(explicit, data, described)
+
+
+def default(config: Config, field: str) -> object:
+    """What a setting would be, beside the others of a run, if it had not been given; the data is not read.
+
+    Of what a run finds out where it begins, and a config does not tell from what was given, it is the config's own.
+    """
+    if field == "data":
+        return COMMON[field]
+    explicit = config.model_dump()
+    described = Description(*(explicit.pop(name) for name in Description._fields))
+    own = explicit.pop(field)
+    found = _filled(explicit, config.data, described).get(field)
+    return own if field in _FOUND_OUT and found in (None, "auto") else found
+
+
+def _filled(explicit: Settings, data: str, described: Description) -> Settings:
+    """`explicit`, given for data that is known, and every other setting."""
+    preset = {} if explicit.get("preset") is None else PUBLISHED[explicit["preset"]]
     by_data = COMMON | BY_DATA[_kind(data, described)]
     asked = by_data | preset | explicit
     others = BY_MODEL.get(asked["model"], {}) | BY_LATENT.get(asked["latent"], {})
