@@ -47,8 +47,10 @@ def counted(size: Size, device: Device) -> Counts:
     number = sizes(device).index(size)
     command = [sys.executable, "-m", "bench.gpu.launches", str(number), *([] if device.real else ["--dry-run"])]
     environment = {**os.environ, **QUIET}
+    # A dry run holds up no GPU.
+    seconds = _SECONDS if device.real else 4 * _SECONDS
     result = subprocess.run(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True, timeout=_SECONDS
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True, timeout=seconds
     )
     found: dict[str, dict[str, list[int | None]]] = json.loads(result.stdout)
     return {name: {provider: Launches(*pair) for provider, pair in pairs.items()} for name, pairs in found.items()}
