@@ -19,9 +19,7 @@ from fastvae.train.pictures import run as pictures
 from fastvae.train.pictures import samples
 from fastvae.train.processes import group
 from fastvae.train.quality.asked import Asked
-from fastvae.train.report import page
-from fastvae.train.report import pictures as shown
-from fastvae.train.report import runs as finished
+from fastvae.train.report import embedded, finished, page
 from fastvae.train.runs import atomic, weights
 from fastvae.train.runs import folder as run_folder
 from fastvae.train.runs.folder import RunFolder
@@ -86,8 +84,7 @@ def _test_part(config: Config, data_dir: str | None, model: Model) -> Split:
     """The test images of a run, from where its data is now, on the device of its model."""
     if data_dir is not None:
         config = resolve.changed(config, {"data_dir": data_dir})
-    test = datasets.load_part(part="test", **config.dataset)
-    return test.to(next(model.parameters()).device)
+    return datasets.load_part(part="test", **config.dataset).to(next(model.parameters()).device)
 
 
 @cli.command()
@@ -192,7 +189,7 @@ def report(run: Path, out: Path | None) -> None:
     """
     found, config = finished.read(run)
     path = page.destination(found.folder, out)
-    if config is not None and not shown.files(found.folder):
+    if config is not None and not embedded.files(found.folder):
         folder, config, model = _open(run, None)
         pictures.draw(folder, config, model, _test_part(config, None, model), found.history)
     page.write(found, path)

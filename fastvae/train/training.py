@@ -14,7 +14,7 @@ from fastvae.train.loop.trainer import Trainer
 from fastvae.train.models import batches
 from fastvae.train.pictures import run as pictures
 from fastvae.train.processes import group
-from fastvae.train.report import page, runs
+from fastvae.train.report import finished, page
 from fastvae.train.runs import folder as run_folder
 from fastvae.train.runs.folder import RunFolder
 from fastvae.train.settings import resolve
@@ -86,7 +86,7 @@ def _run(config: Config, folder: RunFolder | None, out: str | None, *, shard_par
 
 def _page(folder: RunFolder) -> str:
     """Write the page of a finished run; returns the name of its file."""
-    found, _ = runs.read(folder.path)
+    found, _ = finished.read(folder.path)
     page.write(found, page.destination(folder, None))
     return page.NAME
 

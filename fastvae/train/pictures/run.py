@@ -12,17 +12,15 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from fastvae import CVAE, VAE, DiagonalGaussian
-from fastvae.plots import arrays, figures, panels
-from fastvae.plots.arrays import Array
+from fastvae.plots import arrays, figures
 from fastvae.plots.rows import rows_of
 from fastvae.train.data.conditions import Conditioning, Label, Quadrants
 from fastvae.train.data.datasets import Split
 from fastvae.train.errors import UserError
 from fastvae.train.evaluation import latent_use
-from fastvae.train.models.build import Model, conditioning, create
+from fastvae.train.models.build import Model, conditioning
 from fastvae.train.models.conditional import Baseline
-from fastvae.train.pictures import conditional, saved
-from fastvae.train.runs import weights
+from fastvae.train.pictures import conditional, epochs, saved
 from fastvae.train.runs.folder import RunFolder
 from fastvae.train.runs.metrics import Epoch
 from fastvae.train.settings import architecture
@@ -36,25 +34,13 @@ _TRAVERSAL_STEPS: Final = 5  # to either side of zero
 _TRAVERSAL_END: Final = 3.0  # prior standard deviations
 _COMPLETED: Final = 12
 _LABELS: Final = 20
-ANIMATION: Final = "samples.gif"
-_FRAME_SAMPLES: Final = 16
-_FRAME_COLUMNS: Final = 4
-
 
 # A name, and what draws it.
 _Pictures: TypeAlias = Iterator[tuple[str, Callable[[], Figure]]]
 
 NAMES: Final = (
-    "completions",
-    "labels",
-    "reconstructions",
-    "samples",
-    "latent",
-    "manifold",
-    "interpolation",
-    "traversal",
-    "losses",
-)
+    "completions", "labels", "reconstructions", "samples", "latent", "manifold", "interpolation", "traversal", "losses",
+)  # fmt: skip
 """Every picture, in the order in which a run has them; what each run has is up to its data and its latent."""
 
 FORMATS: Final = ("png", "svg", "pdf")
@@ -106,8 +92,8 @@ def draw(
                 names.append(f"{name}.{kind}")
                 saved.save(picture(), place / names[-1])
         if not only and config.keep_weights and isinstance(model, VAE) and arrays.drawable(config.shape):
-            saved.animation(_grids_of_epochs(folder, config, len(history)), place / ANIMATION)
-            names.append(ANIMATION)
+            saved.animation(epochs.grids(folder, config, len(history)), place / epochs.ANIMATION)
+            names.append(epochs.ANIMATION)
     return names
 
 
@@ -116,17 +102,6 @@ def note(config: Config) -> str | None:
     if arrays.drawable(config.shape):
         return None
     return f"{arrays.not_images(config.shape)}: pictures of the latent and the losses only"
-
-
-def _grids_of_epochs(folder: RunFolder, config: Config, epochs: int) -> list[Array]:
-    """What the model of each epoch decoded the same latents to."""
-    vae, grids = create(config).eval(), []
-    assert isinstance(vae, VAE)
-    for epoch in range(1, epochs + 1):
-        weights.load(vae, folder, epoch)
-        drawn = panels.smoothed(arrays.images(vae.sample(_FRAME_SAMPLES, seed=config.seed)), 1)
-        grids.append(panels.tile(drawn, _FRAME_COLUMNS))
-    return grids
 
 
 def _of_vae(config: Config, model: VAE, test: Split, history: list[Epoch]) -> _Pictures:

@@ -8,7 +8,7 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from fastvae.train.errors import UserError
-from fastvae.train.report import evaluation, pictures, runs, tables
+from fastvae.train.report import embedded, evaluation, finished, tables
 from fastvae.train.runs import atomic
 from fastvae.train.runs.folder import RunFolder
 from fastvae.train.runs.metrics import best
@@ -40,7 +40,7 @@ def destination(folder: RunFolder, out: Path | None) -> Path:
     return out
 
 
-def write(run: runs.Run, path: Path) -> None:
+def write(run: finished.Run, path: Path) -> None:
     """Write the page of a run, with the pictures that its folder has.
 
     Raises:
@@ -50,7 +50,7 @@ def write(run: runs.Run, path: Path) -> None:
     text = template.render(
         run=run,
         kept=best(run.history).epoch,
-        pictures=list(pictures.found(run.folder)),
+        pictures=list(embedded.found(run.folder)),
         metrics=tables.of_epochs(run.history),
         evaluation=evaluation.read(run.folder),
     )
