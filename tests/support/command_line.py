@@ -33,7 +33,7 @@ def fastvae(*arguments: object) -> Result:
 @contextmanager
 def without_pictures() -> Iterator[None]:
     """Runs draw none, which takes longer than to train a small model."""
-    with patch("fastvae.train.pictures.run.draw", lambda *run: []):
+    with patch("fastvae.train.pictures.run.draw", lambda *run, **options: []):
         yield
 
 
