@@ -100,7 +100,9 @@ def test_noise_of_several_samples() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("seed", 1), ("generator", torch.Generator()), ("shard", (0, 10))], ids=lambda value: str(value)
+    ("name", "value"),
+    [("seed", 1), ("generator", torch.Generator()), ("shard", (0, 10))],
+    ids=["seed", "generator", "shard"],
 )
 def test_noise_of_ours_does_not_leave(name: str, value: object) -> None:
     asked = Asked(nn.Identity(), lambda _, mu: F.reparameterize(mu, mu, **{name: value}))
