@@ -40,7 +40,7 @@ def described(model: LatentVariableModel) -> dict[str, Any]:
         return {"class": kind.__name__} | {
             name: _plain(name, value) for name, value in _constructed_with(model).items()
         }
-    own = [name for name in inspect.signature(kind).parameters if name not in ModelKeywords.__optional_keys__]
+    own = [name for name in _constructor(kind).parameters if name not in ModelKeywords.__optional_keys__]
     keywords = {name: getattr(model, name) for name in own} | _objective(model.elbo) | asdict(model._gaussian_options)
     keywords["latent_shape"] = model.latent_shape
     prior = keywords["prior"]
@@ -50,11 +50,17 @@ def described(model: LatentVariableModel) -> dict[str, Any]:
     return {"model": kind.__name__} | {name: _plain(name, value) for name, value in keywords.items()}
 
 
+def _constructor(kind: type) -> inspect.Signature:
+    """What `__init__` takes; of a class itself some Pythons give what a mixin's `__new__` takes."""
+    signature = inspect.signature(kind.__init__)  # type: ignore[misc]
+    return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
 def _constructed_with(model: LatentVariableModel) -> dict[str, Any]:
     """The arguments of the constructor of a user's class, its own defaults among them, by name."""
     kind = type(model)
     args, kwargs = vars(model)["_constructed_with"]
-    signature = inspect.signature(kind)
+    signature = _constructor(kind)
     bound = signature.bind(*args, **kwargs)
     if not kind.__init__.__module__.startswith("fastvae."):
         bound.apply_defaults()
@@ -97,7 +103,7 @@ def _objective(elbo: ELBOLoss) -> dict[str, Any]:
 
 
 def _arguments(module: nn.Module) -> dict[str, Any]:
-    return {name: getattr(module, name) for name in inspect.signature(type(module)).parameters}
+    return {name: getattr(module, name) for name in _constructor(type(module)).parameters}
 
 
 def _plain(name: str, value: Any) -> Any:

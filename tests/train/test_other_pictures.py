@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from fastvae import VAE
 from fastvae.plots import arrays, panels
 from fastvae.train.errors import UserError
-from fastvae.train.pictures import comparison, samples, saved
+from fastvae.train.pictures import comparison, epochs, samples, saved
 from fastvae.train.pictures import run as drawing
 from fastvae.train.settings.config import Config
 from tests.train.simple_models import (
@@ -80,8 +80,8 @@ def test_what_is_not_opaque_is_drawn_on_white(size):
 
 def test_animation_of_coloured_images(tmp_path, monkeypatch):
     model = vae(ORANGE, size=(32, 32))
-    monkeypatch.setattr(drawing, "create", lambda config: model)
-    monkeypatch.setattr(drawing.weights, "load", lambda *given: None)
+    monkeypatch.setattr(epochs, "create", lambda config: model)
+    monkeypatch.setattr(epochs.weights, "load", lambda *given: None)
     chosen = config((3, 32, 32), 10, latent_dim=2, keep_weights=True)
     assert "samples.gif" in drawn(tmp_path, chosen, model, split(3, 32, 32))
     np.testing.assert_allclose(pixels_of(tmp_path / "samples.gif")[3, 3] / 255, ORANGE, atol=0.02)
