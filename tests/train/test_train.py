@@ -39,8 +39,16 @@ def test_the_weights_are_as_readable_as_the_other_files(tmp_path, digits):
     assert len(set(modes.values())) == 1, modes
 
 
-@pytest.mark.parametrize("name", networks.ARCHITECTURES)
-@pytest.mark.parametrize("likelihood", choices("likelihood"))
+# Every likelihood, and every kind of networks: one output a pixel, and many.
+LEARN = [("mlp", likelihood) for likelihood in choices("likelihood")]
+LEARN += [
+    (name, likelihood)
+    for name in networks.ARCHITECTURES
+    for likelihood in ("bernoulli", "discretized_logistic_mixture")
+]
+
+
+@pytest.mark.parametrize(("name", "likelihood"), dict.fromkeys(LEARN))
 def test_learns(tmp_path, digits, name, likelihood):
     run = fitted(
         tmp_path / "run", digits, model=name, likelihood=likelihood, lr=1e-3 if likelihood in OF_LEVELS else 1e-2
