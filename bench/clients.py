@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import statistics
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -60,15 +61,15 @@ class Measured(NamedTuple):
     ratio: float
 
 
-def step(name: str, **arguments: Any) -> Callable[[], float]:
-    """A training step of a script of examples/clients."""
-    spec = importlib.util.spec_from_file_location(f"client_{name}", _EXAMPLES / f"{name}.py")
+def example(name: str) -> Any:
+    """A script of examples/clients as a module."""
+    spec = importlib.util.spec_from_file_location(f"example_{name}", _EXAMPLES / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
-    found: Callable[[], float] = module.step(**arguments)
-    return found
+    return module
 
 
 def _trial(run: Callable[[], float]) -> Trial:
@@ -77,9 +78,9 @@ def _trial(run: Callable[[], float]) -> Trial:
 
 def measured(case: Case, *, repeats: int, min_time: float) -> Measured:
     """Both steps in turn."""
-    trials = {}
+    steps, trials = example(case.example).step, {}
     for provider in ("theirs", "fused"):
-        trials[provider] = _trial(step(case.example, fused=provider == "fused", **case.arguments))
+        trials[provider] = _trial(steps(fused=provider == "fused", **case.arguments))
     calls = interleave(trials, repeats=repeats, min_time=min_time, warm_up=5)
     theirs, fused = (statistics.median(call.seconds for call in calls[name]) for name in trials)
     ratio = ratios(calls["theirs"], calls["fused"]).median

@@ -1,20 +1,15 @@
-"""Packages that fastvae goes into, which need not be installed, and the examples of it."""
+"""Packages that fastvae goes into, which need not be installed."""
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
-import sys
-from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "clients"
 NAMES = ("pythae", "diffusers", "lightning", "transformers", "accelerate", "scvi-tools")
 
 
@@ -24,17 +19,6 @@ def client(module: str) -> ModuleType:
         return importlib.import_module(module)
     found: ModuleType = pytest.importorskip(module)
     return found
-
-
-def example(name: str) -> Any:
-    """A script of examples/clients as a module."""
-    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def no_worse(ours: Tensor, theirs: Tensor, exact: Tensor) -> None:

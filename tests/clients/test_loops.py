@@ -8,7 +8,8 @@ import re
 import pytest
 import torch
 
-from tests.clients.packages import client, example
+from bench.clients import example
+from tests.clients.packages import client
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("one_thread")]
 

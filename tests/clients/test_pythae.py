@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.clients.packages import client, example, no_worse
+from bench.clients import example
+from tests.clients.packages import client, no_worse
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 MODELS = ("vae", "beta-vae", "beta-tc-vae")
