@@ -1,4 +1,4 @@
-"""What the kernels compile to for four devices, without one: no spills, no stack, wide loads, exact noise."""
+"""What the kernels compile to for two devices, without one: no spills, no stack, wide loads, exact noise."""
 
 from __future__ import annotations
 
@@ -10,30 +10,29 @@ import pytest
 from click.testing import CliRunner
 
 from bench import compile_report
-from bench.compile_report import TARGETS, Row
+from bench.compile_report import Row
 from bench.proofs.sm_model import report
 from tests.support.kept import KEPT
 from tests.support.ops import LOSSES
 
-pytestmark = pytest.mark.minutes(6)
+pytestmark = pytest.mark.minutes(5)
 
-WHOLE = ("sm_90",)
+WHOLE, LARGE = "sm_90", "gfx942"
 EXACT = {f"{name}{rounding}.f32" for name in ("add", "sub", "mul", "fma", "sqrt") for rounding in ("", ".rn")}
 
 
 @pytest.fixture(scope="module")
 def rows() -> list[Row]:
-    """All kernels for one target, those of large tensors for the others; `bench.compile_report` has all for all."""
+    """All kernels for one target, those of large tensors for another; `bench.compile_report` has all for four."""
     environment = {**os.environ, "TRITON_CACHE_DIR": str(KEPT / "triton")}
-    others = [target for target in TARGETS if target not in WHOLE]
-    rows = compile_report.measure(WHOLE, environment=environment)
-    return rows + compile_report.measure(others, only="large", environment=environment)
+    rows = compile_report.measure([WHOLE], environment=environment)
+    return rows + compile_report.measure([LARGE], only="large", environment=environment)
 
 
 @pytest.fixture
 def compiled(rows: list[Row]) -> list[Row]:
     """The kernels for one GPU."""
-    return [row for row in rows if row.target == "sm_90"]
+    return [row for row in rows if row.target == WHOLE]
 
 
 @pytest.mark.slow
@@ -48,12 +47,10 @@ def test_every_op_is_compiled(compiled: list[Row]) -> None:
 
 
 @pytest.mark.slow
-def test_every_target_compiles_the_same_kernels(rows: list[Row], compiled: list[Row]) -> None:
-    names = [row.kernel for row in compiled]
-    large = [name for name in names if "large" in name]
+def test_another_target_compiles_the_same_kernels(rows: list[Row], compiled: list[Row]) -> None:
+    large = [row.kernel for row in compiled if "large" in row.kernel]
     assert len(large) >= 8
-    for target in TARGETS:
-        assert [row.kernel for row in rows if row.target == target] == (names if target in WHOLE else large)
+    assert [row.kernel for row in rows if row.target == LARGE] == large
 
 
 @pytest.mark.slow
