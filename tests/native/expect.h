@@ -19,7 +19,7 @@ void expect(const Array& output, fastvae::DType compute, const char* what, const
   if (!output) return;
   const size_t size = static_cast<size_t>((output.outer_size - 1) * output.outer_stride + output.span);
   std::vector<Number> expected(size);
-  std::vector<char> used(size, output.count() == 0);  // of an empty shape, sums are 0
+  std::vector<char> used(size, output.count() == 0 && output.broadcast());  // the sums of nothing are 0
   for (int64_t k = 0; k < output.outer_size; ++k)
     for (int64_t i = 0; i < output.count(); ++i) {
       const Number value = term(i, k);

@@ -4,12 +4,13 @@
 namespace native {
 namespace {
 
-constexpr double kEps = 1e-8;  // scvi-tools': added to the mean in a logarithm
+constexpr double kEps =
+    1e-8;  // scvi-tools': added to a mean, but not to an exponential, where a count's logarithm is taken
 
 // -log p of count x under mean m and inverse dispersion t.
-Dual plain(const Dual& x, const Dual& m, const Dual& t) {
+Dual plain(const Dual& x, const Dual& m, const Dual& t, double eps) {
   if (x.value.value == 0) return t * (log(t + m) - log(t));
-  const Dual raised = m + Dual(kEps), total = log(t + raised);
+  const Dual raised = m + Dual(eps), total = log(t + raised);
   return lgamma(t) + lgamma(x + Dual(1)) - lgamma(x + t) + t * (total - log(t)) + x * (total - log(raised));
 }
 
@@ -38,7 +39,7 @@ struct Counts {
     if (c.number % 2) logits = Array(c.dtype, c.sizes, by_feature ? Order::by_feature : c.order(3)).fill(random, -2, 2);
     if (c.number % 4 < 2) weight = Array(c.dtype, c.sizes, c.order(4)).fill(random, 0.5, 1.5);
     loss = [this](int64_t, const Values& x) {
-      const Dual of_count = plain(x[1], log_input ? exp(x[0]) : x[0], x[2]);
+      const Dual of_count = log_input ? plain(x[1], exp(x[0]), x[2], 0) : plain(x[1], x[0], x[2], kEps);
       const Dual value = logits ? inflated(x[1], of_count, x[3]) : of_count;
       return weight ? value * x[4] : value;
     };
