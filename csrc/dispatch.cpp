@@ -4,6 +4,9 @@
 #include <string>
 
 #include "arguments.h"
+#ifdef FASTVAE_X86_UNITS
+#include "processor.h"
+#endif
 
 namespace fastvae {
 
@@ -21,13 +24,12 @@ struct Unit {
 
 const Kernels& choose() {
 #ifdef FASTVAE_X86_UNITS
-  __builtin_cpu_init();
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  const Unit units[] = {
-      {"default", &kernels_default, true}, {"avx2", &kernels_avx2, avx2}, {"avx512", &kernels_avx512, avx512}};
+  const Processor processor;
+  const Unit units[] = {{"default", &kernels_default, true},
+                        {"avx2", &kernels_avx2, processor.avx2},
+                        {"avx512", &kernels_avx512, processor.avx512}};
 #else
+  // Of every name, so that one setting does for all machines of a cluster. The default is NEON where it is arm64.
   const Unit units[] = {{"default", &kernels_default, true}, {"avx2", nullptr, false}, {"avx512", nullptr, false}};
 #endif
   const char* cap = std::getenv("FASTVAE_CPU_CAPABILITY");

@@ -56,7 +56,7 @@ class Positional {
 
   template <class Values>
   void take_all(Values&& values) {
-    std::apply([this](auto&... value) { (take(value), ...); }, values);
+    std::apply([this](auto&... value) { (this->take(value), ...); }, values);
   }
 
  private:

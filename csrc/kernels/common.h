@@ -4,8 +4,7 @@
 #include <stdint.h>
 
 #include "arguments.h"
-
-#define FASTVAE_INLINE inline __attribute__((always_inline))
+#include "kernels/compiler.h"
 
 namespace {
 
@@ -15,13 +14,13 @@ FASTVAE_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 FASTVAE_INLINE float from_bits(int32_t bits) {
   float value;
-  __builtin_memcpy(&value, &bits, 4);
+  copy_bytes(&value, &bits, 4);
   return value;
 }
 
 FASTVAE_INLINE int32_t to_bits(float value) {
   int32_t bits;
-  __builtin_memcpy(&bits, &value, 4);
+  copy_bytes(&bits, &value, 4);
   return bits;
 }
 

@@ -37,11 +37,11 @@ FASTVAE_INLINE Decay<float> decay(float x) {
   const float scale = power_of_two(e.n);
   return {fma(e.u, scale, scale), fma(-scale, e.u, 1.0f - scale)};
 }
-FASTVAE_INLINE Decay<double> decay(double x) { return {__builtin_exp(-x), -__builtin_expm1(-x)}; }
+FASTVAE_INLINE Decay<double> decay(double x) { return {libm::exp(-x), -libm::expm1(-x)}; }
 
 // e^-x for x from -87 to infinity.
 FASTVAE_INLINE float inverse_exp(float x) { return exp_negative_in_range(at_least(-x, -87.0f)); }
-FASTVAE_INLINE double inverse_exp(double x) { return __builtin_exp(-x); }
+FASTVAE_INLINE double inverse_exp(double x) { return libm::exp(-x); }
 
 // A pixel's target, where its level ends, and what of one component it meets.
 template <class T>

@@ -13,7 +13,7 @@ constexpr int64_t kPixels = DiscretizedLogisticMixture::kPixels;
 
 // tanh k, and its derivative.
 template <class T>
-__attribute__((noinline)) void couple(const T* __restrict__ k, T* __restrict__ value, T* __restrict__ slope) {
+FASTVAE_NOINLINE void couple(const T* __restrict k, T* __restrict value, T* __restrict slope) {
 #pragma omp simd
   for (int64_t i = 0; i < kPixels; ++i) {
     const Decay<T> e = decay(at_most(T(2) * magnitude(k[i]), Bounds<T>::decay));
@@ -73,11 +73,10 @@ const T* load_row(const View& view, const Space& space, const Range& at, T* buff
 // shifted by `Coupled` products of a coefficient and an earlier channel.
 // Out of line, as `couple`, so that the compiler's code for it can be found.
 template <int Coupled, class T>
-__attribute__((noinline)) void add_level(const Limits<T> limits, const T* __restrict__ x, const T* __restrict__ mean,
-                                         const T* __restrict__ raw, const T* __restrict__ k0, const T* __restrict__ x0,
-                                         const T* __restrict__ k1, const T* __restrict__ x1, T* __restrict__ exponent,
-                                         T* __restrict__ product, T* __restrict__ of_mean,
-                                         T* __restrict__ of_log_scale) {
+FASTVAE_NOINLINE void add_level(const Limits<T> limits, const T* __restrict x, const T* __restrict mean,
+                                const T* __restrict raw, const T* __restrict k0, const T* __restrict x0,
+                                const T* __restrict k1, const T* __restrict x1, T* __restrict exponent,
+                                T* __restrict product, T* __restrict of_mean, T* __restrict of_log_scale) {
 #pragma omp simd
   for (int64_t i = 0; i < kPixels; ++i) {
     T shifted = mean[i];
@@ -92,12 +91,12 @@ __attribute__((noinline)) void add_level(const Limits<T> limits, const T* __rest
 }
 
 template <class T>
-void chain(const T* __restrict__ of_mean, const T* __restrict__ x, const T* __restrict__ slope, T* __restrict__ out) {
+void chain(const T* __restrict of_mean, const T* __restrict x, const T* __restrict slope, T* __restrict out) {
   for (int64_t i = 0; i < kPixels; ++i) out[i] = of_mean[i] * x[i] * slope[i];
 }
 
 template <class T>
-void raise(const T* __restrict__ values, T* __restrict__ largest) {
+void raise(const T* __restrict values, T* __restrict largest) {
   for (int64_t i = 0; i < kPixels; ++i) largest[i] = values[i] > largest[i] ? values[i] : largest[i];
 }
 
@@ -138,7 +137,7 @@ void component(const DiscretizedLogisticMixture& a, const Range& at, const Limit
 
 // Turns logarithms into the terms of their sum, of which the largest is 1, and adds them up.
 template <class T>
-void exponentials(T* __restrict__ values, const T* __restrict__ largest, T* __restrict__ sum) {
+void exponentials(T* __restrict values, const T* __restrict largest, T* __restrict sum) {
 #pragma omp simd
   for (int64_t i = 0; i < kPixels; ++i) {
     const T term = exp_negative(values[i] - largest[i]);
@@ -148,7 +147,7 @@ void exponentials(T* __restrict__ values, const T* __restrict__ largest, T* __re
 }
 
 template <class T>
-void scaled(const T* __restrict__ values, const T* __restrict__ weight, int64_t n, T* __restrict__ out) {
+void scaled(const T* __restrict values, const T* __restrict weight, int64_t n, T* __restrict out) {
   if (n == kPixels) {
     for (int64_t i = 0; i < kPixels; ++i) out[i] = values[i] * weight[i];
   } else {
@@ -158,8 +157,8 @@ void scaled(const T* __restrict__ values, const T* __restrict__ weight, int64_t 
 
 template <class T>
 void mixture_chunk(const DiscretizedLogisticMixture& a, const Range& at, const Limits<T>& limits, Chunk<T>& chunk,
-                   T* __restrict__ loss) {
-  const T none = T(-__builtin_inf());
+                   T* __restrict loss) {
+  const T none = -kInfinity<T>;
   for (int64_t i = 0; i < kPixels; ++i) chunk.largest[i] = none, chunk.largest_logit[i] = none;
   for (int64_t c = 0; c < a.channels; ++c) {
     const T* target = load_row<T, Count>(a.target, a.space, at, chunk.staged[0], c);
@@ -172,7 +171,7 @@ void mixture_chunk(const DiscretizedLogisticMixture& a, const Range& at, const L
   T *largest = chunk.largest, *largest_logit = chunk.largest_logit, *sum = chunk.product, *prior_sum = chunk.of_mean[0];
   for (int64_t i = 0; i < kPixels; ++i) {
     loss[i] = largest_logit[i] - largest[i];
-    largest[i] = magnitude(largest[i]) < T(__builtin_inf()) ? largest[i] : T(0);
+    largest[i] = magnitude(largest[i]) < kInfinity<T> ? largest[i] : T(0);
     sum[i] = T(0), prior_sum[i] = T(0);
   }
   for (int64_t m = 0; m < a.num_mixtures; ++m) {

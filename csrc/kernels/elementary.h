@@ -8,20 +8,19 @@
 
 namespace {
 
-#ifdef __FMA__
-FASTVAE_INLINE float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+#ifdef FASTVAE_HAS_FMA
+FASTVAE_INLINE float fma(float a, float b, float c) { return libm::fma(a, b, c); }
 #else
 FASTVAE_INLINE float fma(float a, float b, float c) { return a * b + c; }
 #endif
 
 FASTVAE_INLINE double fma(double a, double b, double c) { return a * b + c; }
 
-FASTVAE_INLINE float magnitude(float x) { return __builtin_fabsf(x); }
-FASTVAE_INLINE double magnitude(double x) { return __builtin_fabs(x); }
+FASTVAE_INLINE float magnitude(float x) { return libm::fabs(x); }
+FASTVAE_INLINE double magnitude(double x) { return libm::fabs(x); }
 
 constexpr float kLn2High = 0.693359375f;
 constexpr float kLn2Low = -2.12194440e-4f;
-constexpr float kInfinity = __builtin_inff();
 
 template <class T>
 struct Largest {
@@ -79,7 +78,7 @@ FASTVAE_INLINE float exp(float x) {
   const float scale = power_of_two(half);
   return flushed(fma(e.u, scale, scale) * power_of_two(e.n - half));
 }
-FASTVAE_INLINE double exp(double x) { return __builtin_exp(x); }
+FASTVAE_INLINE double exp(double x) { return libm::exp(x); }
 
 // e^x for -87 <= x <= 0, where nothing underflows.
 FASTVAE_INLINE float exp_negative_in_range(float x) {
@@ -87,7 +86,7 @@ FASTVAE_INLINE float exp_negative_in_range(float x) {
   const float scale = power_of_two(e.n);
   return fma(e.u, scale, scale);
 }
-FASTVAE_INLINE double exp_negative_in_range(double x) { return __builtin_exp(x); }
+FASTVAE_INLINE double exp_negative_in_range(double x) { return libm::exp(x); }
 
 // value e^x, also where e^x alone is no float.
 FASTVAE_INLINE float times_exp(float value, float x) {
@@ -100,8 +99,8 @@ FASTVAE_INLINE float times_exp(float value, float x) {
 }
 FASTVAE_INLINE double times_exp(double value, double x) {
   const double near = x < -700.0 ? -700.0 : (x > 700.0 ? 700.0 : x), rest = x - near;
-  const double factor = value * __builtin_exp(near);
-  return rest == 0.0 ? factor : factor * __builtin_exp(rest < -700.0 ? -700.0 : (rest > 700.0 ? 700.0 : rest));
+  const double factor = value * libm::exp(near);
+  return rest == 0.0 ? factor : factor * libm::exp(rest < -700.0 ? -700.0 : (rest > 700.0 ? 700.0 : rest));
 }
 
 // The same for |x| <= 87.
@@ -110,13 +109,13 @@ FASTVAE_INLINE float times_exp_in_range(float value, float x) {
   const float scale = power_of_two(e.n);
   return value * fma(e.u, scale, scale);
 }
-FASTVAE_INLINE double times_exp_in_range(double value, double x) { return value * __builtin_exp(x); }
+FASTVAE_INLINE double times_exp_in_range(double value, double x) { return value * libm::exp(x); }
 
 // e^x for x <= 0: what a logistic needs of it, in half the steps.
 FASTVAE_INLINE float exp_negative(float x) {
   return flushed(exp_negative_in_range(at_least(x, kLeastNegative)));  // there 2^n, n = -127, has the bits of 0
 }
-FASTVAE_INLINE double exp_negative(double x) { return __builtin_exp(x); }
+FASTVAE_INLINE double exp_negative(double x) { return libm::exp(x); }
 
 FASTVAE_INLINE int32_t magnitude_bits(float x) { return to_bits(x) & 0x7FFFFFFF; }
 
@@ -142,11 +141,11 @@ FASTVAE_INLINE float log(float x) {
   y = fma(-0.5f, square, y);
   y = y + f;
   y = fma(n, kLn2High, y);
-  y = x < kInfinity ? y : x;  // infinity and NaN
-  y = x == 0.0f ? -kInfinity : y;
-  return x < 0.0f ? __builtin_nanf("") : y;
+  y = x < kInfinity<float> ? y : x;  // infinity and NaN
+  y = x == 0.0f ? -kInfinity<float> : y;
+  return x < 0.0f ? kNan<float> : y;
 }
-FASTVAE_INLINE double log(double x) { return __builtin_log(x); }
+FASTVAE_INLINE double log(double x) { return libm::log(x); }
 
 // log(1 + x) for x in [0, 1], with its relative accuracy at 0.
 FASTVAE_INLINE float log1p_unit(float x) {
@@ -162,7 +161,7 @@ FASTVAE_INLINE float log1p_unit(float x) {
   p = fma(p, x, -4.7e-09f);
   return fma(p, x, x);
 }
-FASTVAE_INLINE double log1p_unit(double x) { return __builtin_log1p(x); }
+FASTVAE_INLINE double log1p_unit(double x) { return libm::log1p(x); }
 
 // log(1 + x) for x in [-1, 0]: the rounding of 1 + x is given back.
 FASTVAE_INLINE float log1p_negative(float x) {
@@ -171,12 +170,12 @@ FASTVAE_INLINE float log1p_negative(float x) {
   const float y = log(sum);
   return sum > 0.0f ? y + lost / sum : y;
 }
-FASTVAE_INLINE double log1p_negative(double x) { return __builtin_log1p(x); }
+FASTVAE_INLINE double log1p_negative(double x) { return libm::log1p(x); }
 
-FASTVAE_INLINE float sqrt(float x) { return __builtin_sqrtf(x); }
-FASTVAE_INLINE double sqrt(double x) { return __builtin_sqrt(x); }
+FASTVAE_INLINE float sqrt(float x) { return libm::sqrt(x); }
+FASTVAE_INLINE double sqrt(double x) { return libm::sqrt(x); }
 FASTVAE_INLINE float minus_magnitude(float x) { return from_bits(to_bits(x) | static_cast<int32_t>(0x80000000u)); }
-FASTVAE_INLINE double minus_magnitude(double x) { return -__builtin_fabs(x); }
+FASTVAE_INLINE double minus_magnitude(double x) { return -libm::fabs(x); }
 
 template <class T>
 struct Logistic {

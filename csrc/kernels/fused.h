@@ -5,9 +5,9 @@
 
 namespace {
 
-#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+#ifdef FASTVAE_HAS_FMA
 
-FASTVAE_INLINE float fused(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+FASTVAE_INLINE float fused(float a, float b, float c) { return libm::fma(a, b, c); }
 
 #else
 
@@ -19,12 +19,12 @@ FASTVAE_INLINE float fused(float a, float b, float c) {
   const double sum = product + addend, added = sum - product;
   const double lost = (product - (sum - added)) + (addend - added);
   int64_t bits, direction;
-  __builtin_memcpy(&bits, &sum, sizeof bits);
-  __builtin_memcpy(&direction, &lost, sizeof direction);
+  copy_bytes(&bits, &sum, sizeof bits);
+  copy_bytes(&direction, &lost, sizeof direction);
   const int64_t outwards = ((bits ^ direction) >> 63) | 1, even = (bits & 1) - 1;
   bits += lost != 0.0 ? outwards & even : 0;
   double odd;
-  __builtin_memcpy(&odd, &bits, sizeof odd);
+  copy_bytes(&odd, &bits, sizeof odd);
   return static_cast<float>(odd);
 }
 

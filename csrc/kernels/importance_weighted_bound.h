@@ -8,7 +8,7 @@ namespace {
 
 template <class T>
 FASTVAE_INLINE T finite_or_zero(T value) {
-  return magnitude(value) < T(__builtin_inf()) ? value : T(0);
+  return magnitude(value) < kInfinity<T> ? value : T(0);
 }
 
 template <class T>
@@ -24,7 +24,7 @@ void importance_weighted_bound(const ImportanceWeightedBound& a) {
     T* largest = buffers.largest;
     double* total = buffers.total;
     const int64_t n = block.size;
-    for (int64_t i = 0; i < n; ++i) largest[i] = T(-__builtin_inf()), total[i] = 0;
+    for (int64_t i = 0; i < n; ++i) largest[i] = -kInfinity<T>, total[i] = 0;
     for (int64_t k = 0; k < a.num_samples; ++k) {
       const T* log_w = load<T>(a.log_w, a.space, block, buffers.log_w, k);
       for (int64_t i = 0; i < n; ++i) largest[i] = log_w[i] > largest[i] ? log_w[i] : largest[i];
@@ -35,7 +35,7 @@ void importance_weighted_bound(const ImportanceWeightedBound& a) {
       for (int64_t i = 0; i < n; ++i) total[i] += exp(log_w[i] - largest[i]);
     }
     const Destination<T> bound = destination<T>(a.bound, a.space, block, buffers.bound);
-    const T log_k = static_cast<T>(__builtin_log(static_cast<double>(a.num_samples)));
+    const T log_k = static_cast<T>(libm::log(static_cast<double>(a.num_samples)));
     for (int64_t i = 0; i < n; ++i) bound[i] = largest[i] + (log(static_cast<T>(total[i])) - log_k);
     store(a.bound, a.space, block, bound);
   });
@@ -58,12 +58,12 @@ void importance_weighted_bound_backward(const ImportanceWeightedBoundBackward& a
     const int64_t n = block.size;
     const T* bound = load<T>(a.bound, a.space, block, buffers.bound);
     const T* g = load<T>(a.grad_bound, a.space, block, buffers.upstream);
-    for (int64_t i = 0; i < n; ++i) shift[i] = bound[i] == T(-__builtin_inf()) ? T(0) : bound[i], total[i] = 0;
+    for (int64_t i = 0; i < n; ++i) shift[i] = bound[i] == -kInfinity<T> ? T(0) : bound[i], total[i] = 0;
     for (int64_t k = 0; k < a.num_samples; ++k) {
       const T* log_w = load<T>(a.log_w, a.space, block, buffers.log_w, k);
       for (int64_t i = 0; i < n; ++i) total[i] += exp(log_w[i] - shift[i]);
     }
-    for (int64_t i = 0; i < n; ++i) total[i] = magnitude(bound[i]) < T(__builtin_inf()) ? total[i] : 1;
+    for (int64_t i = 0; i < n; ++i) total[i] = magnitude(bound[i]) < kInfinity<T> ? total[i] : 1;
     for (int64_t k = 0; k < a.num_samples; ++k) {
       const T* log_w = load<T>(a.log_w, a.space, block, buffers.log_w, k);
       const Destination<T> grad = destination<T>(a.grad_log_w, a.space, block, buffers.grad_log_w, k);

@@ -48,8 +48,7 @@ struct BinaryCrossEntropy : Plain {
     const T spread = (T(1) - p) * p, denominator = spread < T(1e-12) ? T(1e-12) : spread;
     const T slope = (p - t) / denominator;
     const bool outside = (p < T(0)) | (p > T(1));
-    return {fma(t - T(1), clamped(log_q), -t * clamped(log_p)), outside ? T(__builtin_nan("")) : slope, log_q - log_p,
-            T(0)};
+    return {fma(t - T(1), clamped(log_q), -t * clamped(log_p)), outside ? kNan<T> : slope, log_q - log_p, T(0)};
   }
   template <class T>
   static FASTVAE_INLINE T clamped(T logarithm) {

@@ -234,7 +234,7 @@ void finish_weights(const MixtureBackward& a, const BackwardWorkspace<T>& w) {
     double sum = 0;
     for (int64_t group = 0; group < w.shares.groups; ++group)
       sum += static_cast<double>(w.to_weights[group * w.planes.stride + k]);
-    T gradient[1] = {static_cast<T>(sum - upstream * __builtin_exp2(w.planes.exact[k]))};
+    T gradient[1] = {static_cast<T>(sum - upstream * libm::exp2(w.planes.exact[k]))};
     const Range at(a.grad_log_weights.space, k, 1);
     scatter_as<T>(a.grad_log_weights, a.grad_log_weights.space, at, 0, gradient);
   }
@@ -246,7 +246,7 @@ void read_upstream(const Matrix& gradient, int64_t points, T* values) {
   for (int64_t i = 0; gradient && i < points; i += kBlock) {
     const int64_t n = smaller(kBlock, points - i);
     const T* read = load<T>(gradient, gradient.space, Range(gradient.space, i, n), values + i);
-    if (read != values + i) __builtin_memcpy(values + i, read, static_cast<size_t>(n) * sizeof(T));
+    if (read != values + i) copy_bytes(values + i, read, static_cast<size_t>(n) * sizeof(T));
   }
 }
 

@@ -13,7 +13,7 @@ constexpr T kLeastSum = T(0x1p-60);
 
 template <class T>
 void clear(T* values, int64_t count) {
-  if (count) __builtin_memset(values, 0, static_cast<size_t>(count) * sizeof(T));
+  if (count) clear_bytes(values, static_cast<size_t>(count) * sizeof(T));
 }
 
 // What a thread computes a tile in: exponents of all dimensions for each point and, because rounding grows with what is
@@ -36,7 +36,7 @@ struct Tile {
   void begin(const Mixture& a, const Planes<T>& p, int64_t first, int64_t count, int64_t component, int64_t n) {
     for (int64_t r = 0; r < count; ++r) {
       if (p.dims) z[r] = row_of(a.z, first + r, p.dims, points + r * p.dims);
-      __builtin_memcpy(exponents + r * width, p.constant_of_all + component, static_cast<size_t>(n) * sizeof(T));
+      copy_bytes(exponents + r * width, p.constant_of_all + component, static_cast<size_t>(n) * sizeof(T));
     }
     clear(run, count * width);
   }
@@ -100,7 +100,7 @@ FASTVAE_INLINE T finite_part(T value) {
 // Takes the exponents of more components into the sum of 2^(exponent - largest) of a point.
 template <class T>
 void add_to_joint(int64_t n, const T* exponents, T& largest, T& sum, bool first) {
-  const T here = largest_of(n, exponents), before = first ? -T(__builtin_inf()) : largest;
+  const T here = largest_of(n, exponents), before = first ? -kInfinity<T> : largest;
   largest = here > before ? here : before;
   const T base = finite_part(largest), terms = sum_of_powers(n, base, exponents);
   sum = first ? terms : sum * power_of_two_at_most_one(before - base) + terms;
@@ -148,7 +148,7 @@ T log_of_small_sum(const Planes<T>& p, const Strata<T>& strata, Tile<T>& tile, i
   T largest = 0, sum = 0;
   for (int64_t k = 0; k < p.stride; k += tile.width) {
     const int64_t n = smaller(tile.width, p.stride - k), at = d * p.stride + k;
-    __builtin_memcpy(tile.exponents, p.constant + at, static_cast<size_t>(n) * sizeof(T));
+    copy_bytes(tile.exponents, p.constant + at, static_cast<size_t>(n) * sizeof(T));
     strata.add(point, k, n, tile.exponents);
     add_exponents(n, z, p.mu + at, p.inverse + at, tile.exponents);
     add_to_joint(n, tile.exponents, largest, sum, k == 0);

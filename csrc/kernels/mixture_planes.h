@@ -79,7 +79,7 @@ void fill_components(Form, const Mixture& a, const ScaleLimits<T> limits, const 
         T buffer[kColumns];
         const int64_t at = (k + j) * p.dims + d;
         const T* mu = load<T>(a.mu, a.mu.space, Range(a.mu.space, at, n), means[j]);
-        if (mu != means[j]) __builtin_memcpy(means[j], mu, static_cast<size_t>(n) * sizeof(T));
+        if (mu != means[j]) copy_bytes(means[j], mu, static_cast<size_t>(n) * sizeof(T));
         const T* raw = load<T>(a.scale, a.scale.space, Range(a.scale.space, at, n), buffer);
         T *inverse = inverses[j], *constant = constants[j];
 #pragma omp simd
@@ -103,17 +103,17 @@ void fill_components(Form, const Mixture& a, const ScaleLimits<T> limits, const 
 // The logarithms, to base 2, of the normalized weights. They are 1 each where dimensions are mixtures of their own.
 template <class T>
 void fill_log_weights(const Mixture& a, double* log_weights) {
-  const double equal = a.by_dimension ? 0 : -__builtin_log2(static_cast<double>(a.components));
+  const double equal = a.by_dimension ? 0 : -libm::log2(static_cast<double>(a.components));
   for (int64_t k = 0; k < a.components; ++k) log_weights[k] = equal;
   if (!a.log_weights) return;
   T one[1];
-  double largest = -__builtin_inf(), sum = 0;
+  double largest = -kInfinity<double>, sum = 0;
   for (int64_t k = 0; k < a.components; ++k) {
     log_weights[k] = static_cast<double>(*row_of(a.log_weights, k, 1, one)) * kLog2E;
     largest = log_weights[k] > largest ? log_weights[k] : largest;
   }
-  for (int64_t k = 0; k < a.components; ++k) sum += __builtin_exp2(log_weights[k] - largest);
-  const double log_sum = largest + __builtin_log2(sum);
+  for (int64_t k = 0; k < a.components; ++k) sum += libm::exp2(log_weights[k] - largest);
+  const double log_sum = largest + libm::log2(sum);
   for (int64_t k = 0; k < a.components; ++k) log_weights[k] -= log_sum;
 }
 
@@ -132,13 +132,13 @@ void fill(const Mixture& a, Planes<T>& p) {
     });
   });
   fill_log_weights<T>(a, p.exact);
-  for (int64_t k = p.components; k < p.stride; ++k) p.exact[k] = -__builtin_inf();
+  for (int64_t k = p.components; k < p.stride; ++k) p.exact[k] = -kInfinity<double>;
   for (int64_t d = 0; d < p.dims; ++d) {
     T* constant = p.constant + d * p.stride;
     for (int64_t k = p.components; k < p.stride; ++k) {
       p.mu[d * p.stride + k] = T(0);
       p.inverse[d * p.stride + k] = T(0x1p-100);
-      constant[k] = -T(__builtin_inf());
+      constant[k] = -kInfinity<T>;
     }
     for (int64_t k = 0; k < p.components; ++k) p.exact[k] += static_cast<double>(constant[k]);
     const T largest = largest_of(p.stride, constant), most = magnitude(largest) <= Largest<T>::value ? largest : T(0);

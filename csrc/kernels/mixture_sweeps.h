@@ -25,11 +25,11 @@ FASTVAE_INLINE float power_of_two_at_most_one(float x) {
   p = fma(p, r, 1.0f);
   return p * from_bits(shifted_to_exponent(to_bits(power) + 127));
 }
-FASTVAE_INLINE double power_of_two_at_most_one(double x) { return __builtin_exp2(x); }
+FASTVAE_INLINE double power_of_two_at_most_one(double x) { return libm::exp2(x); }
 
 // S[k] += the exponents of one dimension, without their constants.
 template <class T>
-void add_exponents(int64_t n, T z, const T* __restrict__ mu, const T* __restrict__ inverse, T* __restrict__ S) {
+void add_exponents(int64_t n, T z, const T* __restrict mu, const T* __restrict inverse, T* __restrict S) {
 #pragma omp simd
   for (int64_t k = 0; k < n; ++k) {
     const T t = (z - mu[k]) * inverse[k];
@@ -39,7 +39,7 @@ void add_exponents(int64_t n, T z, const T* __restrict__ mu, const T* __restrict
 
 // The same for kAtOnce points, in rows of S that are `row` apart: mu and 1 / sigma are read once for all of them.
 template <class T>
-void add_exponents(int64_t n, const T (&z)[kAtOnce], const T* __restrict__ mu, const T* __restrict__ inverse, T* S,
+void add_exponents(int64_t n, const T (&z)[kAtOnce], const T* __restrict mu, const T* __restrict inverse, T* S,
                    int64_t row) {
   const T z0 = z[0], z1 = z[1], z2 = z[2], z3 = z[3];
   T *S0 = S, *S1 = S0 + row, *S2 = S1 + row, *S3 = S2 + row;
@@ -56,8 +56,8 @@ void add_exponents(int64_t n, const T (&z)[kAtOnce], const T* __restrict__ mu, c
 
 // The same, and the sum of the densities of that dimension.
 template <class T>
-T sum_of_densities(int64_t n, T z, const T* __restrict__ mu, const T* __restrict__ inverse, const T* __restrict__ c,
-                   T* __restrict__ S) {
+T sum_of_densities(int64_t n, T z, const T* __restrict mu, const T* __restrict inverse, const T* __restrict c,
+                   T* __restrict S) {
   T sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (int64_t k = 0; k < n; ++k) {
@@ -70,7 +70,7 @@ T sum_of_densities(int64_t n, T z, const T* __restrict__ mu, const T* __restrict
 
 template <class T>
 T largest_of(int64_t n, const T* S) {
-  T largest = -T(__builtin_inf());
+  T largest = -kInfinity<T>;
 #pragma omp simd reduction(max : largest)
   for (int64_t k = 0; k < n; ++k) largest = S[k] > largest ? S[k] : largest;
   return largest;
@@ -102,8 +102,8 @@ FASTVAE_INLINE T pulls(T w, T t, T inverse, T& to_mu, T& to_scale, T sum) {
 }
 
 template <class T>
-T add_gradients(int64_t n, T z, const T* __restrict__ mu, const T* __restrict__ inverse, const T* __restrict__ weights,
-                T* __restrict__ to_mu, T* __restrict__ to_scale) {
+T add_gradients(int64_t n, T z, const T* __restrict mu, const T* __restrict inverse, const T* __restrict weights,
+                T* __restrict to_mu, T* __restrict to_scale) {
   T sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (int64_t k = 0; k < n; ++k) {
@@ -115,8 +115,8 @@ T add_gradients(int64_t n, T z, const T* __restrict__ mu, const T* __restrict__ 
 
 // The same for kAtOnce points, whose weights are `row` apart; adds to the gradients of z.
 template <class T>
-void add_gradients(int64_t n, const T (&z)[kAtOnce], const T* __restrict__ mu, const T* __restrict__ inverse,
-                   const T* weights, int64_t row, T* __restrict__ to_mu, T* __restrict__ to_scale, T (&to_z)[kAtOnce]) {
+void add_gradients(int64_t n, const T (&z)[kAtOnce], const T* __restrict mu, const T* __restrict inverse,
+                   const T* weights, int64_t row, T* __restrict to_mu, T* __restrict to_scale, T (&to_z)[kAtOnce]) {
   const T z0 = z[0], z1 = z[1], z2 = z[2], z3 = z[3];
   const T *w0 = weights, *w1 = w0 + row, *w2 = w1 + row, *w3 = w2 + row;
   T sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
@@ -139,8 +139,8 @@ void add_gradients(int64_t n, const T (&z)[kAtOnce], const T* __restrict__ mu, c
 
 // The same where the density of this dimension alone has a gradient, too: `factor` 2^(c - t^2 - base).
 template <class T>
-T add_gradients(int64_t n, T z, const T* __restrict__ mu, const T* __restrict__ inverse, const T* __restrict__ weights,
-                const T* __restrict__ c, T base, T factor, T* __restrict__ to_mu, T* __restrict__ to_scale) {
+T add_gradients(int64_t n, T z, const T* __restrict mu, const T* __restrict inverse, const T* __restrict weights,
+                const T* __restrict c, T base, T factor, T* __restrict to_mu, T* __restrict to_scale) {
   T sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (int64_t k = 0; k < n; ++k) {

@@ -92,7 +92,7 @@ FASTVAE_INLINE int64_t find(int64_t n, const float* x, int32_t* at) {
     const __mmask16 present = _mm512_cmp_ps_mask(values, _mm512_setzero_ps(), _CMP_NEQ_UQ);
     const __m512i indices = _mm512_add_epi32(lanes, _mm512_set1_epi32(static_cast<int32_t>(i)));
     _mm512_storeu_si512(at + count, _mm512_maskz_compress_epi32(present, indices));
-    count += __builtin_popcount(present);
+    count += _mm_popcnt_u32(present);
   }
   return count;
 }

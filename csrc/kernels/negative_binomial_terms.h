@@ -32,8 +32,8 @@ FASTVAE_INLINE Logarithm<float> logarithm(float e, float one_plus_e) {
   return {(e - linear) + square, linear - square};
 }
 FASTVAE_INLINE Logarithm<double> logarithm(double e, double one_plus_e) {
-  const double log_r = __builtin_log(one_plus_e);
-  return {ratio_penalty(e, log_r), magnitude(e) < 0.3 ? __builtin_log1p(e) : log_r};
+  const double log_r = libm::log(one_plus_e);
+  return {ratio_penalty(e, log_r), magnitude(e) < 0.3 ? libm::log1p(e) : log_r};
 }
 
 // The loss and its derivatives by the mean (by its logarithm, where that is the input: Log), the inverse dispersion and
@@ -60,7 +60,7 @@ FASTVAE_INLINE float one_minus_exp(float loss) {  // 1 - e^-loss, of a loss of a
   const float power = power_of_two(e.n);
   return fma(-power, e.u, 1.0f - power);
 }
-FASTVAE_INLINE double one_minus_exp(double loss) { return -__builtin_expm1(-loss); }
+FASTVAE_INLINE double one_minus_exp(double loss) { return -libm::expm1(-loss); }
 
 // sigmoid(x) and sigmoid(-x).
 template <class T>

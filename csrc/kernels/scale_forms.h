@@ -27,7 +27,7 @@ FASTVAE_INLINE T clamped(T raw, const ScaleLimits<T>& limits) {
 }
 template <class T>
 FASTVAE_INLINE T clamp_mask(T raw, const ScaleLimits<T>& limits, T gradient) {
-  return (raw < limits.low) | (raw > limits.high) ? T(0) : gradient;
+  return ((raw < limits.low) | (raw > limits.high)) ? T(0) : gradient;
 }
 
 // sigma, the derivatives of sigma and of log sigma^2 by the raw scale, and what some forms have at hand: `variance` is
@@ -130,7 +130,8 @@ struct LinearForm {
   static FASTVAE_INLINE Ratio<T> ratio(const Scale<T>& q, const Scale<T>& p, const ScaleLimits<T>& limits) {
     const T a = magnitude(q.sigma), b = magnitude(p.sigma), u = (a - b) / b;
     const T by_square = (q.variance - p.variance) / p.variance, by_root = u * (u + T(2));
-    const T excess = by_variance(q.variance, limits) & by_variance(p.variance, limits) ? by_square : by_root;
+    const bool squared = by_variance(q.variance, limits), squared_p = by_variance(p.variance, limits);
+    const T excess = (squared & squared_p) ? by_square : by_root;
     const T log_r = kExact ? log_quotient(q.variance, p.variance) : T(2) * log_quotient(a, b);
     return {excess, ratio_penalty(excess, log_r)};
   }
@@ -190,7 +191,8 @@ struct SoftplusForm {
     const Ratio<T> both = Exponential::ratio(q, p, limits), linear = Linear::ratio(q, p, limits);
     const T beyond = linear.excess - T(2) * (log_sigma(q) - log_sigma(p));
     const bool small = exponential(q.logvar), small_p = exponential(p.logvar);
-    return {small & small_p ? both.excess : linear.excess, small ? (small_p ? both.penalty : beyond) : linear.penalty};
+    return {(small & small_p) ? both.excess : linear.excess,
+            small ? (small_p ? both.penalty : beyond) : linear.penalty};
   }
   template <class T>
   static FASTVAE_INLINE T distance(T value, const Scale<T>& p, const ScaleLimits<T>& limits) {

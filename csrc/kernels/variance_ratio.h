@@ -41,7 +41,7 @@ FASTVAE_INLINE LogScale<float> log_scale_in_range(float l) {
 }
 
 FASTVAE_INLINE LogScale<double> log_scale(double l) {
-  const double excess = __builtin_expm1(l);
+  const double excess = libm::expm1(l);
   double p = 1.0 / 6227020800.0;  // Taylor series of (e^l - 1 - l) / l^2
   p = p * l + 1.0 / 479001600.0;
   p = p * l + 1.0 / 39916800.0;
@@ -54,7 +54,7 @@ FASTVAE_INLINE LogScale<double> log_scale(double l) {
   p = p * l + 1.0 / 24.0;
   p = p * l + 1.0 / 6.0;
   p = p * l + 1.0 / 2.0;
-  return {__builtin_exp(0.5 * l), excess, magnitude(l) < 0.35 ? p * l * l : excess - l};
+  return {libm::exp(0.5 * l), excess, magnitude(l) < 0.35 ? p * l * l : excess - l};
 }
 
 FASTVAE_INLINE LogScale<double> log_scale_in_range(double l) { return log_scale(l); }

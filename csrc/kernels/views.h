@@ -83,7 +83,7 @@ FASTVAE_INLINE void encode(float value, Half& out) {
   const uint32_t bits = static_cast<uint32_t>(to_bits(value)), doubled = bits + bits;
   uint32_t bias = doubled & 0xFF000000u;
   bias = bias < 0x71000000u ? 0x71000000u : bias;
-  const float magnitude = __builtin_fabsf(value) * 0x1p112f * 0x1p-110f;
+  const float magnitude = libm::fabs(value) * 0x1p112f * 0x1p-110f;
   const uint32_t rounded =
       static_cast<uint32_t>(to_bits(from_bits(static_cast<int32_t>((bias >> 1) + 0x07800000u)) + magnitude));
   const uint32_t finite = ((rounded >> 13) & 0x7C00u) + (rounded & 0x0FFFu);
@@ -192,13 +192,13 @@ FASTVAE_INLINE T* in_place(const View& view, const Space& space, const Range& at
 
 // Prefetches a range that is about to be read. Out of line, so that no hot loop changes for it.
 template <class T>
-__attribute__((noinline)) void prefetch(const View& view, const Space& space, const Range& at) {
-  __asm__ volatile("");  // else the compiler sees no effect, and drops the call
+FASTVAE_NOINLINE void prefetch(const View& view, const Space& space, const Range& at) {
+  FASTVAE_EFFECT();  // else the compiler sees no effect, and drops the call
   constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(T));
   if (view.dtype != kCompute<T>) return;
   for_each_run(view, space, at, [&](int64_t offset, int64_t stride, int64_t, int64_t length) {
     const T* data = static_cast<const T*>(view.data) + offset;
-    for (int64_t i = 0; stride == 1 && i < length; i += kLine) __builtin_prefetch(data + i);
+    for (int64_t i = 0; stride == 1 && i < length; i += kLine) FASTVAE_PREFETCH(data + i);
   });
 }
 
@@ -214,7 +214,7 @@ void gather_as(const View& view, const Space& space, const Range& at, int64_t ou
     case DType::i64:
     case DType::u16:
     case DType::i16:
-    case DType::i32: __builtin_unreachable();  // see load_counts
+    case DType::i32: FASTVAE_UNREACHABLE();  // see load_counts
   }
 }
 
@@ -268,7 +268,7 @@ void scatter_as(const View& view, const Space& space, const Range& at, int64_t o
     case DType::i64:
     case DType::u16:
     case DType::i16:
-    case DType::i32: __builtin_unreachable();  // never an output
+    case DType::i32: FASTVAE_UNREACHABLE();  // never an output
   }
 }
 
