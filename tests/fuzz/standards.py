@@ -92,7 +92,7 @@ def _standard(
     dtype: torch.dtype,
     infinite: bool,
 ) -> Standard:
-    exact, rounded, sizes = _total(wide), _total(narrow), _total(wide, torch.abs)
+    exact, rounded, sizes = _total(wide), _total(narrow), _total(wide, torch.abs).clamp(min=wide[0].least)
     errors = [one.total((one.values.double() - other.values).abs()) for one, other in zip(near, narrow, strict=True)]
     own = units * sum(map(_largest, errors))
     kinds = _kinds(exact.to(dtype)), _kinds(rounded.to(compute).to(dtype))
@@ -106,8 +106,8 @@ def _standard(
         unknown, beyond = (
             sum(part.total(of(part.output[:1]).double())[0] for part in wide) > 0 for of in (torch.isnan, torch.isinf)
         )
-        # The gradient of a NaN need not be finite. The reference multiplies infinities by zeros, where a limit exists.
-        any_limit = unknown
+        # The gradient of what is not finite need not be. The reference multiplies infinities by zeros, where a limit exists.
+        any_limit = unknown | beyond
         any_kind = any_kind | ((beyond | infinite) & ((kinds[0] == 2) | (kinds[1] == 2)))
     return Standard(exact, dtype, kinds, any_kind, any_limit, own, allowed)
 

@@ -25,11 +25,13 @@ FEW = 200
 
 
 class Terms(NamedTuple):
-    """Terms of one result, ``[copies, ...]``, the sum over them that it is, and, of a gradient, the output it is of."""
+    """Terms of one result, ``[copies, ...]``, the sum over them that it is, and, of a gradient, the output it is of;
+    the `least` size of terms that are not among these."""
 
     values: Tensor
     total: Callable[[Tensor], Tensor]
     output: Tensor | None = None
+    least: float = 0.0
 
 
 Parts = dict[str, list[Terms]]
@@ -83,7 +85,10 @@ def _spread(upstream: Tensor, shape: torch.Size, reduction: str, batch_dims: int
 
 
 def _differentiated(
-    call: Callable[[Tensors], Tensor], tensors: Tensors, wanted: tuple[str, ...], upstream: Callable[[Tensor], Tensor] | None
+    call: Callable[[Tensors], Tensor],
+    tensors: Tensors,
+    wanted: tuple[str, ...],
+    upstream: Callable[[Tensor], Tensor] | None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     leaves = {name: value.detach().requires_grad_(name in wanted) for name, value in tensors.items()}
     output = call(leaves)
@@ -165,9 +170,7 @@ def posterior(case: Case, tensors: Tensors, upstreams: Mapping[int, Tensor]) -> 
             assert case.noise is not None
             like = torch.empty(shape, dtype=first.dtype)
             eps = noise.normal_like(torch.tensor([case.noise.drawn()]), like, first.dtype, count, shard)
-        stacked = copies(
-            {"mu": mu.expand(of_sample), "scale": scale.expand(of_sample), "eps": eps}, of_sample.numel()
-        )
+        stacked = copies({"mu": mu.expand(of_sample), "scale": scale.expand(of_sample), "eps": eps}, of_sample.numel())
         z, gradients = _differentiated(
             lambda leaves: reference.reparameterize(**leaves, **options),
             stacked,

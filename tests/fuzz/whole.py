@@ -22,16 +22,26 @@ def whole(case: Case, tensors: Mapping[str, Tensor], upstreams: Mapping[int, Ten
     """Outputs and gradients, ``[copies, ...]``, each a single term."""
     elements = max(value.numel() for value in tensors.values())
     moved = copies(tensors, elements, most=6)
-    rows = [_evaluated(case, {name: value[i] for name, value in moved.items()}, upstreams) for i in range(_count(moved))]
+    rows = [
+        _evaluated(case, {name: value[i] for name, value in moved.items()}, upstreams) for i in range(_count(moved))
+    ]
     stacked = {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
     # Any output may depend on any element.
     outputs = torch.stack([value[:1].sum() for name, value in stacked.items() if name.startswith("output")]).sum()
-    return {
-        name: [
-            Terms(value, lambda terms: terms, outputs.expand_as(value) if name.startswith("gradient") else None)
-        ]
-        for name, value in stacked.items()
-    }  # fmt: skip
+    result: Parts = {}
+    for name, value in stacked.items():
+        of = outputs.expand_as(value) if name.startswith("gradient") else None
+        result[name] = [Terms(value, lambda terms: terms, of, _least(case.op, name, upstreams))]
+    return result
+
+
+def _least(op: str, name: str, upstreams: Mapping[int, Tensor]) -> float:
+    """Logarithms of sums of order 1 may be 0, and gradients of weights, which are differences of probabilities."""
+    if op == "vae_loss":
+        return 0.0
+    if name.startswith("output"):
+        return 1.0
+    return float(sum(upstream.abs().sum() for upstream in upstreams.values())) if name.endswith("log_weights") else 0.0
 
 
 def _count(moved: Mapping[str, Tensor]) -> int:
