@@ -177,7 +177,7 @@ def shard_of(shard: object, batch: int) -> tuple[int, int]:
 def reduction_scale(reduction: str, count: int, batch: int) -> float:
     """The factor that turns a sum over everything into ``reduction``; 1 where nothing is averaged.
 
-    An average over nothing is 0 * inf = nan, as in torch.
+    An average over nothing is nan, as in torch, also of sums that rounding keeps from being 0.
     """
     divisor = {"mean": count, "batchmean": batch}.get(reduction, 1)
-    return 1.0 / divisor if divisor else math.inf
+    return 1.0 / divisor if divisor else math.nan

@@ -27,9 +27,9 @@ from tools.checks.page import record
 
 T = TypeVar("T")
 
-EXAMPLES: Final = 40
+EXAMPLES: Final = 30
 """Of one strategy in a chunk: hypothesis remembers all that it drew."""
-LAYOUTS: Final = 9
+LAYOUTS: Final = 14
 MEMORY: Final = 4 * 2**30
 CHUNKS_OF_A_PROCESS: Final = 40
 
