@@ -42,8 +42,9 @@ def negative_binomial_nll(
 
     Returns:
         The loss: a scalar, ``[batch]`` for ``"sample"``, the shape of `mean` for ``"none"``. Gradients reach `mean`,
-        `inverse_dispersion` and `zero_inflation_logits`. What a mean or an inverse dispersion below 0, or a quotient of them
-        beyond the range of the dtype, gives has no meaning; nothing looks for one, because a GPU could only report it by stopping.
+        `inverse_dispersion` and `zero_inflation_logits`. What a mean or an inverse dispersion below 0, or a quotient of
+        the two beyond the range of the dtype, gives has no meaning; nothing looks for one, because a GPU could only
+        report it by stopping.
 
     Raises:
         TypeError, ValueError: tensors whose kind, shape, dtype or device does not fit, a target or a weight that

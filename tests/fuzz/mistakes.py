@@ -18,12 +18,13 @@ from tests.fuzz.cases import Case
 OBJECTS: Final[dict[str, Any]] = {
     "None": None, "a word": "word", "no word": "", "a float": 1.5, "NaN": math.nan, "infinity": math.inf, "zero": 0,
     "minus one": -1, "true": True, "a large int": 2**70, "beyond floats": 10**400, "the least int64": -(2**63),
-    "2**63": 2**63, "a list": [1, 2], "a pair": (0, 1), "a tuple of words": ("sum",), "a dict": {}, "an object": object(),
-    "complex": 1j, "a numpy int": np.int64(1), "a numpy float": np.float32(0.5), "an array": np.zeros(2),
-    "words": np.array(["sum", "mean"]), "a 0-dim tensor": torch.tensor(0.5), "a tensor": torch.zeros(3),
+    "2**63": 2**63, "a list": [1, 2], "a pair": (0, 1), "a tuple of words": ("sum",), "a dict": {},
+    "an object": object(), "complex": 1j, "a numpy int": np.int64(1), "a numpy float": np.float32(0.5),
+    "an array": np.zeros(2), "words": np.array(["sum", "mean"]), "a 0-dim tensor": torch.tensor(0.5),
+    "a tensor": torch.zeros(3),
     "an int tensor": torch.tensor(1), "a complex tensor": torch.zeros(2, 3, dtype=torch.complex64),
-    "a tensor elsewhere": torch.zeros(2, 3, device="meta"), "an empty tensor": torch.zeros(0), "a generator": torch.Generator(),
-    "a dtype": torch.float32, "a pair of tensors": (torch.zeros(1), torch.zeros(1)),
+    "a tensor elsewhere": torch.zeros(2, 3, device="meta"), "an empty tensor": torch.zeros(0),
+    "a generator": torch.Generator(), "a dtype": torch.float32, "a pair of tensors": (torch.zeros(1), torch.zeros(1)),
 }  # fmt: skip
 
 

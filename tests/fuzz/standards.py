@@ -14,15 +14,15 @@ import torch
 from torch import Tensor
 
 from tests.fuzz.cases import Case
-from tests.fuzz.terms import Parts, Terms, pointwise, posterior
+from tests.fuzz.terms import Terms, pointwise, posterior
 from tests.fuzz.whole import WHOLE, whole
 
 _UNITS_OF_FLOAT64 = 2 * 2.0**-52 / 2.0**-23
-"""Nothing is more exact than float64: torch's error there is taken for that in float32, in units, once for each side."""
+"""Nothing is more exact than float64: torch's error is that in float32, in units, once for each of the two results."""
 
 
 class Standard(NamedTuple):
-    """The exact result, the kinds of number it may be (see `_kinds`), and how far off it may be where all are finite."""
+    """The exact result, the kinds of number it may be (see `_kinds`), and its largest error where all are finite."""
 
     exact: Tensor
     dtype: torch.dtype
@@ -106,7 +106,7 @@ def _standard(
         unknown, beyond = (
             sum(part.total(of(part.output[:1]).double())[0] for part in wide) > 0 for of in (torch.isnan, torch.isinf)
         )
-        # The gradient of what is not finite need not be. The reference multiplies infinities by zeros, where a limit exists.
+        # The gradient of what is not finite need not be. The reference multiplies infinities by zeros where limits exist.
         any_limit = unknown | beyond
         any_kind = any_kind | ((beyond | infinite) & ((kinds[0] == 2) | (kinds[1] == 2)))
     return Standard(exact, dtype, kinds, any_kind, any_limit, own, allowed)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fastvae._likelihoods import LOSSES
 from fastvae._options import PARAMETERIZATIONS, REDUCTIONS
 from tests.fuzz.cases import Case, Noise, Upstream
-from tests.fuzz.tensors import BLOCK, LARGE, FLAVOURS, LAYOUTS, Operand, Shape
+from tests.fuzz.tensors import BLOCK, FLAVOURS, LARGE, LAYOUTS, Operand, Shape
 from tests.support.posteriors import FLOATS
 
 Draw = st.DrawFn

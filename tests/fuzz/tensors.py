@@ -26,6 +26,20 @@ def _normal(shape: Shape, generator: torch.Generator) -> Tensor:
     return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
+def _positive(shape: Shape, generator: torch.Generator, spread: float) -> Tensor:
+    """Numbers whose quotients have a float: what is beyond has no meaning for a mean and an inverse dispersion."""
+    return torch.exp(spread * _normal(shape, generator)).clamp(1e-4, 6e4)
+
+
+def _count(shape: Shape, generator: torch.Generator, spread: float) -> Tensor:
+    rate = (0.5 + spread * _normal(shape, generator)).clamp(max=10).exp()
+    return torch.poisson(rate, generator).clamp(max=32767)
+
+
+def _level(bits: int) -> Draw:
+    return lambda shape, generator, spread: torch.randint(2**bits, shape, generator=generator).double()
+
+
 def _scale(parameterization: str) -> Draw:
     def draw(shape: Shape, generator: torch.Generator, spread: float) -> Tensor:
         raw = raw_scale(parameterization, shape, generator, torch.float64)
@@ -49,23 +63,14 @@ DOMAINS: Final[dict[str, Domain]] = {
     "probability": Domain(
         lambda shape, g, spread: torch.sigmoid(spread * _normal(shape, g)), (0.0, 1.0, 1e-12, 1e-30, 1e-40, 0.5)
     ),
-    "positive": Domain(
-        lambda shape, g, spread: torch.exp(spread * _normal(shape, g)).clamp(1e-4, 6e4), (math.nan, 1.0, 6e-5)
-    ),
-    "rate": Domain(lambda shape, g, spread: torch.exp(spread * _normal(shape, g)).clamp(max=6e4), (math.nan, 0.0, 1.0, 1e-30)),
-    "count": Domain(
-        lambda shape, g, spread: torch.poisson((0.5 + spread * _normal(shape, g)).clamp(max=10).exp(), g).clamp(max=32767),
-        (0.0, 1.0, 2.0, 255.0, 32767.0),
-    ),
+    "positive": Domain(_positive, (math.nan, 1.0, 6e-5)),
+    "rate": Domain(_positive, (math.nan, 0.0, 1.0, 1e-30)),
+    "count": Domain(_count, (0.0, 1.0, 2.0, 255.0, 32767.0)),
     "pixel": Domain(lambda shape, g, spread: torch.tanh(spread * _normal(shape, g)), (-1.0, 1.0, 0.0)),
-    **{
-        f"level{bits}": Domain(
-            lambda shape, g, spread, bits=bits: torch.randint(2**bits, shape, generator=g).double(), (0.0, 2.0**bits - 1)
-        )
-        for bits in range(1, 9)
-    },
+    **{f"level{bits}": Domain(_level(bits), (0.0, 2.0**bits - 1)) for bits in range(1, 9)},
     "weight": Domain(
-        lambda shape, g, spread: torch.rand(shape, generator=g, dtype=torch.float64), (0.0, 1.0, -1.0, math.inf, math.nan)
+        lambda shape, g, spread: torch.rand(shape, generator=g, dtype=torch.float64),
+        (0.0, 1.0, -1.0, math.inf, math.nan),
     ),
     **{name: Domain(_scale(name), _SPECIAL) for name in ("logvar", "log_std", "softplus")},
     "std": Domain(_scale("std"), _SPECIAL),
