@@ -41,7 +41,7 @@ class Standard(NamedTuple):
         if wrong.any():
             at = tuple(wrong.nonzero()[0].tolist())
             return f"{fused[at].item()} at {at}, exactly {self.exact[at].item()}"
-        comparable = (kinds == 0) & (exactly == 0) & (rounded == 0)
+        comparable = (kinds == 0) & (exactly == 0) & (rounded == 0) & ~self.any_limit
         error = torch.where(comparable, fused.double() - self.exact, 0).abs()
         if _largest(error) <= self.allowed:
             return None
@@ -106,7 +106,7 @@ def _standard(
         unknown, beyond = (
             sum(part.total(of(part.output[:1]).double())[0] for part in wide) > 0 for of in (torch.isnan, torch.isinf)
         )
-        # The gradient of what is not finite need not be. The reference multiplies infinities by zeros where limits exist.
+        # The gradient of what is not finite need not be; the reference loses limits, where it multiplies by zeros.
         any_limit = unknown | beyond
         any_kind = any_kind | ((beyond | infinite) & ((kinds[0] == 2) | (kinds[1] == 2)))
     return Standard(exact, dtype, kinds, any_kind, any_limit, own, allowed)

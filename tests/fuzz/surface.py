@@ -223,7 +223,7 @@ def discretized_cases(draw: Draw) -> Case:
         "reduction": draw(st.sampled_from(REDUCTIONS)),
     }
     operands = {
-        "params": draw(operand(whole[0], "real", flavours=NEAR)),
+        "params": draw(operand(whole[0], "finite", flavours=NEAR)),
         "target": draw(operand(whole[1], f"level{bits}" if kind == torch.uint8 else "pixel", same(kind))),
     }
     return Case(

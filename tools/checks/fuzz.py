@@ -1,7 +1,7 @@
 """Calls of every public function on arguments that hypothesis draws, against the reference: the nightly profile.
 
-`python -m tools.checks.fuzz --cases 100000 --processes 2 --seed 1` takes about ten minutes of a core, and writes what it
-found into docs/checks.md. `tests/fuzz` has the cases and what must hold for them.
+`python -m tools.checks.fuzz --cases 100000 --processes 2 --seed 1` takes about ten minutes of a core, and writes what
+it found into docs/checks.md. `tests/fuzz` has the cases and what must hold for them.
 """
 
 from __future__ import annotations
@@ -160,8 +160,8 @@ def _table(
 ) -> str:
     lines = [
         f"{calls.total():,} calls in {seconds:,.0f} s on {processes} processes, seed {of_seed}: values and all "
-        f"gradients against the reference, each example in {1 + LAYOUTS} layouts; and arguments of the wrong kind, which must be "
-        f"refused by name. By dtype: {', '.join(f'{name} {count:,}' for name, count in dtypes.most_common())}. "
+        f"gradients against the reference, each example in {1 + LAYOUTS} layouts; and arguments of the wrong kind, which "
+        f"must be refused by name. By dtype: {', '.join(f'{name} {count:,}' for name, count in dtypes.most_common())}. "
         f"Faults: {faults.total()}.",
         "",
         "| function | calls | wrong arguments | faults |",
