@@ -301,3 +301,15 @@ def test_a_weight_that_requires_grad_is_a_constant_under_no_grad():
     weight = torch.ones(4, 1, requires_grad=True)
     with torch.no_grad():
         assert F.mse_loss(ONE, 2 * ONE, weight=weight).item() == 1
+
+
+@pytest.mark.parametrize("options", [{"min_std": 2**70}, {"min_var": 2**70}, {"clamp": (0, 2**70)}], ids=summary)
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+def test_an_int_of_any_size_is_its_float(options, backend):
+    """Found by fuzzing: the reference gave it to torch, which takes 64 bits."""
+    with fastvae.use_backend(backend):
+        kl = F.gaussian_kl(MU, MU, **options)
+        as_floats = {
+            name: tuple(map(float, value)) if name == "clamp" else float(value) for name, value in options.items()
+        }
+        assert torch.equal(kl, F.gaussian_kl(MU, MU, **as_floats))
