@@ -61,7 +61,8 @@ _SPECIAL: Final = (math.nan, math.inf, -math.inf, 0.0, -0.0, 1e-40, -1e-40, 1.0,
 DOMAINS: Final[dict[str, Domain]] = {
     "real": Domain(lambda shape, g, spread: spread * _normal(shape, g), _SPECIAL),
     "finite": Domain(
-        lambda shape, g, spread: spread * _normal(shape, g), tuple(value for value in _SPECIAL if abs(value) != math.inf)
+        lambda shape, g, spread: spread * _normal(shape, g),
+        tuple(value for value in _SPECIAL if abs(value) != math.inf),
     ),
     "probability": Domain(
         lambda shape, g, spread: torch.sigmoid(spread * _normal(shape, g)), (0.0, 1.0, 1e-12, 1e-30, 1e-40, 0.5)

@@ -98,7 +98,7 @@ def test_nothing_else_is_reshaped(backend: str) -> None:
         for prediction, data in ((recon_x, x.flatten(1)), (recon_x.flatten(1), x[:, :2]), (recon_x.flatten(), x)):
             with pytest.raises(ValueError, match="x: got shape"):
                 F.vae_loss(prediction, data, mu, logvar)
-        with pytest.raises(TypeError, match="target: got list"):
+        with pytest.raises(TypeError, match="x: got list"):
             F.vae_loss(recon_x, [1.0], mu, logvar)
 
 

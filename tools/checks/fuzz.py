@@ -160,8 +160,8 @@ def _table(
 ) -> str:
     lines = [
         f"{calls.total():,} calls in {seconds:,.0f} s on {processes} processes, seed {of_seed}: values and all "
-        f"gradients against the reference, each example in {1 + LAYOUTS} layouts; and arguments of the wrong kind, which "
-        f"must be refused by name. By dtype: {', '.join(f'{name} {count:,}' for name, count in dtypes.most_common())}. "
+        f"gradients against the reference, each example in {1 + LAYOUTS} layouts; and arguments of the wrong kind, "
+        f"which must be refused by name. By dtype: {', '.join(f'{name} {count:,}' for name, count in dtypes.most_common())}. "
         f"Faults: {faults.total()}.",
         "",
         "| function | calls | wrong arguments | faults |",
