@@ -70,8 +70,25 @@ def constant(name: str, value: Tensor) -> None:
         raise ValueError(f"{name}: got a tensor that requires grad; takes a constant (call .detach() on it)")
 
 
+def flag(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}: got {value!r}; takes True or False")
+
+
+def factor(name: str, value: object) -> None:
+    """`value` multiplies a loss: a number, or a tensor of one whose value is not read, which would wait for a GPU."""
+    if isinstance(value, Tensor):
+        if value.dim() or not value.is_floating_point():
+            raise ValueError(
+                f"{name}: got dtype {_names([value.dtype])}, shape {list(value.shape)}; takes a float or a 0-dim "
+                "floating-point tensor"
+            )
+    elif isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name}: got {type(value).__name__}; takes a float or a 0-dim tensor")
+
+
 def reduction(value: str) -> None:
-    if value not in REDUCTIONS:
+    if not isinstance(value, str) or value not in REDUCTIONS:
         raise ValueError(f"reduction: got {value!r}; takes one of {REDUCTIONS}")
 
 
@@ -85,14 +102,14 @@ def _alike(first: Tensor, second: Tensor) -> bool:
     return not is_dynamo_compiling() and _C.alike(first, second)
 
 
-def posterior(mu: Tensor, scale: Tensor) -> None:
+def posterior(mu: Tensor, scale: Tensor, name: str = "scale") -> None:
     if _alike(mu, scale):
         return
     tensor("mu", mu)
-    tensor("scale", scale)
-    same_shape("scale", scale, "mu", mu)
-    same_dtype("scale", scale, "mu", mu)
-    same_device("scale", scale, "mu", mu)
+    tensor(name, scale)
+    same_shape(name, scale, "mu", mu)
+    same_dtype(name, scale, "mu", mu)
+    same_device(name, scale, "mu", mu)
 
 
 def prior(value: object, mu: Tensor, shape: Sequence[int]) -> tuple[Tensor, Tensor] | tuple[None, None]:
@@ -127,9 +144,14 @@ def packed(moments: Tensor, dim: int) -> int:
     return dim % moments.dim()
 
 
-def num_samples(value: int | None) -> None:
-    if value is not None and (not whole(value) or value < 1):
+def num_samples(value: int | None, shape: torch.Size) -> None:
+    if value is None:
+        return
+    if not whole(value) or value < 1:
         raise ValueError(f"num_samples: got {value!r}; takes None or an int of at least 1")
+    # Sizes may be symbolic: they are looked at only where they matter.
+    if value >= 2**31 and (value >= 2**63 or value * shape.numel() >= 2**63):
+        raise ValueError(f"num_samples: got {value} of a tensor {list(shape)}; takes less than 2**63 elements in all")
 
 
 def fused_device(name: str, value: Tensor) -> None:
@@ -148,14 +170,29 @@ def dim(name: str, value: int, other: str, like: Tensor) -> None:
         raise ValueError(f"{other}: got size 0 along {name} {value}; takes at least one sample")
 
 
-def reconstruction(input: Tensor, target: Tensor, weight: Tensor | None, reduction_name: str, sample_dims: int) -> None:
-    if not _alike(input, target):
-        tensor("input", input)
-        tensor("target", target, TARGETS)
-        same_shape("target", target, "input", input)
-        same_device("target", target, "input", input)
+def pair(input: object, target: object, name: str = "input", of_target: str = "target") -> None:
+    """What a decoder predicts, and the data."""
+    if isinstance(input, Tensor) and isinstance(target, Tensor) and _alike(input, target):
+        return
+    tensor(name, input)
+    tensor(of_target, target, TARGETS)
+    assert isinstance(input, Tensor)
+    assert isinstance(target, Tensor)
+    same_shape(of_target, target, name, input)
+    same_device(of_target, target, name, input)
+
+
+def reconstruction(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    reduction_name: str,
+    sample_dims: int,
+    name: str = "input",
+) -> None:
+    pair(input, target, name)
     if weight is not None:
-        pointwise_weight(weight, "input", input)
+        pointwise_weight(weight, name, input)
     reduction(reduction_name)
     batch_dims(sample_dims, input)
 

@@ -20,9 +20,9 @@ def minibatch(z: Tensor, mu: Tensor, scale: Tensor, dataset_size: int, weighting
     _checks.tensor("z", z)
     _parameters(mu, scale, z)
     _checks.same_shape("mu", mu, "z", z)
-    if not _checks.whole(dataset_size) or dataset_size < 1:
-        raise ValueError(f"dataset_size: got {dataset_size!r}; takes an int of at least 1")
-    if weighting not in WEIGHTINGS:
+    if not _checks.whole(dataset_size) or not 1 <= dataset_size < 2**63:
+        raise ValueError(f"dataset_size: got {dataset_size!r}; takes an int of at least 1, below 2**63")
+    if not isinstance(weighting, str) or weighting not in WEIGHTINGS:
         raise ValueError(f"weighting: got {weighting!r}; takes one of {WEIGHTINGS}")
     if weighting == "mss" and not 2 <= len(z) <= dataset_size:
         raise ValueError(f"z: got a batch of {len(z)} with weighting='mss'; takes 2 to dataset_size, {dataset_size}")
@@ -31,7 +31,7 @@ def minibatch(z: Tensor, mu: Tensor, scale: Tensor, dataset_size: int, weighting
 def mixture(z: Tensor, mu: Tensor, scale: Tensor, log_weights: Tensor | None, reduction: str, batch_dims: int) -> None:
     _checks.tensor("z", z)
     _parameters(mu, scale, z)
-    if reduction not in REDUCTIONS[1:]:
+    if not isinstance(reduction, str) or reduction not in REDUCTIONS[1:]:
         raise ValueError(f"reduction: got {reduction!r}; takes one of {REDUCTIONS[1:]}")
     _checks.batch_dims(batch_dims, z)
     if len(mu) == 0 or mu.shape[1:] != z.shape[batch_dims:]:

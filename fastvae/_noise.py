@@ -46,7 +46,7 @@ def noise(
         ValueError, TypeError: more than one source, or a source of the wrong kind, shape or device; a shard that is
             none of the batch, or with `eps`.
     """
-    _checks.num_samples(num_samples)
+    _checks.num_samples(num_samples, shape)
     if eps is None and _backend.leaves():
         _refuse_elsewhere(seed=seed, generator=generator, shard=shard)
         return Noise(_of_the_runtime(mu, shape, num_samples), None, None)

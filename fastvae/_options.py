@@ -107,7 +107,8 @@ class NegativeBinomialOptions(NamedTuple):
 
 
 def _real(*values: object) -> bool:
-    return all(isinstance(value, (int, float)) for value in values)
+    """Are they numbers that a float can be?"""
+    return all(isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**1023) for value in values)
 
 
 def scale_form(
@@ -122,15 +123,18 @@ def scale_form(
         ValueError: an unknown parameterization, an empty clamp interval, a negative floor, both floors,
             or ``min_std`` with a signed ``"std"``.
     """
-    if clamp is None and min_std == 0 and min_var == 0 and parameterization in _PLAIN:
+    known = isinstance(parameterization, str) and parameterization in _PLAIN
+    if known and clamp is None and _real(min_std, min_var) and min_std == 0 and min_var == 0:
         return _PLAIN[parameterization]
-    if parameterization not in PARAMETERIZATIONS:
+    if not known:
         raise ValueError(f"parameterization: got {parameterization!r}; takes one of {PARAMETERIZATIONS}")
     if clamp is None:
         low, high = -math.inf, math.inf
     else:
         if not (isinstance(clamp, (tuple, list)) and len(clamp) == 2 and _real(*clamp) and clamp[0] <= clamp[1]):
             raise ValueError(f"clamp: got {clamp!r}; takes None or a pair (low, high) with low <= high")
+        if clamp[0] == math.inf or clamp[1] == -math.inf:
+            raise ValueError(f"clamp: got {clamp!r}; takes an interval with a finite number in it")
         low, high = float(clamp[0]), float(clamp[1])
     for name, floor in (("min_std", min_std), ("min_var", min_var)):
         if not _real(floor) or not 0.0 <= floor < math.inf:
@@ -162,10 +166,10 @@ def shard_of(shard: object, batch: int) -> tuple[int, int]:
     ):
         raise TypeError(f"shard: got {shard!r}; takes None or a pair of ints (start, total)")
     start, total = shard
-    if not 0 <= start <= total - batch:
+    if not (0 <= start <= total - batch and total < 2**63):
         raise ValueError(
             f"shard: got ({start}, {total}) with a batch of {batch}; takes (start, total), the first row and how many "
-            f"the whole batch has, where 0 <= start and start + {batch} <= total"
+            f"the whole batch has, where 0 <= start and start + {batch} <= total < 2**63"
         )
     return start, total
 
@@ -173,7 +177,7 @@ def shard_of(shard: object, batch: int) -> tuple[int, int]:
 def reduction_scale(reduction: str, count: int, batch: int) -> float:
     """The factor that turns a sum over everything into ``reduction``; 1 where nothing is averaged.
 
-    An average over nothing is 0 * inf = nan, as in torch.
+    An average over nothing is nan, as in torch, also of sums that rounding keeps from being 0.
     """
     divisor = {"mean": count, "batchmean": batch}.get(reduction, 1)
-    return 1.0 / divisor if divisor else math.inf
+    return 1.0 / divisor if divisor else math.nan

@@ -151,7 +151,7 @@ def convention(preset: str) -> Convention:
         >>> fastvae.presets.convention("pytorch-vae")  # what is not fastvae's own way to write it
         Convention(likelihoods=(('squared_error', 1.0),), reconstruction='mean', kl_weight=0.00025)
     """
-    if preset not in CONVENTIONS:
+    if not isinstance(preset, str) or preset not in CONVENTIONS:
         raise ValueError(f"preset: got {preset!r}; takes one of {tuple(CONVENTIONS)}")
     return CONVENTIONS[preset]
 

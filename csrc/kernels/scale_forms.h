@@ -113,7 +113,7 @@ struct LinearForm {
       const bool by_sigma = limits.min_std > T(0);
       const T raised = sigma + limits.min_std, floored = variance + limits.min_var;
       const T root = by_sigma ? raised : root_of_floored(sigma, floored, limits.min_var);
-      const T slope = magnitude(floored) <= Largest<T>::value ? T(0.5) * dvariance / root : dsigma;
+      const T slope = magnitude(floored) > Largest<T>::value ? dsigma : T(0.5) * dvariance / root;  // NaN of NaN
       dsigma = by_sigma ? dsigma : slope;
       sigma = root;
       variance = floored;

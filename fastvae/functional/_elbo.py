@@ -52,6 +52,11 @@ def with_samples(
     return loss, of_samples
 
 
+def _over(factor: float, count: int) -> float:
+    """factor / count; an average over nothing is nan."""
+    return factor / count if count else math.nan
+
+
 def _scaled_weight(weight: Tensor | None, factor: float, like: Tensor) -> Tensor | None:
     """weight * factor: in the weight a constant factor is free, on the loss it would scale it (see `with_samples`)."""
     if factor == 1.0:
@@ -83,18 +88,21 @@ def reconstruction_term(
     factor *= likelihood.factor
     features = prediction.shape[batch_dims:]
     if reduction == "channelmean":
-        factor /= features[0] if len(features) > 1 else 1
+        factor = _over(factor, features[0] if len(features) > 1 else 1)
         reduction = "batchmean"
     elif reduction == "sum" and not per_sample:
         factor /= math.prod(prediction.shape[: batch_dims - 1])
     elif reduction == "mean" and per_sample:
-        factor /= features.numel()
+        factor = _over(factor, features.numel())
     final = "sample" if per_sample else reduction
     fused_scale = log_scale if LOSSES[likelihood.loss].scaled else None
     scaled = _scaled_weight(weight, factor, prediction)
     loss, samples = with_samples(
         likelihood.loss, prediction, target, scaled, fused_scale, final, batch_dims, likelihood.full
     )
+    if math.isnan(factor):
+        # There is no element whose weight it would be.
+        loss, samples = loss * factor, samples * factor
     if final == "mean":
         samples = samples / features.numel()
     if likelihood.learned_scale and fused_scale is None:

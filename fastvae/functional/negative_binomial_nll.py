@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from fastvae import _likelihood_checks
+from fastvae import _checks, _likelihood_checks
 from fastvae._autograd import negative_binomial_nll as fused
 from fastvae._options import NegativeBinomialOptions
 from fastvae.functional._dispatch import use_reference
@@ -42,8 +42,9 @@ def negative_binomial_nll(
 
     Returns:
         The loss: a scalar, ``[batch]`` for ``"sample"``, the shape of `mean` for ``"none"``. Gradients reach `mean`,
-        `inverse_dispersion` and `zero_inflation_logits`. What a mean or an inverse dispersion below 0 gives has no
-        meaning; nothing looks for one, because a GPU could only report it by stopping.
+        `inverse_dispersion` and `zero_inflation_logits`. What a mean or an inverse dispersion below 0, or a quotient of
+        the two beyond the range of the dtype, gives has no meaning; nothing looks for one, because a GPU could only
+        report it by stopping.
 
     Raises:
         TypeError, ValueError: tensors whose kind, shape, dtype or device does not fit, a target or a weight that
@@ -60,6 +61,7 @@ def negative_binomial_nll(
         >>> F.negative_binomial_nll(mean, counts, theta, zero_inflation_logits=torch.zeros(3))  # half become 0
         tensor(7.0687)
     """
+    _checks.flag("log_input", log_input)
     _likelihood_checks.negative_binomial_nll(
         mean, target, inverse_dispersion, zero_inflation_logits, weight, reduction, batch_dims
     )

@@ -57,6 +57,7 @@ def binary_cross_entropy_with_logits(
         >>> F.binary_cross_entropy_with_logits(logits, pixels)
         tensor(0.2955)
     """
+    _checks.flag("inplace", inplace)
     _checks.reconstruction(input, target, weight, reduction, batch_dims)
     if use_reference("input", input):
         from fastvae import reference
@@ -136,6 +137,7 @@ def mse_loss(
         >>> F.mse_loss(input, target, weight=torch.tensor([1.0, 0.0]), reduction="sample")  # of the first column alone
         tensor([0., 4.])
     """
+    _checks.flag("inplace", inplace)
     _checks.reconstruction(input, target, weight, reduction, batch_dims)
     if use_reference("input", input):
         from fastvae import reference
@@ -176,6 +178,7 @@ def l1_loss(
         >>> torch.nn.functional.l1_loss(input, target)
         tensor(1.5000)
     """
+    _checks.flag("inplace", inplace)
     _checks.reconstruction(input, target, weight, reduction, batch_dims)
     if use_reference("input", input):
         from fastvae import reference
@@ -224,6 +227,7 @@ def gaussian_nll(
         >>> log_scale.grad  # below 0: a larger sigma fits better
         tensor(-0.3591)
     """
+    _checks.flag("full", full)
     _checks.log_scale(log_scale, input)
     _checks.reconstruction(input, target, weight, reduction, batch_dims)
     if use_reference("input", input):
@@ -271,11 +275,14 @@ def poisson_nll(
         >>> -torch.distributions.Poisson(log_rate.exp()).log_prob(counts).sum()
         tensor(4.4243)
     """
+    _checks.flag("log_input", log_input)
     if not log_input:
+        _checks.tensor("log_rate", log_rate)
         return poisson_nll_of_rate(
             log_rate, target, full=full, weight=weight, reduction=reduction, batch_dims=batch_dims
         )
-    _checks.reconstruction(log_rate, target, weight, reduction, batch_dims)
+    _checks.flag("full", full)
+    _checks.reconstruction(log_rate, target, weight, reduction, batch_dims, "log_rate")
     _checks.constant("target", target)
     if use_reference("log_rate", log_rate):
         from fastvae import reference
@@ -315,7 +322,8 @@ def poisson_nll_of_rate(
         >>> F.poisson_nll(rate.log(), counts)
         tensor(4.6814)
     """
-    _checks.reconstruction(rate, target, weight, reduction, batch_dims)
+    _checks.flag("full", full)
+    _checks.reconstruction(rate, target, weight, reduction, batch_dims, "rate")
     _checks.constant("target", target)
     if use_reference("rate", rate):
         from fastvae import reference

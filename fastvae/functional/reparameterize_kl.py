@@ -256,6 +256,7 @@ def reparameterize_kl_packed(
         True
     """
     axis = _checks.packed(moments, dim)
+    _checks.flag("interleaved", interleaved)
     _checks.reduction(reduction)
     shape = unpacked_shape(moments, axis)
     _checks.batch_dims(batch_dims, moments)

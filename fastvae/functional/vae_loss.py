@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from fastvae import _checks
 from fastvae._layout import flattened_like
 from fastvae._likelihoods import LIKELIHOODS
 from fastvae.functional._elbo import kl_term, reconstruction_term
@@ -51,6 +52,11 @@ def vae_loss(
         True
     """
     convention = check_four_arguments(preset, recon_x, x)
+    _checks.factor("beta", beta)
+    _checks.posterior(mu, logvar, "logvar")
+    if convention.likelihoods:
+        x = flattened_like(x, recon_x)
+        _checks.pair(recon_x, x, "recon_x", "x")
     kl = gaussian_kl(mu, logvar, **convention.gaussian.scale, reduction="sample")
     loss = kl_term(convention, kl, mu.shape[1:], beta=beta)
     if not convention.likelihoods:
@@ -59,6 +65,6 @@ def vae_loss(
     assert x is not None
     name, factor = convention.likelihoods[0]
     reconstruction, _ = reconstruction_term(
-        LIKELIHOODS[name], recon_x, flattened_like(x, recon_x), factor=factor, reduction=convention.reconstruction
+        LIKELIHOODS[name], recon_x, x, factor=factor, reduction=convention.reconstruction
     )
     return reconstruction + loss

@@ -41,7 +41,8 @@ def log_normal_mixture(
     if reduction == "sum":
         return log_prob.sum()
     if reduction == "mean":
-        return log_prob.sum() / z.numel()
+        # Of no dimensions every density is 1, whose logarithm may be off by a rounding: their average is over nothing.
+        return log_prob.sum() / z.numel() if z.numel() else log_prob.sum() * math.nan
     if reduction == "batchmean":
         return log_prob.mean()
     raise ValueError(f"reduction: got {reduction!r}; takes sample, sum, mean or batchmean")

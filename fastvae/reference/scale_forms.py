@@ -36,17 +36,19 @@ class Scale(NamedTuple):
 
 def scale(raw: Tensor, form: Form) -> Scale:
     """The scale that `raw` stands for, clamp and floors applied."""
-    raw = raw if form.clamp is None else raw.clamp(*form.clamp)
+    # torch takes no int beyond 64 bits, which is a float nevertheless.
+    min_std, min_var = float(form.min_std), float(form.min_var)
+    raw = raw if form.clamp is None else raw.clamp(*map(float, form.clamp))
     plain = _plain(raw, form.parameterization)
-    if not (form.min_std or form.min_var):
+    if not (min_std or min_var):
         return plain
     sigma = std(plain)
-    if form.min_std:
-        return Scale(sigma + form.min_std, None)
+    if min_std:
+        return Scale(sigma + min_std, None)
     if plain.variance is not None:
-        variance = plain.variance + form.min_var
+        variance = plain.variance + min_var
         return Scale(torch.sqrt(variance), None, variance)
-    return Scale(_hypot(sigma, math.sqrt(form.min_var)), None, sigma.square() + form.min_var)
+    return Scale(_hypot(sigma, math.sqrt(min_var)), None, sigma.square() + min_var)
 
 
 def _plain(raw: Tensor, parameterization: str) -> Scale:

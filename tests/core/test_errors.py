@@ -1,5 +1,8 @@
 """Each bad argument is named, with what it got and what it takes, under both backends."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -9,6 +12,7 @@ import fastvae.functional as F
 from tests.support import ops
 
 MU = torch.zeros(4, 6)
+NONE = torch.zeros(0, 6)
 MANY = torch.zeros(())  # an operand of rank 0
 META = torch.zeros(4, 6, device="meta")
 ONE = torch.ones(4, 6)
@@ -36,6 +40,22 @@ SCALED_LOSSES = {
     for name in ops.SCALED_LOSSES
 }
 LOSSES |= SCALED_LOSSES
+POISSONS = {name: LOSSES[name] for name in ("poisson_nll", "poisson_nll_of_rate")}
+OTHER_LOSSES = {name: call for name, call in LOSSES.items() if name not in POISSONS}
+OVERWRITING = {name: LOSSES[name] for name in ops.OVERWRITING_LOSSES}
+COUNTS = {
+    "negative_binomial_nll": lambda mean=ONE, target=ONE, dispersion=ONE, **options: F.negative_binomial_nll(
+        mean, target, dispersion, **options
+    )
+}
+PAIRS = {
+    "minibatch_log_densities": lambda z=MU, mu=MU, scale=MU, dataset_size=9, **options: F.minibatch_log_densities(
+        z, mu, scale, dataset_size=dataset_size, **options
+    )
+}
+WHOLE = {
+    "vae_loss": lambda recon_x=ONE, x=ONE, mu=MU, logvar=MU, **options: F.vae_loss(recon_x, x, mu, logvar, **options)
+}
 DENSITIES = {"log_normal": lambda z=MU, mu=None, scale=None, **options: F.log_normal(z, mu, scale, **options)}
 BOUNDS = {"importance_weighted_bound": lambda log_w=MU, **options: F.importance_weighted_bound(log_w, **options)}
 SCALED = {**POSTERIORS, **PACKED, **DENSITIES}
@@ -55,6 +75,12 @@ BAD = [
     (POSTERIORS, {"scale": META}, ValueError, "scale"),
     (SCALED, {"parameterization": "sigma"}, ValueError, "parameterization"),
     (SCALED, {"parameterization": None}, ValueError, "parameterization"),
+    (SCALED, {"parameterization": ["logvar"]}, ValueError, "parameterization"),
+    (SCALED, {"clamp": (0, 10**400)}, ValueError, "clamp"),
+    (SCALED, {"clamp": (math.inf, math.inf)}, ValueError, "clamp"),
+    (SCALED, {"clamp": (-math.inf, -math.inf)}, ValueError, "clamp"),
+    (SCALED, {"min_std": torch.ones(2)}, ValueError, "min_std"),
+    (SCALED, {"min_var": 10**400}, ValueError, "min_var"),
     (SCALED, {"clamp": (1.0, -1.0)}, ValueError, "clamp"),
     (SCALED, {"clamp": (0.0, float("nan"))}, ValueError, "clamp"),
     (SCALED, {"clamp": (1.0,)}, ValueError, "clamp"),
@@ -70,6 +96,7 @@ BAD = [
     (REDUCING, {"reduction": "average"}, ValueError, "reduction"),
     (REDUCING, {"reduction": None}, ValueError, "reduction"),
     (REDUCING, {"reduction": ["sum"]}, ValueError, "reduction"),
+    (REDUCING, {"reduction": np.array(["sum", "mean"])}, ValueError, "reduction"),
     (REDUCING, {"batch_dims": 0}, ValueError, "batch_dims"),
     (REDUCING, {"batch_dims": 3}, ValueError, "batch_dims"),
     (REDUCING, {"batch_dims": 1.5}, ValueError, "batch_dims"),
@@ -93,10 +120,15 @@ BAD = [
     (PACKED, {"dim": 2}, ValueError, "dim"),
     (PACKED, {"dim": 1.0}, ValueError, "dim"),
     (PACKED, {"dim": None}, ValueError, "dim"),
+    (PACKED, {"interleaved": "no"}, TypeError, "interleaved"),
     (NOISY, {"num_samples": 0}, ValueError, "num_samples"),
     (NOISY, {"num_samples": -1}, ValueError, "num_samples"),
     (NOISY, {"num_samples": True}, ValueError, "num_samples"),
     (NOISY, {"num_samples": 1.5}, ValueError, "num_samples"),
+    (NOISY, {"num_samples": 2**62}, ValueError, "num_samples"),
+    (NOISY, {"num_samples": 2**70}, ValueError, "num_samples"),
+    (SAMPLERS, {"mu": NONE, "scale": NONE, "seed": 0, "shard": (0, 2**63)}, ValueError, "shard"),
+    (SAMPLERS, {"mu": NONE, "scale": NONE, "seed": 0, "num_samples": 2**63}, ValueError, "num_samples"),
     (NOISY, {"seed": 1.5}, TypeError, "seed"),
     (NOISY, {"seed": True}, TypeError, "seed"),
     (NOISY, {"seed": 2**63}, ValueError, "seed"),
@@ -115,9 +147,28 @@ BAD = [
     (SAMPLERS, {"eps": MU, "seed": 1}, ValueError, "eps, seed"),
     (SAMPLERS, {"eps": MU, "generator": torch.Generator()}, ValueError, "eps, generator"),
     (NOISY, {"seed": 1, "generator": torch.Generator()}, ValueError, "seed, generator"),
-    (LOSSES, {"input": 1.0}, TypeError, "input"),
-    (LOSSES, {"input": ONE.int()}, TypeError, "input"),
-    (LOSSES, {"input": MANY, "target": MANY}, ValueError, "input"),
+    (OTHER_LOSSES, {"input": 1.0}, TypeError, "input"),
+    (OTHER_LOSSES, {"input": ONE.int()}, TypeError, "input"),
+    (OTHER_LOSSES, {"input": MANY, "target": MANY}, ValueError, "input"),
+    ({"poisson_nll": POISSONS["poisson_nll"]}, {"input": 1.0}, TypeError, "log_rate"),
+    ({"poisson_nll": POISSONS["poisson_nll"]}, {"input": 1.0, "log_input": False}, TypeError, "log_rate"),
+    ({"poisson_nll_of_rate": POISSONS["poisson_nll_of_rate"]}, {"input": 1.0}, TypeError, "rate"),
+    (POISSONS, {"full": "no"}, TypeError, "full"),
+    ({"poisson_nll": POISSONS["poisson_nll"]}, {"log_input": "no"}, TypeError, "log_input"),
+    ({"gaussian_nll": LOSSES["gaussian_nll"]}, {"full": "no"}, TypeError, "full"),
+    (OVERWRITING, {"inplace": "no"}, TypeError, "inplace"),
+    (COUNTS, {"log_input": None}, TypeError, "log_input"),
+    (PAIRS, {"dataset_size": 2**63}, ValueError, "dataset_size"),
+    (PAIRS, {"weighting": np.array(["mws", "mss"])}, ValueError, "weighting"),
+    (WHOLE, {"preset": ["pythae"]}, ValueError, "preset"),
+    (WHOLE, {"beta": "1"}, TypeError, "beta"),
+    (WHOLE, {"beta": None}, TypeError, "beta"),
+    (WHOLE, {"beta": torch.ones(3)}, ValueError, "beta"),
+    (WHOLE, {"recon_x": (0, 1)}, TypeError, "recon_x"),
+    (WHOLE, {"x": "data"}, TypeError, "x"),
+    (WHOLE, {"x": torch.ones(4, 5)}, ValueError, "x"),
+    (WHOLE, {"logvar": torch.zeros(4)}, ValueError, "logvar"),
+    (WHOLE, {"logvar": 0.0}, TypeError, "logvar"),
     (LOSSES, {"target": None}, TypeError, "target"),
     (LOSSES, {"target": ONE.long()}, TypeError, "target"),
     (LOSSES, {"target": ONE[0]}, ValueError, "target"),
@@ -250,3 +301,15 @@ def test_a_weight_that_requires_grad_is_a_constant_under_no_grad():
     weight = torch.ones(4, 1, requires_grad=True)
     with torch.no_grad():
         assert F.mse_loss(ONE, 2 * ONE, weight=weight).item() == 1
+
+
+@pytest.mark.parametrize("options", [{"min_std": 2**70}, {"min_var": 2**70}, {"clamp": (0, 2**70)}], ids=summary)
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+def test_an_int_of_any_size_is_its_float(options, backend):
+    """Found by fuzzing: the reference gave it to torch, which takes 64 bits."""
+    with fastvae.use_backend(backend):
+        kl = F.gaussian_kl(MU, MU, **options)
+        as_floats = {
+            name: tuple(map(float, value)) if name == "clamp" else float(value) for name, value in options.items()
+        }
+        assert torch.equal(kl, F.gaussian_kl(MU, MU, **as_floats))

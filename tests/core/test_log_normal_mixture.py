@@ -112,6 +112,14 @@ def test_no_dimensions():
     torch.testing.assert_close(results["gradient of log_weights"], torch.zeros(4), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("components", [2, 3, 6, 7])
+@pytest.mark.usefixtures("backend")
+def test_an_average_over_no_dimensions_is_nan(components):
+    """Found by fuzzing: the logarithm of the sum of six weights is not quite 0, and that over 0 was infinite."""
+    z, mu = torch.zeros(4, 0), torch.zeros(components, 0)
+    assert F.log_normal_mixture(z, mu, mu, reduction="mean").isnan()
+
+
 @pytest.mark.usefixtures("kernels")
 def test_components_without_weight_and_points_far_away():
     tensors = operands_of((20,), 5, (3,))

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import fastvae.functional as F
+from fastvae._options import PARAMETERIZATIONS
 from tests.core.test_special_values import NAN
 from tests.support.backends import on_each
 from tests.support.ops import OPS
@@ -68,6 +69,18 @@ def test_nan_reaches_the_gradients_of_the_kl(key):
         # The gradient by the posterior's scale is (r - 1) / 2: it sees no means, and theirs sees no posterior scale.
         blind = {"mu": ("scale",), "prior_mu": ("scale",), "scale": ("mu", "prior_mu")}
         assert results[f"gradient of {wanted}"][1, 5].isnan() or wanted in blind.get(key, ())
+
+
+@pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)
+@pytest.mark.usefixtures("kernels")
+def test_a_floor_of_the_variance_passes_nan(parameterization):
+    """Found by fuzzing: the derivative of a "std" that is NaN was 1."""
+    raw = torch.ones(9)
+    raw[4] = NAN
+    raw.requires_grad_()
+    z = F.reparameterize(torch.zeros(9), raw, parameterization=parameterization, min_var=0.5, eps=torch.ones(9))
+    (gradient,) = torch.autograd.grad(z.sum(), raw)
+    assert gradient.isnan().tolist() == z.isnan().tolist() == raw.isnan().tolist()
 
 
 @pytest.mark.usefixtures("kernels")

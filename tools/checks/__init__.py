@@ -1,1 +1,1 @@
-"""Checks that take longer than a test: ``python -m tools.checks.NAME``. Each leaves its last result in docs/checks.md."""
+"""Checks that take longer than a test: ``python -m tools.checks.NAME``; docs/checks.md has the last result of each."""
