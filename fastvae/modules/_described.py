@@ -28,6 +28,9 @@ PARTS: Final[dict[str, Any]] = {
     for kind in (LinearWarmup, CyclicalWarmup, MixturePrior, *(type(density()) for density in DENSITIES.values()))
 }
 
+# Of what `networks.build` returns.
+_PARTS: Final = ("encoder", "decoder")
+
 
 def described(model: LatentVariableModel) -> dict[str, Any]:
     """The class and the keywords of a model, as they are now.
@@ -142,6 +145,11 @@ def rebuilt(config: Mapping[str, Any], tensors: Mapping[str, Tensor], own: type[
         built = cast("LatentVariableModel", own(**{name: _value(value) for name, value in given.items()}))
         return _loaded(built, tensors)
     kind = MODELS[given.pop("model")]
+    for part in _PARTS:
+        # Each block has weights: a description of more, from whoever wrote it, would be built for ever.
+        blocks = given.get(part, {}).get("blocks") or 0
+        if blocks > len(tensors):
+            raise ValueError(f"{part}: got {blocks} blocks for {len(tensors)} tensors")
     prior = given.get("prior")
     # Without memory and without draws of first weights. The dtype comes with the weights.
     with torch.device("meta"):
@@ -168,5 +176,5 @@ def _value(plain: Any) -> Any:
     arguments = {name: _value(each) for name, each in plain.items()}
     if "part" in arguments:
         part = arguments.pop("part")
-        return getattr(networks.build(**arguments), part)
+        return networks.build(**arguments)[_PARTS.index(part)]
     return PARTS[arguments.pop("type")](**arguments) if "type" in arguments else arguments

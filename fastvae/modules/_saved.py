@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 import torch
+
+from fastvae import _sealed
 
 if TYPE_CHECKING:
     from fastvae.modules._latent import LatentVariableModel
@@ -52,17 +55,16 @@ class Saved:
         """
         from fastvae.modules._described import described
 
-        safetensors = _safetensors()
+        _check_safetensors()
         model = cast("LatentVariableModel", self)
         state = model.state_dict()
         if any(hasattr(value, "full_tensor") for value in state.values()):
             raise ValueError("model: got parameters sharded over processes; takes a whole model")
         config = json.dumps(described(model), indent=2) + "\n"
-        tensors = {name: value.detach().contiguous() for name, value in state.items()}
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / WEIGHTS, safetensors.torch.save(tensors, {"format": "pt"}))
-        _write(folder / CONFIG, config.encode())
+        _write(folder / WEIGHTS, _sealed.sealed(state, {"format": "pt"}))
+        _write(folder / CONFIG, [config.encode()])
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, *, device: str | torch.device = "cpu", **hub: Any) -> Self:
@@ -70,7 +72,8 @@ class Saved:
 
         Args:
             folder: a folder, or the name of a repository on the Hugging Face Hub, such as ``"user/model"``.
-            device: where the weights go; they keep their dtypes.
+            device: where the weights go; they keep their dtypes. If the file has the checksum that `save_pretrained`
+                writes, it is compared; files of other programs have none.
             **hub: of a repository, as `huggingface_hub.snapshot_download` takes them: ``revision=``, ``token=``,
                 ``cache_dir=``, ``local_files_only=``.
 
@@ -92,7 +95,7 @@ class Saved:
         """
         from fastvae.modules._described import rebuilt
 
-        safetensors = _safetensors()
+        _check_safetensors()
         path = _local(folder, hub)
         for name in (CONFIG, WEIGHTS):
             if not (path / name).is_file():
@@ -103,8 +106,9 @@ class Saved:
             config = json.loads((path / CONFIG).read_bytes())
             kind = config.get("class", cls.__name__)
             if kind == cls.__name__:
-                model = rebuilt(config, safetensors.torch.load_file(path / WEIGHTS, str(device)), cls)
-        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError, safetensors.SafetensorError) as error:
+                tensors, _ = _sealed.opened(path / WEIGHTS, str(device), required=False)
+                model = rebuilt(config, tensors, cls)
+        except (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
             message = f"{path}: damaged, or of another version of fastvae ({type(error).__name__}: {error})"
             raise ValueError(" ".join(message.split())) from error
         if kind != cls.__name__:
@@ -158,22 +162,22 @@ def _local(folder: str | Path, hub: dict[str, Any]) -> Path:
     return Path(snapshot_download(str(folder), allow_patterns=[CONFIG, WEIGHTS], **hub))
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: Sequence[bytes | memoryview]) -> None:
     """A file that is the old one or the new one, whenever the process is killed."""
     partial = path.with_name(f".partial-{path.name}")
     try:
-        partial.write_bytes(content)
+        with partial.open("wb") as file:
+            file.writelines(content)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _safetensors() -> Any:
+def _check_safetensors() -> None:
     try:
-        import safetensors.torch
+        import safetensors.torch  # noqa: F401
     except ImportError as error:
         raise ImportError(_lacking("safetensors")) from error
-    return safetensors
 
 
 def _lacking(package: str) -> str:

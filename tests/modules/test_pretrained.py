@@ -199,6 +199,16 @@ def replaced(name: str, content: bytes) -> Callable[[Path], object]:
     return lambda folder: (folder / name).write_bytes(content)
 
 
+def flipped(name: str) -> Callable[[Path], object]:
+    """The last bit of a file, which is one of a weight."""
+
+    def flip(folder: Path) -> None:
+        *content, last = (folder / name).read_bytes()
+        (folder / name).write_bytes(bytes([*content, last ^ 1]))
+
+    return flip
+
+
 def edited(**changes: Any) -> Callable[[Path], object]:
     def edit(folder: Path) -> None:
         config = json.loads((folder / "config.json").read_text())
@@ -216,6 +226,15 @@ def edited(**changes: Any) -> Callable[[Path], object]:
         edited(model="Sequential"),
         edited(decoder={"type": "eval"}),
         edited(later=1),
+        edited(model="os.system"),
+        edited(encoder=3),
+        edited(encoder={"part": "__class__", "architecture": "mlp", "shape": [6], "latent_dim": 2}),
+        edited(encoder={"part": "encoder", "architecture": "resnet", "blocks": 10**9}),
+        edited(beta=float("nan")),
+        replaced("config.json", b"[" * 100_000),
+        replaced("config.json", b"9" * 10_000),
+        replaced("config.json", b"\xff"),
+        flipped("model.safetensors"),
         edited(latent_shape=[3], prior={"type": "MixturePrior", "num_components": 2, "latent_shape": [3]}),
     ],
 )

@@ -139,9 +139,9 @@ def test_a_killed_run_remembers_its_best(tmp_path, digits, scripted, monkeypatch
 def test_every_epoch_is_saved_once(tmp_path, monkeypatch):
     saved, save = [], checkpoint.save
 
-    def counted(folder, state, device, history):
+    def counted(folder, state, device, history, settings):
         saved.append(len(history))
-        save(folder, state, device, history)
+        save(folder, state, device, history, settings)
 
     monkeypatch.setattr(checkpoint, "save", counted)
     assert fastvae("train", *TINY, "--epochs", 3, "--out", tmp_path / "run").code == 0
@@ -151,12 +151,14 @@ def test_every_epoch_is_saved_once(tmp_path, monkeypatch):
 def test_a_best_that_is_not_the_models_is_said(tmp_path, digits):
     run = run_in(tmp_path / "run", digits, epochs=1)
     run.fit()
-    contents = torch.load(run.folder.checkpoint_file, weights_only=True)
-    torch.save(contents | {"best": {}}, run.folder.checkpoint_file)
-    assert "checkpoint.pt: does not fit the model of config.json" in fails("train", "--resume", tmp_path / "run")
+    contents = checkpoint.read(run.folder.checkpoint_file)
+    checkpoint.write(run.folder.checkpoint_file, contents | {"best": {}})
+    assert "checkpoint.safetensors: does not fit the model of config.json" in fails(
+        "train", "--resume", tmp_path / "run"
+    )
     del contents["best"]
-    torch.save(contents, run.folder.checkpoint_file)
-    assert "checkpoint.pt: damaged" in fails("train", "--resume", tmp_path / "run")
+    checkpoint.write(run.folder.checkpoint_file, contents)
+    assert "checkpoint.safetensors: damaged" in fails("train", "--resume", tmp_path / "run")
 
 
 @pytest.mark.parametrize("settings", [{"beta": 3.0, "beta_schedule": "linear"}, {"capacity": 20.0}])
@@ -197,7 +199,7 @@ def test_a_run_that_holds_nothing_out_has_the_last_weights(tmp_path):
     assert result.out.startswith("digits, 1500 training and 297 test images; ")
     assert "weights of epoch" not in result.out
     assert "validation_loss" not in (tmp_path / "run" / "metrics.csv").read_text()
-    found = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    found = checkpoint.read(tmp_path / "run" / "checkpoint.safetensors")
     assert found["best"] is None
     assert same(found["model"], load_file(tmp_path / "run" / "weights.safetensors"))
     assert checkpoint.State._fields == ("model", "average", "best", "optimizer", "scaler")

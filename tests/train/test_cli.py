@@ -53,7 +53,7 @@ def test_train_leaves_a_run_folder(trained):
         "config.json",
         "metrics.csv",
         "weights.safetensors",
-        "checkpoint.pt",
+        "checkpoint.safetensors",
         "report.html",
         "manifold.png",
         *PICTURES,

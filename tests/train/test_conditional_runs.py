@@ -80,10 +80,10 @@ def test_the_study_is_written_once_and_goes_on(tmp_path):
     assert f"{float(cvae[3]):.1f} +- {float(cvae[4]):.1f}" in table[4]
     for count in (1, 2, 3):
         assert min(size(out / f"completions-{count}.png")) > 100
-    written = (out / "quadrants-1-hybrid" / "checkpoint.pt").stat().st_mtime_ns
+    written = (out / "quadrants-1-hybrid" / "checkpoint.safetensors").stat().st_mtime_ns
     again = fastvae("quadrants", *options, "--epochs", 1)
     assert again.out.splitlines()[-7:] == table
-    assert (out / "quadrants-1-hybrid" / "checkpoint.pt").stat().st_mtime_ns == written
+    assert (out / "quadrants-1-hybrid" / "checkpoint.safetensors").stat().st_mtime_ns == written
     assert fastvae("quadrants", *options, "--epochs", 2).code == 0
     assert (out / "table.csv").read_text().splitlines()[1].split(",")[6] == "2"
     assert "--epochs: got 1; takes at least the 2" in fails("quadrants", *options, "--epochs", 1)

@@ -63,8 +63,8 @@ def test_damaged_config_cannot_be_resumed(run, damage):
 
 
 def test_damaged_checkpoint_cannot_be_resumed(run):
-    cut(run / "checkpoint.pt")
-    assert "checkpoint.pt: damaged" in fails("train", "--resume", run)
+    cut(run / "checkpoint.safetensors")
+    assert "checkpoint.safetensors: damaged" in fails("train", "--resume", run)
 
 
 DAMAGED_METRICS = {

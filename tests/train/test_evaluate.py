@@ -114,7 +114,7 @@ def test_evaluate_command(run, tmp_path):
 
 
 def test_evaluate_command_says_what_is_wrong_before_it_begins(run):
-    line = fails("evaluate", run, "--fid", run / "checkpoint.pt")
+    line = fails("evaluate", run, "--fid", run / "checkpoint.safetensors")
     assert "--fid: " in line
     assert "takes a TorchScript file" in line
     assert "--kid" in fails("evaluate", run, "--kid", run / "missing.pt")

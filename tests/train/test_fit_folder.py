@@ -21,7 +21,7 @@ def names(folder):
     return {file.name for file in folder.iterdir()}
 
 
-FILES = {"checkpoint.pt", "fit.json", "losses.png", "metrics.csv", "weights.safetensors"}
+FILES = {"checkpoint.safetensors", "fit.json", "losses.png", "metrics.csv", "weights.safetensors"}
 MODEL = {"config.json", "model.safetensors"}
 
 
@@ -153,9 +153,9 @@ def test_what_contradicts_the_folder(tmp_path):
     fails("^epochs: got 1; takes at least the 2 that", images(), out=run, resume=True, epochs=1)
     fails("contradicts model 'CVAE'", pairs(), model=cvae, out=run, resume=True)
     wider = lambda: fastvae.VAE(*fastvae.networks.build("mlp", (1, 4, 4), 2, hidden=(9,))[:2])  # noqa: E731
-    fails("checkpoint.pt: does not fit the model of fit.json$", images(), model=wider, out=run, resume=True)
-    (run / "checkpoint.pt").write_bytes(b"?")
-    fails("checkpoint.pt: damaged", images(), out=run, resume=True)
+    fails("checkpoint.safetensors: does not fit the model of fit.json$", images(), model=wider, out=run, resume=True)
+    (run / "checkpoint.safetensors").write_bytes(b"?")
+    fails("checkpoint.safetensors: damaged", images(), out=run, resume=True)
     (run / "fit.json").write_text("{}")
     fails("fit.json: model: got nothing", images(), out=run, resume=True)
     (tmp_path / "others").mkdir()
@@ -188,7 +188,7 @@ def test_load_refuses_networks_that_no_file_describes(tmp_path):
     fastvae.fit(Regression(), pairs(), epochs=1, out=tmp_path / "run", **OPTIONS)
     with pytest.raises(ValueError, match=r"a Regression whose networks no file describes; takes one of fastvae\.netw"):
         fastvae.load(tmp_path / "run")
-    for file in ("weights.safetensors", "checkpoint.pt"):
+    for file in ("weights.safetensors", "checkpoint.safetensors"):
         (tmp_path / "run" / file).unlink()
     with pytest.raises(ValueError, match="has not finished an epoch"):
         fastvae.load(str(tmp_path / "run"))

@@ -35,7 +35,7 @@ def run(tmp_path_factory):
 
 
 # The config of such a run takes a thousand bytes, its checkpoint forty thousand.
-@pytest.mark.parametrize(("size", "file"), [(0, "config.json"), (4000, "checkpoint.pt")])
+@pytest.mark.parametrize(("size", "file"), [(0, "config.json"), (4000, "checkpoint.safetensors")])
 def test_a_run_that_finds_no_space(tmp_path, size, file):
     with files_of_at_most(size):
         line = fails("train", *TINY, "--epochs", 1, "--out", tmp_path / "run")

@@ -97,7 +97,7 @@ def test_run_that_failed_in_its_first_epoch_may_begin_again(tmp_path, monkeypatc
         patch.setattr(trainer.Trainer, "_epoch", fail_to_start)
         assert "out of luck" in fails("train", *TINY, "--lr", "2", "--out", run)
     assert [file.name for file in run.iterdir()] == ["config.json"]
-    (run / ".partial-checkpoint.pt").write_bytes(b"part")
+    (run / ".partial-checkpoint.safetensors").write_bytes(b"part")
     assert fastvae("train", *TINY, "--lr", "0.01", "--epochs", 1, "--out", run).code == 0
     assert json.loads((run / "config.json").read_text())["config"]["lr"] == 0.01
     assert not list(run.glob(".partial-*"))
@@ -112,7 +112,7 @@ def test_config_of_another_program_is_not_overwritten(tmp_path, content):
 
 def test_run_with_a_checkpoint_does_not_begin_again(run):
     for file in run.iterdir():
-        if file.name not in ("config.json", "checkpoint.pt"):
+        if file.name not in ("config.json", "checkpoint.safetensors"):
             file.unlink()
     assert "exists and is not empty" in fails("train", *TINY, "--out", run)
 

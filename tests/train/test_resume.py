@@ -80,26 +80,47 @@ def test_damaged_checkpoint(tmp_path, digits, damage):
     elif damage == "cut":
         file.write_bytes(file.read_bytes()[:-100])
     elif damage == "other":
-        torch.save({"model": run.model.state_dict()}, file)
+        checkpoint.write(file, {"model": run.model.state_dict()})
     else:
-        torch.save([1, 2], file)
-    with pytest.raises(UserError, match=r"checkpoint\.pt: damaged"):
+        checkpoint.write(file, [1, 2])
+    with pytest.raises(UserError, match=r"checkpoint\.safetensors: damaged"):
         trainer(tmp_path / "run", digits)
 
 
 def test_checkpoint_of_another_model(tmp_path, digits):
-    fitted(tmp_path / "run", digits, epochs=1)
-    with pytest.raises(UserError, match=r"checkpoint\.pt: does not fit the model of config\.json"):
+    run = fitted(tmp_path / "run", digits, epochs=1)
+    found = checkpoint.read(run.folder.checkpoint_file)
+    found["settings"]["hidden"] = [17]
+    checkpoint.write(run.folder.checkpoint_file, found)
+    with pytest.raises(UserError, match=r"checkpoint\.safetensors: does not fit the model of config\.json"):
         trainer(tmp_path / "run", digits, hidden=(17,))
 
 
-def test_checkpoint_runs_no_code(tmp_path, digits):
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"lr": 0.003}, "lr: got 0.003; checkpoint.safetensors was trained with 0.001"), ({"seed": 1}, "seed: got 1; ")],
+)
+def test_checkpoint_of_other_settings(tmp_path, digits, change, message):
+    """A config that was altered, or came from another run, would be trained on with."""
+    fitted(tmp_path / "run", digits, epochs=1)
+    with pytest.raises(UserError, match=rf"config\.json: {message}"):
+        trainer(tmp_path / "run", digits, **change)
+
+
+def test_lost_checkpoint(tmp_path, digits):
+    run = fitted(tmp_path / "run", digits, epochs=1)
+    run.folder.checkpoint_file.unlink()
+    with pytest.raises(UserError, match=r"checkpoint\.safetensors: no such file, beside weights\.safetensors"):
+        trainer(tmp_path / "run", digits)
+
+
+def test_a_pickle_runs_no_code(tmp_path, digits):
     class Attack:
         def __reduce__(self):
             return (open, (str(tmp_path / "attacked"), "w"))
 
-    run = trainer(tmp_path / "run", digits)
+    run = fitted(tmp_path / "run", digits, epochs=1)
     torch.save({"model": Attack()}, run.folder.checkpoint_file)
     with pytest.raises(UserError, match="damaged"):
-        checkpoint.load(run.folder, run._state, run.device)
+        trainer(tmp_path / "run", digits)
     assert not (tmp_path / "attacked").exists()

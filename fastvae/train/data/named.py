@@ -36,7 +36,7 @@ def read(name: str, folder: str | None, part: str) -> Arrays:
 
 
 def _digits(folder: None, part: str) -> Arrays:
-    with np.load(_DIGITS) as file:
+    with np.load(_DIGITS, allow_pickle=False) as file:
         images, labels = file["images"], file["labels"]
     chosen = slice(_DIGITS_TRAIN) if part == "train" else slice(_DIGITS_TRAIN, None)
     return np.rint(images[chosen] * (255 / _DIGITS_MAX)).astype(np.uint8), labels[chosen]

@@ -141,7 +141,7 @@ def _counts(path: Path, matrix: Any, layer: str | None, cache_dir: str | None) -
         lengths = [0]
         for name, dtype in (("columns", "<i4"), ("values", "<f4")):
             cache.allocate(into / f"{name}.npy", dtype, (stored,))
-        mapped = [np.load(into / f"{name}.npy", mmap_mode="r+") for name in ("columns", "values")]
+        mapped = [np.load(into / f"{name}.npy", mmap_mode="r+", allow_pickle=False) for name in ("columns", "values")]
         end = 0
         for rows in _rows(path, matrix):
             begin, end = end, end + len(rows.data)
@@ -152,7 +152,9 @@ def _counts(path: Path, matrix: Any, layer: str | None, cache_dir: str | None) -
 
     cache.made(place, sources, make)
     starts = np.load(place / "starts.npy", allow_pickle=False)
-    columns, values = (np.load(place / f"{name}.npy", mmap_mode="r") for name in ("columns", "values"))
+    columns, values = (
+        np.load(place / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ("columns", "values")
+    )
     return Counts(starts, columns, values, matrix.shape[1])
 
 

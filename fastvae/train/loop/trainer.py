@@ -82,7 +82,7 @@ class Loop(Generic[M]):
         average = None if averaged is None or settings.ema is None else Average(self.model, averaged, settings.ema)
         scaler = optimizer.loss_scaler(self.device, enabled=settings.amp == "fp16")
         self._state = checkpoint.State(self.model, averaged, at_best, self.optimizer, scaler)
-        self.history = [] if folder is None else checkpoint.load(folder, self._state, self.device)
+        self.history = [] if folder is None else checkpoint.load(folder, self._state, self.device, settings)
         if folder is not None and settings.epochs < len(self.history):
             raise UserError(
                 f"--epochs: got {settings.epochs}; takes at least the {len(self.history)} that {folder.path} has "
@@ -210,7 +210,7 @@ class Loop(Generic[M]):
     def save(self) -> None:
         """Write the checkpoint first: the other files follow from it when the run is killed between them."""
         if self._folder is not None:
-            checkpoint.save(self._folder, self._state, self.device, self.history)
+            checkpoint.save(self._folder, self._state, self.device, self.history, self._settings)
         self._write_results()
 
     def _write_results(self) -> None:

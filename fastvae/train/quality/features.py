@@ -26,7 +26,9 @@ class Features(nn.Module):
 
     Args:
         option: that named `file`, for messages.
-        file: in TorchScript, which is a program, but of torch's operators alone: unlike a pickle, it runs no Python.
+        file: in TorchScript, which is a program: it runs no Python, but torch's operators read and write files, too
+            (`torch.from_file`, `torch.save`), already while it is loaded. It is trusted as a program is. torch.export's
+            archives would be no better: reading one unpickles and evaluates text.
         images: uint8 ``[2, 1 or 3, height, width]`` to try it on, on the device that it is for.
 
     Attributes:

@@ -41,6 +41,16 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
     write(path, lambda temporary: temporary.write_bytes(content))
 
 
+def write_pieces(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
+    """`pieces`, one after the other."""
+
+    def writer(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            file.writelines(pieces)
+
+    write(path, writer)
+
+
 def write_text(path: Path, text: str) -> None:
     """`text` in UTF-8."""
     write_bytes(path, text.encode())

@@ -58,7 +58,7 @@ class RunFolder:
         self.config_file = path / "config.json"
         self.metrics_file = path / "metrics.csv"
         self.weights_file = path / "weights.safetensors"
-        self.checkpoint_file = path / "checkpoint.pt"
+        self.checkpoint_file = path / "checkpoint.safetensors"
         self.evaluation_file = path / "evaluation.json"
         self.events_folder = path / "tensorboard"
 

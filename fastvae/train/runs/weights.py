@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from safetensors.torch import save as serialized
 from torch import nn
 
+from fastvae._sealed import DamagedError, opened, sealed
 from fastvae.train.errors import UserError
 from fastvae.train.processes import group
 from fastvae.train.processes.parallel import load_model_state, model_state
@@ -19,12 +17,11 @@ from fastvae.train.runs.folder import RunFolder
 
 def save(model: nn.Module, path: Path) -> None:
     """Write a file of weights; all processes that have parts of them are to call it."""
-    tensors = {name: tensor.detach().contiguous() for name, tensor in model_state(model).items()}
+    tensors = model_state(model)
     if group.rank():
         return
     path.parent.mkdir(exist_ok=True)
-    # Not save_file, which makes a file that only its owner may read.
-    atomic.write(path, lambda partial: partial.write_bytes(serialized(tensors)))
+    atomic.write_pieces(path, sealed(tensors, {}))
 
 
 def load(model: nn.Module, folder: RunFolder, epoch: int | None = None) -> None:
@@ -35,11 +32,11 @@ def load(model: nn.Module, folder: RunFolder, epoch: int | None = None) -> None:
     """
     path = folder.weights_file if epoch is None else folder.epoch_weights_file(epoch)
     try:
-        tensors = load_file(path)
+        tensors, _ = opened(path)
     except FileNotFoundError as error:
         lacking = "has not finished an epoch" if epoch is None else f"kept no weights of epoch {epoch}"
         raise UserError(f"{path}: no such file; the run {lacking}") from error
-    except (OSError, SafetensorError) as error:
+    except (OSError, DamagedError) as error:
         raise UserError(f"{path}: damaged or unreadable ({error})") from error
     load_state(model, tensors, str(path.relative_to(folder.path)), folder)
 
