@@ -91,9 +91,8 @@ def results(definition: Definition, tensors: Mapping[str, Tensor], wanted: tuple
         columns = {name: [mpmath.mpf(number) for number in tensor.tolist()] for name, tensor in tensors.items()}
         points = [dict(zip(columns, point, strict=True)) for point in zip(*columns.values(), strict=True)]
         found = [[definition(**point), *(_slope(definition, point, name) for name in wanted)] for point in points]
-        return [
-            torch.tensor([float(number) for number in each], dtype=torch.float64) for each in zip(*found, strict=True)
-        ]
+        rounded = [[float(number) for number in each] for each in zip(*found, strict=True)]
+        return [torch.tensor(each, dtype=torch.float64) for each in rounded]
 
 
 def _slope(definition: Definition, point: Mapping[str, Any], name: str) -> Any:

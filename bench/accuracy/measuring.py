@@ -140,13 +140,13 @@ def _sum(op: Op, implementations: Sequence[str]) -> Iterator[Found]:
     for implementation in implementations:
         if implementation == INTERPRETER:  # takes minutes
             continue
-        call = (
-            fused
-            if implementation in CAPABILITIES
-            else _peer(implementation, lambda **of: _alone(op.eager(**of)).sum())
-        )
+        call = fused if implementation in CAPABILITIES else _peer(implementation, _summed(op.eager))
         measured = errors.measured(_alone(call(**tensors)), known)
         yield Found(op.name, "float32", sum_regime(op), "value", implementation, measured)
+
+
+def _summed(call: Call) -> Call:
+    return lambda **tensors: _alone(call(**tensors)).sum()
 
 
 def _alone(outputs: Tensor | tuple[Tensor, ...]) -> Tensor:

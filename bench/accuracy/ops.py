@@ -60,7 +60,7 @@ def inputs(op: Op, draws: Mapping[str, Draw], dtype: torch.dtype, seed: int = 0)
     rounded = {name: value.to(dtype) if value.is_floating_point() else value for name, value in drawn.items()}
     for name, value in rounded.items():
         lost = (value == 0) & (drawn[name] != 0)
-        # Beside tensors of bytes and of order 1, one that has become 0 or infinite is another regime.
+        # With a number that has become 0 or infinite it is another regime.
         if value.is_floating_point() and not (value.isfinite() & ~lost).all():
             return None
     return rounded
@@ -71,9 +71,8 @@ def evaluate(op: Op, call: Call, tensors: Mapping[str, Tensor]) -> Results:
     leaves = {name: value.detach().clone().requires_grad_(name in op.wanted) for name, value in tensors.items()}
     found = call(**leaves)
     outputs = found if isinstance(found, tuple) else (found,)
-    gradients = torch.autograd.grad(
-        outputs, [leaves[name] for name in op.wanted], [torch.ones_like(o) for o in outputs]
-    )
+    upstream = [torch.ones_like(output) for output in outputs]
+    gradients = torch.autograd.grad(outputs, [leaves[name] for name in op.wanted], upstream)
     results = {name: output.detach() for name, output in zip(op.outputs, outputs, strict=True)}
     return results | {f"d {name}": gradient for name, gradient in zip(op.wanted, gradients, strict=True)}
 

@@ -1,4 +1,4 @@
-"""The file of a machine's results, ``accuracy.csv``: one row a result of an op in a regime, dtype and implementation."""
+"""The results of a machine, ``accuracy.csv``: a row for each op, dtype, regime, result and implementation."""
 
 from __future__ import annotations
 
