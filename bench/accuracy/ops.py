@@ -34,6 +34,7 @@ class Op(NamedTuple):
         outputs: the names of the results.
         shapes: of inputs that have not the shape of all the others.
         fixed: inputs that are exact.
+        exact: what narrower dtypes are held to in float64 where the reference, which has torch's values, is not exact.
         total: the elements of a long sum, and fastvae's call with ``reduction="sum"``; None where none are summed.
     """
 
@@ -49,6 +50,7 @@ class Op(NamedTuple):
     shapes: Mapping[str, Shape] = {}
     fixed: tuple[str, ...] = ()
     total: tuple[int, Call] | None = None
+    exact: Call | None = None
 
 
 def inputs(op: Op, draws: Mapping[str, Draw], dtype: torch.dtype, seed: int = 0) -> dict[str, Tensor] | None:
@@ -117,11 +119,16 @@ def _pixels(params: Tensor, target: Tensor) -> Tensor:
     return formulas.discretized_mixture(params, target.to(params.dtype) / 127.5 - 1, regimes.MIXTURES)
 
 
+def _exact_bce(input: Tensor, target: Tensor) -> Tensor:
+    # Of torch's form, (1 - t) x - log sigmoid(x), nothing is left at t = 0 and an x far below 0.
+    return -(target * T.logsigmoid(input) + (1 - target) * T.logsigmoid(-input))
+
+
 def _bce(name: str, eager: Call, source: str) -> Op:
     function = F.binary_cross_entropy_with_logits
     return Op(
         name, _fused(function), eager, source, ("input", "target"), regimes.LOGITS, definitions.bce_with_logits,
-        total=(2**24, _fused(function, "sum")),
+        total=(2**24, _fused(function, "sum")), exact=_exact_bce,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""`python -m bench.accuracy`: known errors are measured as such, exact results are exact, the page holds what is kept."""
+"""`python -m bench.accuracy`: known errors are measured as such, and the page holds what is kept."""
 
 from __future__ import annotations
 
