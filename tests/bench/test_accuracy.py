@@ -163,5 +163,5 @@ def test_every_result_that_is_kept_is_of_an_op_and_regime_of_the_tables():
 
 
 def test_all_scales_are_rows_of_the_value_and_of_the_gradients():
-    found = scales.as_rows("reference", points=2)
+    found = scales.as_rows("reference", points=64)
     assert len(found) == len({(each["op"], each["regime"], each["result"]) for each in found}) == 5 * 3 * 2
