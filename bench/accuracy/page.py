@@ -105,11 +105,15 @@ def _units(value: float) -> str:
 
 
 def caption(rows: Sequence[Row]) -> str:
-    """Where the rows of each implementation are from: machine, date, versions, commit."""
-    runs: dict[str, list[str]] = {}
+    """Where the rows of each implementation are from: machine, date, versions, commits."""
+    runs: dict[str, tuple[set[str], set[str]]] = {}
     for row in rows:
-        run = f"{row.device}, {row.date[:10]}, torch {row.torch}, triton {row.triton}, commit {row.commit}"
-        if row.implementation not in runs.setdefault(run, []):
-            runs[run].append(row.implementation)
+        versions = f"torch {row.torch}{f', triton {row.triton}' if row.triton else ''}"
+        names, commits = runs.setdefault(f"{row.device}, {row.date[:10]}, {versions}", (set(), set()))
+        names.add(row.implementation)
+        commits.add(row.commit)
     order = ("reference", *IMPLEMENTATIONS)
-    return " ".join(f"{', '.join(sorted(names, key=order.index))}: {run}." for run, names in runs.items())
+    return " ".join(
+        f"{', '.join(sorted(names, key=order.index))}: {run}, commit {', '.join(sorted(commits))}."
+        for run, (names, commits) in runs.items()
+    )
