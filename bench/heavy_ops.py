@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 import torch
-import torch.nn.functional as T
 from torch import Tensor
 
 import fastvae.functional as F
+from bench import formulas
 from bench.ops import Inputs, Op, Outputs, Shape, random
 from fastvae import losses
 
@@ -19,11 +18,6 @@ _MMD: Final = losses.MMD()
 _DIP: Final = losses.DIP()
 _SCRATCH: Final = 2**20  # bytes a thread
 _ROUNDINGS: Final = 16  # a result is of many terms
-
-
-def log_normal(x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
-    """log N(x; mu, exp(logvar)) in nats, by element."""
-    return -0.5 * (math.log(2 * math.pi) + logvar + (x - mu) ** 2 * torch.exp(-logvar))
 
 
 def _posterior(shape: Shape) -> Inputs:
@@ -36,10 +30,7 @@ def _posterior(shape: Shape) -> Inputs:
 
 def total_correlation(z: Tensor, mu: Tensor, logvar: Tensor) -> Outputs:
     """beta-TC-VAE's, with minibatch-weighted sampling."""
-    lattice = log_normal(z.unsqueeze(1), mu, logvar)
-    normalizer = math.log(len(z) * 60_000)
-    log_qz = torch.logsumexp(lattice.sum(2), 1) - normalizer
-    log_product = (torch.logsumexp(lattice, 1) - normalizer).sum(1)
+    log_qz, log_product = formulas.minibatch_densities(z, mu, logvar, 60_000)
     return ((log_qz - log_product).mean(),)
 
 
@@ -58,8 +49,7 @@ def _components(latent: Shape, mixture: Shape) -> Inputs:
 
 def mixture(z: Tensor, mu: Tensor, logvar: Tensor, weights: Tensor) -> Outputs:
     """The VampPrior's log density."""
-    joint = log_normal(z.unsqueeze(1), mu, logvar).sum(2) + torch.log_softmax(weights, 0)
-    return (torch.logsumexp(joint, 1).mean(),)
+    return (formulas.mixture(z, mu, logvar, weights).mean(),)
 
 
 def _fused_mixture(z: Tensor, mu: Tensor, logvar: Tensor, weights: Tensor) -> Outputs:
@@ -89,23 +79,12 @@ def _inflated_cells(shape: Shape) -> Inputs:
 
 def negative_binomial(mean: Tensor, theta: Tensor, x: Tensor) -> Outputs:
     """scvi-tools' log_nb_positive, negated."""
-    eps = 1e-8
-    log_both = torch.log(theta + mean + eps)
-    result = theta * (torch.log(theta + eps) - log_both) + x * (torch.log(mean + eps) - log_both)
-    result = result + torch.lgamma(x + theta) - torch.lgamma(theta) - torch.lgamma(x + 1)
-    return (-result.sum(-1).mean(),)
+    return (formulas.negative_binomial(mean, theta, x).sum(-1).mean(),)
 
 
 def zero_inflated(mean: Tensor, theta: Tensor, logits: Tensor, x: Tensor) -> Outputs:
     """scvi-tools' log_zinb_positive, negated."""
-    eps = 1e-8
-    softplus = T.softplus(-logits)
-    log_theta, log_both = torch.log(theta + eps), torch.log(theta + mean + eps)
-    at_zero = -logits + theta * (log_theta - log_both)
-    zero = T.softplus(at_zero) - softplus
-    other = -softplus + at_zero + x * (torch.log(mean + eps) - log_both)
-    other = other + torch.lgamma(x + theta) - torch.lgamma(theta) - torch.lgamma(x + 1)
-    return (-((x < eps).float() * zero + (x > eps).float() * other).sum(-1).mean(),)
+    return (formulas.zero_inflated(mean, theta, logits, x).sum(-1).mean(),)
 
 
 def _fused_negative_binomial(mean: Tensor, theta: Tensor, x: Tensor) -> Outputs:
@@ -126,22 +105,8 @@ def _pixels_of_mixtures(shape: Shape) -> Inputs:
 
 
 def _discretized(params: Tensor, x: Tensor) -> Outputs:
-    """The logistic mixture of PixelCNN++, whose thresholds VDVAE and NVAE kept."""
-    batch, _, *size = x.shape
-    logits = params[:, :_MIXTURES]
-    means, log_scales, raw = params[:, _MIXTURES:].view(batch, 3, 3, _MIXTURES, *size).unbind(2)
-    log_scales, c = log_scales.clamp(min=-7.0), torch.tanh(raw)
-    x = x.unsqueeze(2)
-    shifts = (torch.zeros_like(c[:, 0]), c[:, 0] * x[:, 0], c[:, 1] * x[:, 0] + c[:, 2] * x[:, 1])
-    centred = x - (means + torch.stack(shifts, 1))
-    inverse = torch.exp(-log_scales)
-    plus, minus, middle = inverse * (centred + 1 / 255), inverse * (centred - 1 / 255), inverse * centred
-    delta = torch.sigmoid(plus) - torch.sigmoid(minus)
-    density = middle - log_scales - 2 * T.softplus(middle) - math.log(127.5)
-    inner = torch.where(delta > 1e-5, torch.log(delta.clamp(min=1e-12)), density)
-    edge = torch.where(x > 0.999, -T.softplus(minus), inner)
-    log_probs = torch.where(x < -0.999, plus - T.softplus(plus), edge).sum(1) + torch.log_softmax(logits, 1)
-    return (-torch.logsumexp(log_probs, 1).sum() / batch,)
+    """The logistic mixture of PixelCNN++."""
+    return (formulas.discretized_mixture(params, x, _MIXTURES).sum() / len(x),)
 
 
 def _fused_discretized(params: Tensor, x: Tensor) -> Outputs:

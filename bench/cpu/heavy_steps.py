@@ -11,7 +11,7 @@ import torch.nn.functional as T
 from torch import Tensor, nn
 
 import fastvae.functional as F
-from bench import heavy_ops
+from bench import formulas, heavy_ops
 from bench.cpu.training_steps import Providers, TrainingStep
 
 _DATASET: Final = 60_000
@@ -81,7 +81,7 @@ class _Mixture(nn.Module):
             return bce + log_q - F.log_normal_mixture(z, *prior, reduction="batchmean")
         z = mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)
         bce = T.binary_cross_entropy_with_logits(self.decoder(z), x, reduction="sum") / len(x)
-        return bce + heavy_ops.log_normal(z, mu, logvar).sum() / len(x) - heavy_ops.mixture(z, *prior)[0]
+        return bce + formulas.log_normal(z, mu, logvar).sum() / len(x) - heavy_ops.mixture(z, *prior)[0]
 
 
 def _latent(moments: Tensor, *, fused: bool) -> tuple[Tensor, Tensor]:

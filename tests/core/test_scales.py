@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import fastvae
 import fastvae.functional as F
 from bench import accuracy
-from bench.proofs import scales
+from bench.accuracy import scales
 from fastvae import reference
 from fastvae._options import PARAMETERIZATIONS
 from tests.core.units import UNITS, supported

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,6 +19,13 @@ from fastvae._options import PARAMETERIZATIONS
 
 Errors = dict[str, dict[str, float]]
 """By parameterization, then by quantity."""
+POINTS: Final = 2048
+QUANTITIES: Final = {
+    "KL to N(0, I)": "gaussian_kl",
+    "KL to a prior": "gaussian_kl, to a prior",
+    "log density": "log_normal",
+}
+UNIT: Final = "last place"
 
 
 class Sum(NamedTuple):
@@ -134,7 +141,7 @@ def worst(found: Tensor, exact: Sum) -> float:
     return error[normal].nan_to_num(nan=math.inf).max().item()
 
 
-def measure(points: int) -> Errors:
+def measure(points: int = POINTS) -> Errors:
     """The worst errors of the backend in force, over so many sigmas of each form."""
     found: Errors = {}
     for parameterization in PARAMETERIZATIONS:
@@ -144,3 +151,26 @@ def measure(points: int) -> Errors:
             name: worst(value, exact[name]) for name, value in results(parameterization, tensors)
         }
     return found
+
+
+def regime(parameterization: str) -> str:
+    """The name of the regime of a form."""
+    return f"every scale, {parameterization}"
+
+
+def as_rows(implementation: str, points: int = POINTS) -> list[dict[str, object]]:
+    """`measure` as columns of `bench.accuracy.rows`: the value of each quantity, and the largest of its gradients."""
+    return [
+        {
+            "op": op, "dtype": "float32", "regime": regime(form), "result": result, "implementation": implementation,
+            "unit": UNIT, "elements": points, "worst": worst, "median": None, "wrong": None, "not_finite": None,
+        }
+        for form, found in measure(points).items()
+        for quantity, op in QUANTITIES.items()
+        for result, worst in _value_and_gradients(found, quantity)
+    ]  # fmt: skip
+
+
+def _value_and_gradients(found: Mapping[str, float], quantity: str) -> list[tuple[str, float]]:
+    gradients = [error for name, error in found.items() if name.startswith(f"{quantity}, d /")]
+    return [("value", found[quantity]), ("gradients", max(gradients))]
