@@ -1,7 +1,7 @@
-"""What continuous integration installs, by version and hash, of constraints.txt and the extras: ``python -m tools.lock``.
+"""What continuous integration installs, by version and hash: ``python -m tools.lock`` takes it from constraints.txt.
 
-A file of `.ci/lock` for each step of `.ci/run`, with what those before it have left out, and all that they need in turn:
-`pip install --require-hashes --no-deps` takes them as they are. For any system, and any Python that the project takes.
+A file of `.ci/lock` for each step of `.ci/run`, with what those before it have left out, all that is needed in turn
+included: `pip install --require-hashes --no-deps` takes them as they are, on any system and any Python of the project.
 """
 
 from __future__ import annotations
@@ -27,8 +27,11 @@ STEPS: Final = {
 }
 # What builds the project: its own requirements are installed by hash, too, so it is built without isolation.
 BUILD: Final = (*PROJECT["build-system"]["requires"], "cmake>=3.21", "ninja>=1.11")
-# Wheels that are not on PyPI: torch's build for CPUs, cp311-manylinux_2_28_x86_64.
-ELSEWHERE: Final = {"torch==2.13.0": ("6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b",)}
+# torch's build for CPUs, which PyPI lacks. Where it is to be installed its hash stands alone: pip prefers a wheel
+# whose hash an index tells to a local file, whatever the version.
+CPU_BUILD: Final = ("torch==2.13.0", "6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b")
+_THERE: Final = "python_full_version < '3.12' and platform_machine == 'x86_64' and sys_platform == 'linux'"
+_NOT_THERE: Final = "python_full_version >= '3.12' or platform_machine != 'x86_64' or sys_platform != 'linux'"
 HEAD: Final = "# By `python -m tools.lock`.\n"
 
 
@@ -51,16 +54,20 @@ def entries(text: str) -> dict[str, str]:
     return dict(found)
 
 
-def _with_hashes_elsewhere(version: str, lines: str) -> str:
-    first, rest = lines.split("\n", 1)
-    return first + "\n" + "".join(f"    --hash=sha256:{value} \\\n" for value in ELSEWHERE.get(version, ())) + rest
+def _with_cpu_build(version: str, lines: str) -> str:
+    torch, value = CPU_BUILD
+    if version != torch:
+        return lines
+    others = lines.removeprefix(version)
+    return f"{torch} ; {_THERE} \\\n    --hash=sha256:{value}\n{torch} ; {_NOT_THERE}{others}"
 
 
 def main() -> None:
     """Write the files."""
-    missing = set(ELSEWHERE) - set((ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines())
-    if missing:
-        raise SystemExit(f"tools.lock: constraints.txt lacks {missing}; takes the hash of the wheel of its version")
+    if CPU_BUILD[0] not in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
+        raise SystemExit(
+            f"tools.lock: got another torch in constraints.txt than {CPU_BUILD[0]}; takes the hash of its wheel"
+        )
     everything = tuple(PROJECT["project"]["optional-dependencies"])
     locked = entries(resolve(everything, ROOT / "constraints.txt", "--generate-hashes"))
     with tempfile.TemporaryDirectory() as folder:
@@ -69,7 +76,7 @@ def main() -> None:
         for step, extras in STEPS.items():
             needed = entries(resolve(extras, versions))
             chosen = {name: locked.pop(name) for name in needed if name in locked}
-            text = HEAD + "".join(_with_hashes_elsewhere(*entry) for entry in sorted(chosen.items()))
+            text = HEAD + "".join(_with_cpu_build(*entry) for entry in sorted(chosen.items()))
             (FOLDER / f"{step}.txt").write_text(text, encoding="utf-8")
     if locked:
         raise SystemExit(f"tools.lock: no step of .ci/run installs {', '.join(locked)}")
