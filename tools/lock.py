@@ -1,7 +1,7 @@
 """What continuous integration installs, by version and hash: ``python -m tools.lock`` takes it from constraints.txt.
 
 A file of `.ci/lock` for each step of `.ci/run`, with what those before it have left out, all that is needed in turn
-included: `pip install --require-hashes --no-deps` takes them as they are, on any system and any Python of the project.
+included: `pip install --require-hashes --no-deps --no-build-isolation` takes them, on any system and Python.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ BUILD: Final = (*PROJECT["build-system"]["requires"], "cmake>=3.21", "ninja>=1.1
 CPU_BUILD: Final = ("torch==2.13.0", "6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b")
 _THERE: Final = "python_full_version < '3.12' and platform_machine == 'x86_64' and sys_platform == 'linux'"
 _NOT_THERE: Final = "python_full_version >= '3.12' or platform_machine != 'x86_64' or sys_platform != 'linux'"
-HEAD: Final = "# By `python -m tools.lock`.\n"
+# What is released as source only. Of all else pip takes wheels, so that nothing is built with what has no hash.
+SOURCES: Final = ("docrep",)
+HEAD: Final = f"# By `python -m tools.lock`.\n--only-binary :all:\n--no-binary {','.join(SOURCES)}\n"
 
 
 def resolve(extras: tuple[str, ...], constraints: Path, *options: str) -> str:
