@@ -57,6 +57,7 @@ import importlib
 import importlib.metadata
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from fastvae import _extension as _extension  # first, so that what it may say is not at the end of a long traceback
 from fastvae import _torch_kl as _torch_kl
 from fastvae import distributions, functional, losses, modules, presets
 from fastvae._backend import use_backend

@@ -37,7 +37,7 @@ def locate_at(tiling, row_block, chunk):
     lane = tl.arange(0, tiling.lanes)[None, None, :]
     if tiling.fold > 0:
         element = column * tiling.lanes + lane
-        mask = (element < tiling.fold * tiling.columns) & (_unfolded(row, element, tiling) < tiling.rows)
+        mask = (element < tiling.columns * tiling.fold) & (_unfolded(row, element, tiling) < tiling.rows)
     else:
         if not tiling.grouped:
             column = column * tiling.lanes + lane

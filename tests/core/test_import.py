@@ -89,9 +89,12 @@ def test_sources_that_hide_the_installed_copy_say_what_to_do(code, tmp_path):
     *_, line = result.stderr.splitlines()
     assert line == (
         f"ImportError: fastvae: got its sources in {tmp_path / 'fastvae'}, which have no compiled extension and hide "
-        "an installed copy; takes another working directory, or an editable install of the checkout: pip install -e ."
+        "an installed copy; takes another working directory: cd .., or an editable install of the checkout: pip "
+        "install -e ."
     )
     assert "During handling" not in result.stderr
+    frames = [line for line in result.stderr.splitlines() if line.startswith("  File")]
+    assert len(frames) == 3  # the import, the package's, and the line that says so
 
 
 def test_the_version_is_the_one_of_the_project():

@@ -14,7 +14,7 @@ from unittest import mock
 import torch
 from triton.backends import nvidia
 from triton.backends.compiler import GPUTarget
-from triton.backends.nvidia.driver import CudaLauncher
+from triton.backends.nvidia.driver import CudaLauncher, CudaUtils
 from triton.compiler import CompiledKernel
 from triton.runtime.driver import driver
 
@@ -44,6 +44,7 @@ class OfflineDriver:
     def __init__(self, target: GPUTarget) -> None:
         self.target = target
         self.launched: list[Launched] = []
+        self.utils: CudaUtils | None = None
 
     def get_current_target(self) -> GPUTarget:
         """The device that kernels are compiled for."""
@@ -123,4 +124,5 @@ def fake_cuda(folder: Path) -> Iterator[ctypes.CDLL]:
         mock.patch.object(CompiledKernel, "_init_handles", load),
         mock.patch.dict(os.environ, TRITON_LIBCUDA_PATH=str(folder)),
     ):
+        there.utils = CudaUtils()  # Triton 3.7 takes from there what launches
         yield fake

@@ -31,3 +31,19 @@ CUresult cuGetErrorString(CUresult error, const char** text) {
   *text = "no error of a real driver";
   return CUDA_SUCCESS;
 }
+
+// What Triton's utilities are linked with, beside, and no launch calls.
+CUresult cuCtxGetLimit(size_t* value, CUlimit limit) { return CUDA_ERROR_NOT_SUPPORTED; }
+CUresult cuCtxSetLimit(CUlimit limit, size_t value) { return CUDA_ERROR_NOT_SUPPORTED; }
+CUresult cuDeviceGetAttribute(int* value, CUdevice_attribute attribute, CUdevice device) {
+  return CUDA_ERROR_NOT_SUPPORTED;
+}
+CUresult cuFuncGetAttribute(int* value, CUfunction_attribute attribute, CUfunction function) {
+  return CUDA_ERROR_NOT_SUPPORTED;
+}
+CUresult cuFuncSetCacheConfig(CUfunction function, CUfunc_cache config) { return CUDA_ERROR_NOT_SUPPORTED; }
+CUresult cuModuleGetFunction(CUfunction* function, CUmodule module, const char* name) {
+  return CUDA_ERROR_NOT_SUPPORTED;
+}
+CUresult cuModuleLoadData(CUmodule* module, const void* image) { return CUDA_ERROR_NOT_SUPPORTED; }
+CUresult cuDriverGetVersion(int* version) { return CUDA_ERROR_NOT_SUPPORTED; }
