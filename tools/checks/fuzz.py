@@ -158,10 +158,11 @@ def _table(
     processes: int,
     of_seed: int,
 ) -> str:
+    of_dtypes = ", ".join(f"{name} {count:,}" for name, count in dtypes.most_common())
     lines = [
         f"{calls.total():,} calls in {seconds:,.0f} s on {processes} processes, seed {of_seed}: values and all "
         f"gradients against the reference, each example in {1 + LAYOUTS} layouts; and arguments of the wrong kind, "
-        f"which must be refused by name. By dtype: {', '.join(f'{name} {count:,}' for name, count in dtypes.most_common())}. "
+        f"which must be refused by name. By dtype: {of_dtypes}. "
         f"Faults: {faults.total()}.",
         "",
         "| function | calls | wrong arguments | faults |",
