@@ -15,7 +15,7 @@ from torch import Tensor
 
 import fastvae
 import fastvae.functional as F
-from bench.proofs import scales
+from bench.accuracy import scales
 from fastvae._options import PARAMETERIZATIONS, REDUCTIONS
 from tests.support.covering import Case, covering, label
 from tests.support.layouts import LAYOUTS, expand_first
