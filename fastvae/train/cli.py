@@ -67,5 +67,7 @@ def _fail(message: str, code: int = 2) -> int:
     if rank:
         time.sleep(_PATIENCE)
     whose = f" (process {rank})" if rank else ""
-    print(f"fastvae: error{whose}: {' '.join(message.split())}", file=sys.stderr)
+    # A name in a file or of one may hold what a terminal obeys, or what its encoding lacks.
+    line = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in " ".join(message.split()))
+    print(f"fastvae: error{whose}: {line}", file=sys.stderr)
     return code

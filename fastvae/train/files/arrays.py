@@ -22,6 +22,7 @@ _DIVIDED: Final = (
 _CHANNELS: Final = (1, 3)
 _CHECKED: Final = 2**24  # bytes at once
 _LABELS: Final = 2**16
+_NAMED: Final = 9  # arrays in a message
 
 
 class Part(NamedTuple):
@@ -103,7 +104,8 @@ def _names(path: Path, found: dict[str, NDArray[Any]]) -> tuple[str, str]:
             return names
     if len(found) != 1:
         taken = ", ".join([*(names[0] for names in _WHOLE), *(names[0][0] for names in _DIVIDED)])
-        raise UserError(f"{path}: has {', '.join(found) or 'no arrays'}; takes a single array, or one called {taken}")
+        first = [*list(found)[:_NAMED], *(["..."] if len(found) > _NAMED else [])]
+        raise UserError(f"{path}: has {', '.join(first) or 'no arrays'}; takes a single array, or one called {taken}")
     return next(iter(found)), "labels"
 
 

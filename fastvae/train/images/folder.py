@@ -89,6 +89,9 @@ def _images(
             if entry.is_dir():
                 yield from _images(Path(entry.path), (*above, identity), f"{at}{entry.name}/")
             elif entry.name.lower().endswith(SUFFIXES):
+                if not entry.is_file():
+                    # A pipe would be waited for, a device read without an end.
+                    raise UserError(f"{entry.path}: no regular file; takes images and links to them")
                 yield f"{at}{entry.name}", entry.stat()
 
 

@@ -40,7 +40,7 @@ def read(folder: RunFolder) -> Evaluation | None:
         return None
     try:
         found = json.loads(file.read_bytes())
-    except ValueError as error:
+    except (RecursionError, ValueError) as error:
         raise UserError(
             f"{file}: damaged, no JSON ({error}); fastvae evaluate {folder.path} writes it again"
         ) from error

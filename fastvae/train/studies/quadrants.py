@@ -140,7 +140,11 @@ def _evaluated(trainer: Trainer, num_samples: int) -> dict[str, Any]:
     file = trainer.folder.evaluation_file
     wanted = {"epochs": len(trainer.history), "samples_asked": num_samples}
     if file.exists():
-        kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        try:
+            kept: dict[str, Any] = dict(json.loads(file.read_bytes()))
+        except (RecursionError, TypeError, ValueError):
+            # It follows from the run, and is found again.
+            kept = {}
         if wanted.items() <= kept.items():
             return kept
     found = wanted | likelihood.estimates(trainer.trained, trainer.config, trainer.data.test, num_samples)
