@@ -143,7 +143,9 @@ def functions_of(unit: str, kept: Path = KEPT / "assembly") -> list[Function]:
         digest = hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
         listing = kept / f"{unit}-{digest}.json"
         if not listing.exists():
-            found = [function for command in compilations for function in functions(_output(command), INSTRUCTIONS[unit])]
+            found = [
+                function for command in compilations for function in functions(_output(command), INSTRUCTIONS[unit])
+            ]
             kept.mkdir(parents=True, exist_ok=True)
             listing.write_text(json.dumps(found))
     return [Function(*row) for row in json.loads(listing.read_text())]
