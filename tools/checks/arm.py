@@ -25,7 +25,12 @@ BUILD: Final = ROOT / "build" / "arm"
 ZIG: Final = (sys.executable, "-m", "ziglang")
 NOISE: Final = ("noise_of_the_document", "noise_of_any_length", "noise_digest")
 # A mode in which clang reads MSVC's branches: its own name is taken from it, and Microsoft's headers are stand-ins.
-MICROSOFT: Final = ("--target=x86_64-pc-windows-msvc", "-ffreestanding", "-fms-extensions")
+MICROSOFT: Final = (
+    "--target=x86_64-pc-windows-msvc",
+    "-ffreestanding",
+    "-fms-extensions",
+    "-fms-compatibility-version=19.40",
+)
 
 
 class System(NamedTuple):
@@ -122,10 +127,17 @@ def read_by_microsoft(unit: str, flags: Sequence[str]) -> None:
         RuntimeError: it refuses them.
     """
     stand_ins = Path(__file__).parent / "microsoft"
-    own = [*MICROSOFT, "-U__clang__", "-isystem", str(stand_ins), "-std=c++17", "-Wno-unknown-pragmas", *flags]
+    own = [*MICROSOFT, "-U__clang__", "-isystem", str(stand_ins), "-std=c++17", *flags]
     for file in sorted((ROOT / "csrc" / "kernels").glob("*.cpp")):
-        include = [f"-I{ROOT / 'csrc'}", f"-DFASTVAE_UNIT={unit}", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"]
-        _output(["clang++", *own, *include, str(file)])
+        include = [
+            f"-I{ROOT / 'csrc'}",
+            f"-DFASTVAE_UNIT={unit}",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-Wno-unknown-pragmas",
+        ]
+        _output(["clang++", *own, *include, "-fsyntax-only", str(file)])
 
 
 def hot_loops(folder: Path) -> list[tuple[str, str]]:
