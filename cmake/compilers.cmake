@@ -19,7 +19,9 @@ if(MSVC AND CMAKE_CXX_COMPILER_ID STREQUAL "MSVC")  # contraction: compiler.h
 elseif(MSVC)  # clang-cl
   list(TRANSFORM fastvae_ieee PREPEND /clang:)
   list(TRANSFORM fastvae_simd PREPEND /clang:)
-  set(fastvae_warnings /W3)
+  set(fastvae_warnings /W3 -Wno-pass-failed)
+elseif(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  list(APPEND fastvae_warnings -Wno-pass-failed)  # for each `omp simd` loop that it does not vectorise
 elseif(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   list(PREPEND fastvae_avx512 -Wno-maybe-uninitialized)  # GCC 12 warns in its own avx512fintrin.h
   if(WIN32)  # where GCC does not align the stack to 32 bytes, but moves as if it had (its bug 54412)

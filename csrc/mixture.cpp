@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <memory>
 #include <new>
 
@@ -65,16 +64,15 @@ void set(Mixture& a, const MinibatchOptions& options, double& log_weight) {
   log_weight = a.stratified ? -std::log(batch - 1) : -std::log(size * std::max(batch, 1.0));
 }
 
-struct Free {
-  void operator()(void* memory) const { std::free(memory); }
+constexpr std::align_val_t kAlignment{64};
+
+struct Delete {
+  void operator()(void* memory) const { ::operator delete(memory, kAlignment); }
 };
 
 template <class Arguments>
 void run(void (*kernel)(const Arguments&), int64_t (*workspace)(const Arguments&), Arguments& a) {
-  constexpr size_t kAlignment = 64;
-  const size_t bytes = static_cast<size_t>(workspace(a)) / kAlignment * kAlignment + kAlignment;
-  const std::unique_ptr<void, Free> memory(std::aligned_alloc(kAlignment, bytes));
-  if (!memory) throw std::bad_alloc();
+  const std::unique_ptr<void, Delete> memory(::operator new(static_cast<size_t>(workspace(a)), kAlignment));
   a.workspace = memory.get();
   py::gil_scoped_release release;
   kernel(a);

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.core.assembly import REGISTER, Function, functions_of
+from tests.core.assembly import INSTRUCTIONS, Function, functions_of
 
 TOOLS = [tool for tool in ("cmake", "c++filt") if not shutil.which(tool)] + (
     [] if shutil.which("make") or shutil.which("ninja") else ["make or ninja"]
@@ -86,7 +86,7 @@ def matching(functions: list[Function], pattern: str) -> list[Function]:
     return found
 
 
-@pytest.mark.parametrize("unit", REGISTER)
+@pytest.mark.parametrize("unit", INSTRUCTIONS)
 @pytest.mark.parametrize("hot", HOT, ids=lambda hot: f"{hot.kernel}{hot.variant}-{hot.floor}")
 def test_a_hot_loop_fills_the_registers(hot: Hot, unit: str) -> None:
     pattern = f"{hot.kernel}.*{hot.variant}"
@@ -94,7 +94,7 @@ def test_a_hot_loop_fills_the_registers(hot: Hot, unit: str) -> None:
     assert sum(size >= hot.floor for size in loops) >= hot.loops, loops
 
 
-@pytest.mark.parametrize("unit", REGISTER)
+@pytest.mark.parametrize("unit", INSTRUCTIONS)
 def test_the_noise_fills_the_registers(unit: str) -> None:
     """Box-Muller is a loop; of Philox, which is written in intrinsics or unrolled, the products count."""
     (noise,) = matching(ASSEMBLY(unit), r"fill_normal<float>\(")
@@ -105,7 +105,7 @@ def test_the_noise_fills_the_registers(unit: str) -> None:
     assert noise.scalar == 0
 
 
-@pytest.mark.parametrize("unit", REGISTER)
+@pytest.mark.parametrize("unit", INSTRUCTIONS)
 def test_nothing_else_is_scalar(unit: str) -> None:
     """Scalar is what is left over after whole registers, once or, unrolled, up to nine times; float64 is not asked."""
     single = [function for function in ASSEMBLY(unit) if "double" not in function.name]

@@ -1,7 +1,7 @@
 // Mixtures of diagonal Gaussians: of a prior with learned weights, and of the posteriors of a batch, whose dimensions
 // are mixtures of their own, too.
-#include <cstdlib>
 #include <memory>
+#include <new>
 
 #include "scales.h"
 
@@ -106,15 +106,16 @@ Matrix matrix_of(Array& array) {
   return matrix;
 }
 
-struct Free {
-  void operator()(void* memory) const { std::free(memory); }
+constexpr std::align_val_t kAlignment{64};
+
+struct Delete {
+  void operator()(void* memory) const { ::operator delete(memory, kAlignment); }
 };
 
 template <class Arguments>
 void run(void (*kernel)(const Arguments&), int64_t (*workspace)(const Arguments&), Arguments& a, int threads) {
   a.threads = threads;
-  const size_t bytes = static_cast<size_t>(workspace(a)) / 64 * 64 + 64;
-  const std::unique_ptr<void, Free> memory(std::aligned_alloc(64, bytes));
+  const std::unique_ptr<void, Delete> memory(::operator new(static_cast<size_t>(workspace(a)), kAlignment));
   a.workspace = memory.get();
   kernel(a);
 }
