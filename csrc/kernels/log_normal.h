@@ -43,7 +43,8 @@ void density_gradients(Form, int64_t n, const ScaleLimits<T> limits, const T* z,
     const T delta = z[i] - mu[i], pull = g[i] * Form::over_variance(delta, q, limits);
     dz[i] = -pull;
     dmu[i] = pull;
-    draw[i] = clamp_mask(raw[i], limits, g[i] * T(0.5) * (Form::distance(delta, q, limits) - T(1)) * q.dlogvar);
+    draw[i] =
+        clamp_mask(raw[i], limits, Form::to_raw(g[i] * T(0.5) * (Form::distance(delta, q, limits) - T(1)), q, limits));
   }
 }
 

@@ -185,7 +185,7 @@ void finish_parameters(Form, int64_t n, const ScaleLimits<T> limits, const T* ra
   for (int64_t i = 0; i < n; ++i) {
     const Scale<T> q = Form::at(clamped(raw[i], limits), limits);
     to_mu[i] *= over_sigma(1 / kRootHalfLog2E, q.sigma);
-    to_scale[i] = clamp_mask(raw[i], limits, to_scale[i] * T(kLn2) * q.dlogvar);
+    to_scale[i] = clamp_mask(raw[i], limits, Form::to_raw(to_scale[i] * T(kLn2), q, limits));
   }
 }
 

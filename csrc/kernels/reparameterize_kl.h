@@ -145,13 +145,13 @@ void posterior_gradients(int64_t n, const ScaleLimits<T> limits, T factor, const
         const Ratio<T> r = Form::ratio(q, p, limits);
         const T pull = g * Form::over_variance(delta, p, limits);
         dmu += pull;
-        draw = fma(g * T(0.5) * r.excess, q.dlogvar, draw);
+        draw += Form::to_raw(g * T(0.5) * r.excess, q, limits);
         b.grad_mu_p[i] = -pull;
-        b.grad_raw_p[i] =
-            clamp_mask(raw_p, limits, g * T(-0.5) * (r.excess + Form::distance(delta, p, limits)) * p.dlogvar);
+        b.grad_raw_p[i] = clamp_mask(
+            raw_p, limits, Form::to_raw(g * T(-0.5) * (r.excess + Form::distance(delta, p, limits)), p, limits));
       } else {
         dmu = fma(g, b.mu[i], dmu);
-        draw = fma(g * T(0.5) * Form::ratio(q, limits).excess, q.dlogvar, draw);
+        draw += Form::to_raw(g * T(0.5) * Form::ratio(q, limits).excess, q, limits);
       }
     }
     b.grad_mu[i] = dmu;

@@ -30,11 +30,11 @@ FASTVAE_INLINE T clamp_mask(T raw, const ScaleLimits<T>& limits, T gradient) {
   return ((raw < limits.low) | (raw > limits.high)) ? T(0) : gradient;
 }
 
-// sigma, the derivatives of sigma and of log sigma^2 by the raw scale, and what some forms have at hand: `variance` is
-// sigma^2 in those that reach it before sigma, `logvar` is log sigma^2 where that is linear in the raw scale.
+// sigma, its derivative by the raw scale, and what some forms have at hand: `variance` is sigma^2 in those that reach
+// it before sigma, and `dvariance` its derivative; `logvar` is log sigma^2 where that is linear in the raw scale.
 template <class T>
 struct Scale {
-  T sigma, variance, dsigma, dlogvar, logvar;
+  T sigma, variance, dsigma, dvariance, logvar;
 };
 
 // Of r = var / var_p: r - 1 and r - 1 - log r.
@@ -43,8 +43,9 @@ struct Ratio {
   T excess, penalty;
 };
 
-// A form gives, besides `at` and `ratio`: distance (x / sigma)^2, x / sigma^2 and log |sigma|. No square and no inverse
-// of sigma stands on the way to a number in range: they leave it long before sigma does.
+// A form gives, besides `at` and `ratio`: distance (x / sigma)^2, x / sigma^2, log |sigma|, and x d log sigma^2 / d
+// raw, `to_raw`. No square and no inverse of sigma stands on the way to a number in range: they leave it long before
+// sigma does.
 
 // logvar (rate 1) and log_std (rate 2) without a floor: everything comes from log sigma^2.
 template <int Rate, bool InRange = false>
@@ -63,7 +64,11 @@ struct LogForm {
   template <class T>
   static FASTVAE_INLINE Scale<T> at(T raw, const ScaleLimits<T>&) {
     const T l = Rate == 1 ? raw : T(2) * raw, sigma = scale_of(l).sigma;
-    return {sigma, T(0), T(0.5 * Rate) * sigma, T(Rate), l};
+    return {sigma, T(0), T(0.5 * Rate) * sigma, T(0), l};
+  }
+  template <class T>
+  static FASTVAE_INLINE T to_raw(T value, const Scale<T>&, const ScaleLimits<T>&) {
+    return T(Rate) * value;
   }
   template <class T>
   static FASTVAE_INLINE Ratio<T> ratio(const Scale<T>& q, const ScaleLimits<T>&) {
@@ -118,8 +123,14 @@ struct LinearForm {
       sigma = root;
       variance = floored;
     }
-    const T by_square = dvariance / variance, by_root = T(2) * dsigma / sigma;
-    return {sigma, variance, dsigma, by_variance(variance, limits) ? by_square : by_root, T(0)};
+    return {sigma, variance, dsigma, dvariance, T(0)};
+  }
+  // Without a floor sigma may be so small that its inverse is infinite; under one a tiny slope may meet a large value.
+  template <class T>
+  static FASTVAE_INLINE T to_raw(T value, const Scale<T>& q, const ScaleLimits<T>& limits) {
+    if (!Floored) return Base::kVarianceFirst ? value / q.variance : T(2) * (value * q.dsigma / q.sigma);
+    const T by_square = q.dvariance / q.variance, by_root = T(2) * q.dsigma / q.sigma;
+    return value * (by_variance(q.variance, limits) ? by_square : by_root);
   }
   template <class T>
   static FASTVAE_INLINE Ratio<T> ratio(const Scale<T>& q, const ScaleLimits<T>& limits) {
@@ -179,7 +190,11 @@ struct SoftplusForm {
   static FASTVAE_INLINE Scale<T> at(T raw, const ScaleLimits<T>& limits) {
     const Scale<T> q = Linear::at(raw, limits);
     const T logvar = T(2) * raw;
-    return {q.sigma, q.variance, q.dsigma, exponential(logvar) ? T(2) : q.dlogvar, logvar};
+    return {q.sigma, q.variance, q.dsigma, q.dvariance, logvar};
+  }
+  template <class T>
+  static FASTVAE_INLINE T to_raw(T value, const Scale<T>& q, const ScaleLimits<T>& limits) {
+    return exponential(q.logvar) ? Exponential::to_raw(value, q, limits) : Linear::to_raw(value, q, limits);
   }
   template <class T>
   static FASTVAE_INLINE Ratio<T> ratio(const Scale<T>& q, const ScaleLimits<T>& limits) {

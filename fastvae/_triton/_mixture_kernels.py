@@ -213,7 +213,7 @@ def to_components(
         store_matrix(grad_mu, grad_mu_strides, component, column, shape.components, shape.dims, to_mu)
     if grad_scale is not None:
         to_scale = scale_forms.through_clamp(
-            0.5 * to_scale * scale_forms.log_variance_slope(raw, form), unclamped, form
+            scale_forms.to_raw(0.5 * to_scale, raw, form), unclamped, form
         )
         store_matrix(grad_scale, grad_scale_strides, component, column, shape.components, shape.dims, to_scale)
     if sums_of_weights is not None:

@@ -50,7 +50,7 @@ def _backward(z, mu, scale, upstream, grad_z, grad_mu, grad_scale, tiling, facto
             _tile.store(grad_mu, tiling, at, -along_z)
         if grad_scale is not None:
             excess = scale_ratios.distance(delta, raw, form) - 1.0
-            along_scale = gradient * (0.5 * excess) * scale_forms.log_variance_slope(raw, form)
+            along_scale = scale_forms.to_raw(gradient * (0.5 * excess), raw, form)
             _tile.store(grad_scale, tiling, at, scale_forms.through_clamp(along_scale, unclamped, form))
     if grad_z is not None:
         _tile.store(grad_z, tiling, at, along_z)

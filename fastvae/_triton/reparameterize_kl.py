@@ -105,13 +105,12 @@ def _backward(
         if scale_p is not None:
             along_mu = gradient * scale_ratios.over_variance(delta, raw_p, form)
         to_mu += along_mu
-        to_scale += gradient * (0.5 * excess) * scale_forms.log_variance_slope(raw, form)
+        to_scale += scale_forms.to_raw(gradient * (0.5 * excess), raw, form)
         if grad_mu_p is not None:
             _tile.store(grad_mu_p, tiling, at, -along_mu)
         if grad_scale_p is not None:
             distance = scale_ratios.distance(delta, raw_p, form)
-            along_p = -0.5 * (distance + excess) * scale_forms.log_variance_slope(raw_p, form)
-            along_p = gradient * along_p
+            along_p = scale_forms.to_raw(gradient * (-0.5 * (distance + excess)), raw_p, form)
             _tile.store(grad_scale_p, tiling, at, scale_forms.through_clamp(along_p, unclamped_p, form))
     to_scale = scale_forms.through_clamp(to_scale, unclamped, form)
     _tile.store_both(grad_mu, grad_scale, tiling, at, to_mu, to_scale)

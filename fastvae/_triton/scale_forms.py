@@ -174,16 +174,24 @@ def is_exponential(raw):
 
 
 @triton.jit
-def log_variance_slope(raw, form):
-    """d log sigma^2 / d raw."""
+def to_raw(value, raw, form):
+    """value * d log sigma^2 / d raw.
+
+    Without a floor sigma may be so small that its inverse is infinite; under one a tiny slope may meet a large value.
+    """
     if form.kind == "logarithm":
-        return constant_like(raw, 1.0 if form.parameterization == "logvar" else 2.0)
+        return value if form.parameterization == "logvar" else 2.0 * value
     elif form.kind == "variance":
         v = variance(raw, form)
-        beyond = 2.0 * sigma_slope(raw, form) / sigma(raw, form)
-        return tl.where(v < float("inf"), _variance_slope(raw, form) / v, beyond)
+        if form.min_var > 0.0:
+            beyond = 2.0 * sigma_slope(raw, form) / sigma(raw, form)
+            return value * tl.where(v < float("inf"), _variance_slope(raw, form) / v, beyond)
+        else:
+            return value / v
+    elif form.min_std > 0.0:
+        return value * (2.0 * sigma_slope(raw, form) / sigma(raw, form))
     else:
-        slope = 2.0 * sigma_slope(raw, form) / sigma(raw, form)
+        along = 2.0 * (value * sigma_slope(raw, form) / sigma(raw, form))
         if form.kind == "softplus":
-            slope = tl.where(is_exponential(raw), 2.0, slope)
-        return slope
+            along = tl.where(is_exponential(raw), 2.0 * value, along)
+        return along

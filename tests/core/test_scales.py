@@ -125,6 +125,21 @@ def test_one_sigma_out(name: str, parameterization: str, raw: float) -> None:
     assert (gradient.abs() <= 1e-6 * scales.log_slope(parameterization, sigma.double()).abs() * 2).all()
 
 
+@pytest.mark.parametrize(("parameterization", "slope"), [("std", 1.0), ("variance", 0.5)])
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_gradient_is_finite_where_the_inverse_of_a_denormal_scale_is_not(
+    name: str, parameterization: str, slope: float
+) -> None:
+    """Fuzzing found it infinite."""
+    mu, scale, upstream = torch.zeros(3), leaf(1e-40, torch.float32), torch.full((3,), 2.0**-7)
+    expected = [-slope * 2.0**-7 / scale[0].item()] * 3
+    with on(name):
+        kl = F.gaussian_kl(mu, scale, parameterization=parameterization, reduction="none")
+        density = F.log_normal(mu, mu, scale, parameterization=parameterization, reduction="none")
+        gradients = [torch.autograd.grad(of, scale, upstream)[0].tolist() for of in (kl, density)]
+    assert gradients == [pytest.approx(expected, rel=1e-6)] * 2
+
+
 @pytest.mark.parametrize("raw", [-45.0, -50.0, -60.0, -100.0])
 @pytest.mark.parametrize("name", BACKENDS)
 def test_the_kl_of_a_small_softplus(name: str, raw: float) -> None:
