@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastvae.reference.fused import Floats, fma
@@ -64,6 +64,7 @@ def test_numpy_rounds_once() -> None:
 floats = st.floats(width=32, allow_nan=False, allow_infinity=False, min_value=-(2.0**60), max_value=2.0**60)
 
 
+@settings(deadline=None)
 @given(floats, floats, floats)
 def test_numpy_rounds_any_three_floats_once(a: float, b: float, c: float) -> None:
     assert float(fma(a, b, c)) == exact(a, b, c)
