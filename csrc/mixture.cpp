@@ -7,9 +7,7 @@
 #include <new>
 
 #include "arguments.h"
-#include "fork.h"
-#include "huge_pages.h"
-#include "layout.h"
+#include "call.h"
 #include "outputs.h"
 #include "variants.h"
 
@@ -76,8 +74,7 @@ void run(void (*kernel)(const Arguments&), int64_t (*workspace)(const Arguments&
   const std::unique_ptr<void, Free> memory(std::aligned_alloc(kAlignment, bytes));
   if (!memory) throw std::bad_alloc();
   a.workspace = memory.get();
-  py::gil_scoped_release release;
-  kernel(a);
+  run_without_gil(kernel, a);
 }
 
 }  // namespace
