@@ -21,12 +21,13 @@ struct LossOutput {
 };
 
 // What every kernel has: the space, the parts its blocks are dealt to threads in, the compute type (float, or double),
-// and torch's number of threads.
+// torch's number of threads, and kScratchBytes for each.
 struct Launch {
   Space space;
   int64_t parts = 0;
   bool f64 = false;
   int threads = 1;
+  char* scratch = nullptr;
 };
 
 // The noise of a seed: at which of its elements the first sample begins, and how many later the next one.
@@ -142,7 +143,7 @@ struct NegativeBinomialNll : Launch {
 };
 
 // Over pixels: the channels of `params`, `target` and `grad` are `outer_stride` apart. Backward has a `grad_loss` and
-// no loss. A thread computes in `scratch_size()` bytes of its own.
+// no loss. A thread computes in `chunk_bytes()` of its own, too.
 struct DiscretizedLogisticMixture : Launch {
   static constexpr int64_t kPixels = 128;  // of a chunk
 
@@ -152,11 +153,11 @@ struct DiscretizedLogisticMixture : Launch {
   LossOutput loss;
   double factor = 1;
   View grad;
-  char* scratch = nullptr;
+  char* chunks = nullptr;
 
   // Of a component and channel: mean, log scale and, between channels, a coefficient.
   int64_t kinds() const { return channels == 1 ? 2 : 3; }
-  int64_t scratch_size() const {
+  int64_t chunk_bytes() const {
     return (num_mixtures * (channels * kinds() + 2) + 24) * kPixels * static_cast<int64_t>(f64 ? 8 : 4);
   }
 };

@@ -234,8 +234,7 @@ void scale_gradients(const Tensor& first, const Tensor& second, const Tensor& th
 
 void normal(const Tensor& seed, int64_t start, const Tensor& out, int threads) {
   const Normal a = {seed_of(seed), start, out.count(), static_cast<float*>(out.data), usable_threads(threads)};
-  py::gil_scoped_release release;
-  kernels().normal(a);
+  run_without_gil(kernels().normal, a);
 }
 
 }  // namespace

@@ -13,11 +13,20 @@
 
 #include "arguments.h"
 #include "exchange.h"
+#include "float_mode.h"
 #include "fork.h"
 #include "huge_pages.h"
 #include "layout.h"
+#include "scratch.h"
 
 namespace fastvae {
+
+template <class Arguments>
+void run_without_gil(void (*kernel)(const Arguments&), const Arguments& arguments) {
+  const pybind11::gil_scoped_release release;
+  const InFloatMode mode(kernel_mode(float_mode()));
+  kernel(arguments);
+}
 
 template <class Arguments>
 class Call {
@@ -96,12 +105,13 @@ class Call {
     arguments.space = collapse(shape_, batch_dims_, operands_, size_, reorder);
     arguments.parts = arguments.space.blocks();
     for (const Gradient* gradient : summed_) arguments.parts = std::min(arguments.parts, parts_for(*gradient));
-    std::vector<double> scratch(scratch_size());
-    double* next = scratch.data();
+    std::vector<double> sums(sums_size());
+    double* next = sums.data();
     if (loss_) loss_->partials = std::exchange(next, next + arguments.space.blocks());
     for (Gradient* gradient : summed_) gradient->sums = std::exchange(next, next + arguments.parts * gradient->size);
-    pybind11::gil_scoped_release release;
-    kernel(arguments);
+    const Scratch scratch(std::clamp<int64_t>(arguments.space.blocks(), 1, arguments.threads));
+    arguments.scratch = scratch.data();
+    run_without_gil(kernel, arguments);
   }
 
  private:
@@ -121,7 +131,7 @@ class Call {
   }
 
   // One more than is used, so that there is an address even of nothing.
-  size_t scratch_size() const {
+  size_t sums_size() const {
     int64_t size = 1 + (loss_ ? arguments.space.blocks() : 0);
     for (const Gradient* gradient : summed_) size += arguments.parts * gradient->size;
     return static_cast<size_t>(size);

@@ -42,10 +42,10 @@ class MixtureCall : public Call<DiscretizedLogisticMixture> {
 
   void run() {
     constexpr size_t kAlignment = 64;
-    size_t space = arguments.scratch_size() * arguments.threads + kAlignment;
-    const std::unique_ptr<char[]> scratch(new char[space]);
-    void* aligned = scratch.get();
-    arguments.scratch = static_cast<char*>(std::align(kAlignment, space - kAlignment, aligned, space));
+    size_t space = arguments.chunk_bytes() * arguments.threads + kAlignment;
+    const std::unique_ptr<char[]> chunks(new char[space]);
+    void* aligned = chunks.get();
+    arguments.chunks = static_cast<char*>(std::align(kAlignment, space - kAlignment, aligned, space));
     Call::run(kernels().discretized_logistic_mixture, true);
   }
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <stdexcept>
 #include <string>
 
 #include "dlpack.h"
@@ -48,6 +49,13 @@ bool read(py::handle object, dlpack::Tensor& tensor) {
   return false;
 }
 
+// Storage can be freed under a tensor, as FSDP does with parameters between their uses. A kernel takes a null pointer
+// for an operand that is absent.
+void refuse_freed(const dlpack::Tensor& tensor) {
+  if (tensor.data || element_count(tensor.sizes, tensor.sizes + tensor.rank) == 0) return;
+  throw std::invalid_argument("got a tensor whose storage was freed (resized to 0); takes one that has memory");
+}
+
 // One integer in memory of the host, which a kernel of any device takes by value.
 bool is_seed(const dlpack::Tensor& tensor) {
   return tensor.device_type == dlpack::kCpu && tensor.code == dlpack::kSigned && tensor.bits == 64 &&
@@ -76,6 +84,7 @@ Tensor tensor_of(py::handle object) {
   dlpack::Tensor tensor;
   if (torch().api->tensor_from_object(object.ptr(), &tensor) != 0) throw py::error_already_set();
   if (tensor.device_type != dlpack::kCpu) throw py::type_error("got a tensor of another device; takes cpu");
+  refuse_freed(tensor);
   const std::optional<DType> dtype = dtype_of(tensor);
   if (!dtype) throw py::type_error("got a tensor of a dtype that no kernel takes");
   return {object.ptr(),  static_cast<char*>(tensor.data) + tensor.byte_offset, *dtype, tensor.rank, tensor.sizes,
@@ -136,6 +145,7 @@ py::bytes layout_key(const py::tuple& tensors) {
       throw py::type_error(std::string("got ") + Py_TYPE(object.ptr())->tp_name + "; takes a torch.Tensor or None");
     dlpack::Tensor tensor;
     if (torch().api->tensor_from_object(object.ptr(), &tensor) != 0) throw py::error_already_set();
+    refuse_freed(tensor);
     const auto address = reinterpret_cast<uintptr_t>(tensor.data) + tensor.byte_offset;
     const int32_t head[] = {tensor.code,      tensor.bits, tensor.device_type,
                             tensor.device_id, tensor.rank, static_cast<int32_t>(address % 16)};

@@ -6,9 +6,7 @@
 #include <new>
 
 #include "arguments.h"
-#include "fork.h"
-#include "huge_pages.h"
-#include "layout.h"
+#include "call.h"
 #include "outputs.h"
 #include "variants.h"
 
@@ -74,8 +72,7 @@ template <class Arguments>
 void run(void (*kernel)(const Arguments&), int64_t (*workspace)(const Arguments&), Arguments& a) {
   const std::unique_ptr<void, Delete> memory(::operator new(static_cast<size_t>(workspace(a)), kAlignment));
   a.workspace = memory.get();
-  py::gil_scoped_release release;
-  kernel(a);
+  run_without_gil(kernel, a);
 }
 
 }  // namespace

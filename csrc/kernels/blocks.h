@@ -1,5 +1,6 @@
 // Walking a space in blocks, over threads, and summing a loss: the same bits for any number of threads.
 #pragma once
+#include "float_mode.h"
 #include "kernels/views.h"
 #include "scratch.h"
 
@@ -14,33 +15,45 @@ using BlockOf = T[kBlock];
 template <class T>
 using ChunkOf = T[kChunk];
 
-// The thread's scratch memory as an array, or as a struct of arrays with a name each.
+// A thread's scratch memory as an array, or as a struct of arrays with a name each. One kernel at a time may use it.
 template <class Buffers>
-FASTVAE_INLINE Buffers& scratch_as() {
+FASTVAE_INLINE Buffers& scratch_as(char* scratch) {
   static_assert(sizeof(Buffers) <= kScratchBytes && alignof(Buffers) <= kScratchAlignment);
-  return *static_cast<Buffers*>(scratch());
+  return *reinterpret_cast<Buffers*>(scratch);
 }
 
+FASTVAE_INLINE char* scratch_of(const Launch& launch, int64_t worker) {
+  return launch.scratch + worker * static_cast<int64_t>(kScratchBytes);
+}
+
+// Calls body(first, last, worker) for parts of 0 .. count, on at most `threads` workers, which compute in the float
+// mode of the calling thread: of their own they have that of whoever began them.
 template <class Body>
 void parallel_for(int64_t count, int threads, int64_t grain, const Body& body) {
   const int64_t useful = smaller(threads, (count + grain - 1) / grain);
-  if (useful <= 1) return body(int64_t(0), count);
+  if (useful <= 1) return body(int64_t(0), count, int64_t(0));
+  const FloatMode mode = float_mode();
 #pragma omp parallel for num_threads(static_cast<int>(useful)) schedule(static, 1)
-  for (int64_t part = 0; part < useful; ++part) body(count * part / useful, count * (part + 1) / useful);
+  for (int64_t worker = 0; worker < useful; ++worker) {
+    const InFloatMode same(mode);
+    body(count * worker / useful, count * (worker + 1) / useful, worker);
+  }
 }
 
 struct Block : Range {
   int64_t index, part;
+  char* scratch;
 };
 
-FASTVAE_INLINE Block block_at(const Space& space, int64_t index, int64_t part) {
+FASTVAE_INLINE Block block_at(const Space& space, int64_t index, int64_t part, char* scratch) {
   if (space.long_samples()) {
     const int64_t per_sample = space.blocks_per_sample(), sample = index / per_sample;
     const int64_t begin = (index - sample * per_sample) * kBlock;
-    return {Range(space, sample * space.sample_size + begin, smaller(kBlock, space.sample_size - begin)), index, part};
+    return {Range(space, sample * space.sample_size + begin, smaller(kBlock, space.sample_size - begin)), index, part,
+            scratch};
   }
   const int64_t size = space.samples_per_block() * space.sample_size, begin = index * size;
-  return {Range(space, begin, smaller(size, space.count - begin)), index, part};
+  return {Range(space, begin, smaller(size, space.count - begin)), index, part, scratch};
 }
 
 // One thread walks all blocks of a part, in their order.
@@ -48,10 +61,11 @@ template <class Body>
 void for_each_block(const Launch& launch, const Body& body) {
   const int64_t blocks = launch.space.blocks(), parts = launch.parts;
   const int64_t threads = smaller(launch.threads, (blocks + kGrain - 1) / kGrain);
-  parallel_for(parts, static_cast<int>(threads), 1, [&](int64_t first, int64_t last) {
+  parallel_for(parts, static_cast<int>(threads), 1, [&](int64_t first, int64_t last, int64_t worker) {
+    char* scratch = scratch_of(launch, worker);
     for (int64_t part = first; part < last; ++part)
       for (int64_t index = blocks * part / parts; index < blocks * (part + 1) / parts; ++index)
-        body(block_at(launch.space, index, part));
+        body(block_at(launch.space, index, part, scratch));
   });
 }
 
@@ -179,7 +193,7 @@ FASTVAE_INLINE void put_gradient(const Gradient& out, const Space& space, const 
 
 // Adds the parts' sums in their order.
 template <class T>
-void finish_gradient(const Gradient& out, int64_t parts) {
+void finish_gradient(const Gradient& out, const Launch& launch) {
   if (!out.sums) return;
   View gradient = out;
   gradient.layout = Layout::contiguous;
@@ -187,10 +201,10 @@ void finish_gradient(const Gradient& out, int64_t parts) {
   space.rank = 1;
   for (int64_t begin = 0; begin < out.size; begin += kBlock) {
     const Range at(space, begin, smaller(kBlock, out.size - begin));
-    const Destination<T> to = destination<T>(gradient, space, at, scratch_as<BlockOf<T>>());
+    const Destination<T> to = destination<T>(gradient, space, at, scratch_as<BlockOf<T>>(launch.scratch));
     for (int64_t i = 0; i < at.size; ++i) {
       double total = 0;
-      for (int64_t part = 0; part < parts; ++part) total += out.sums[part * out.size + begin + i];
+      for (int64_t part = 0; part < launch.parts; ++part) total += out.sums[part * out.size + begin + i];
       to[i] = static_cast<T>(total);
     }
     store(gradient, space, at, to);

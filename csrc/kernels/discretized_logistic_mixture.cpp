@@ -23,7 +23,7 @@ FASTVAE_NOINLINE void couple(const T* __restrict k, T* __restrict value, T* __re
   }
 }
 
-// Rows of a chunk's pixels in the thread's scratch memory.
+// Rows of a chunk's pixels in memory of the thread.
 template <class T>
 struct Rows {
   T* next;
@@ -39,8 +39,8 @@ struct Chunk {
   T *x[3], *coupling[3], *coupling_slope[3], *of_mean[3], *staged[3], *product, *upstream, *largest, *largest_logit,
       *weights, *prior, *gradients;
 
-  Chunk(const DiscretizedLogisticMixture& a, char* scratch) {
-    Rows<T> rows = {reinterpret_cast<T*>(scratch)};
+  Chunk(const DiscretizedLogisticMixture& a, char* memory) {
+    Rows<T> rows = {reinterpret_cast<T*>(memory)};
     for (int c = 0; c < 3; ++c) {
       x[c] = rows.take(1);
       coupling[c] = rows.take(1);
@@ -214,12 +214,13 @@ void mixture(const DiscretizedLogisticMixture& a) {
   const double half = 1 / a.levels;
   const Limits<T> limits = {static_cast<T>(half), static_cast<T>(half - 1), static_cast<T>(1 - half)};
   const int64_t blocks = a.parts, workers = smaller(a.threads, blocks);
-  parallel_for(workers, a.threads, 1, [&](int64_t first, int64_t last) {
+  parallel_for(workers, a.threads, 1, [&](int64_t first, int64_t last, int64_t) {
     for (int64_t worker = first; worker < last; ++worker) {
-      Chunk<T> chunk(a, a.scratch + worker * a.scratch_size());
-      T* buffer = scratch_as<BlockOf<T>>();
+      Chunk<T> chunk(a, a.chunks + worker * a.chunk_bytes());
+      char* scratch = scratch_of(a, worker);
+      T* buffer = scratch_as<BlockOf<T>>(scratch);
       for (int64_t index = blocks * worker / workers; index < blocks * (worker + 1) / workers; ++index) {
-        const Block block = block_at(a.space, index, index);
+        const Block block = block_at(a.space, index, index, scratch);
         T losses[kPixels];
         const Destination<T> loss = destination<T>(a.loss.elementwise, a.space, block, buffer);
         for (int64_t begin = 0; begin < block.size; begin += kPixels) {

@@ -12,7 +12,7 @@ void scale_gradient(const ScaleGradient& a) {
   const T upstream = *load(a.upstream, a.space, Range(a.space, 0, 1), upstream_buffer);
   if (upstream == T(1)) return;
   for_each_block(a, [&](const Block& block) {
-    T* buffer = scratch_as<BlockOf<T>>();
+    T* buffer = scratch_as<BlockOf<T>>(block.scratch);
     const T* grad = load(a.grad, a.space, block, buffer);
     const Destination<T> out = destination(a.grad, a.space, block, buffer);
     for (int64_t i = 0; i < block.size; ++i) out[i] = grad[i] * upstream;

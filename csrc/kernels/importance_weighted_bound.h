@@ -20,7 +20,7 @@ struct BoundBuffers {
 template <class T>
 void importance_weighted_bound(const ImportanceWeightedBound& a) {
   for_each_block(a, [&](const Block& block) {
-    BoundBuffers<T>& buffers = scratch_as<BoundBuffers<T>>();
+    BoundBuffers<T>& buffers = scratch_as<BoundBuffers<T>>(block.scratch);
     T* largest = buffers.largest;
     double* total = buffers.total;
     const int64_t n = block.size;
@@ -52,7 +52,7 @@ struct BoundGradientBuffers {
 template <class T>
 void importance_weighted_bound_backward(const ImportanceWeightedBoundBackward& a) {
   for_each_block(a, [&](const Block& block) {
-    BoundGradientBuffers<T>& buffers = scratch_as<BoundGradientBuffers<T>>();
+    BoundGradientBuffers<T>& buffers = scratch_as<BoundGradientBuffers<T>>(block.scratch);
     T* shift = buffers.shift;
     double* total = buffers.total;
     const int64_t n = block.size;

@@ -58,7 +58,7 @@ void log_normal(const LogNormal& a) {
   const ScaleLimits<T> limits = scale_limits<T>(a.options);
   with_density(a.options, !a.scale, [&](auto form) {
     for_each_block(a, [&](const Block& block) {
-      DensityBuffers<T>& buffers = scratch_as<DensityBuffers<T>>();
+      DensityBuffers<T>& buffers = scratch_as<DensityBuffers<T>>(block.scratch);
       const int64_t n = block.size;
       const T* z = load<T>(a.z, a.space, block, buffers.z);
       const T* mu = load<T>(a.mu, a.space, block, buffers.mu);
@@ -82,7 +82,7 @@ void log_normal_backward(const LogNormalBackward& a) {
   const Gradient* views[3] = {&a.grad_z, &a.grad_mu, &a.grad_scale};
   with_density(a.options, !a.scale, [&](auto form) {
     for_each_block(a, [&](const Block& block) {
-      DensityGradientBuffers<T>& buffers = scratch_as<DensityGradientBuffers<T>>();
+      DensityGradientBuffers<T>& buffers = scratch_as<DensityGradientBuffers<T>>(block.scratch);
       T* upstream = buffers.upstream;
       const int64_t n = block.size;
       Destination<T> out[3];
@@ -98,7 +98,7 @@ void log_normal_backward(const LogNormalBackward& a) {
       for (int i = 0; i < 3; ++i) put_gradient(*views[i], a.space, block, out[i]);
     });
   });
-  for (const Gradient* view : views) finish_gradient<T>(*view, a.parts);
+  for (const Gradient* view : views) finish_gradient<T>(*view, a);
 }
 
 }  // namespace

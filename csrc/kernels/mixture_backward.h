@@ -164,7 +164,7 @@ void add_all(const MixtureBackward& a, const BackwardWorkspace<T>& w, const Stra
   const Shares& shares = w.shares;
   const int64_t units = shares.units(), workers = useful_threads(a, units);
   for (int64_t step = 0; step < shares.parts; ++step)
-    parallel_for(workers, static_cast<int>(workers), 1, [&](int64_t begin, int64_t end) {
+    parallel_for(workers, static_cast<int>(workers), 1, [&](int64_t begin, int64_t end, int64_t) {
       for (int64_t worker = begin; worker < end; ++worker) {
         GradientTile<T> tile = w.tile(worker);
         for (int64_t unit = units * worker / workers; unit < units * (worker + 1) / workers; ++unit) {

@@ -191,7 +191,7 @@ void mixture_of(const MixtureForward& a) {
   fill(a, workspace.planes);
   const Strata<T> strata(a);
   const int64_t blocks = (a.points + kPointsOfTile - 1) / kPointsOfTile, workers = useful_threads(a, blocks);
-  parallel_for(workers, static_cast<int>(workers), 1, [&](int64_t begin, int64_t end) {
+  parallel_for(workers, static_cast<int>(workers), 1, [&](int64_t begin, int64_t end, int64_t) {
     for (int64_t worker = begin; worker < end; ++worker) {
       Tile<T> tile = workspace.tile(worker);
       const int64_t first = blocks * worker / workers * kPointsOfTile;

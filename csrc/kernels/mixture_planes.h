@@ -127,7 +127,7 @@ template <class T>
 void fill(const Mixture& a, Planes<T>& p) {
   const ScaleLimits<T> limits = scale_limits<T>(a.options);
   with_form(a.options, [&](auto form) {
-    parallel_for(p.stride / kRegister, a.threads, 1 + 512 / (1 + p.dims), [&](int64_t first, int64_t last) {
+    parallel_for(p.stride / kRegister, a.threads, 1 + 512 / (1 + p.dims), [&](int64_t first, int64_t last, int64_t) {
       fill_components(form, a, limits, p, first * kRegister, smaller(last * kRegister, p.components));
     });
   });

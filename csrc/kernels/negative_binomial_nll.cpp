@@ -227,11 +227,12 @@ void for_each_part(const NegativeBinomialNll& a, const Body& body) {
                 columns = a.by_feature && a.space.long_samples() && blocks > 0 ? a.space.blocks_per_sample() : 1;
   const int64_t rows = blocks / columns, parts = a.parts;
   const int64_t threads = smaller(a.threads, blocks / 2);
-  parallel_for(parts * columns, static_cast<int>(threads), 1, [&](int64_t first, int64_t last) {
+  parallel_for(parts * columns, static_cast<int>(threads), 1, [&](int64_t first, int64_t last, int64_t worker) {
+    char* scratch = scratch_of(a, worker);
     for (int64_t at = first; at < last; ++at) {
       const int64_t part = at / columns, column = at - part * columns;
       for (int64_t row = rows * part / parts; row < rows * (part + 1) / parts; ++row)
-        body(block_at(a.space, row * columns + column, part));
+        body(block_at(a.space, row * columns + column, part, scratch));
     }
   });
 }
@@ -239,7 +240,7 @@ void for_each_part(const NegativeBinomialNll& a, const Body& body) {
 template <class T>
 void negative_binomial(const NegativeBinomialNll& a) {
   for_each_part(a, [&](const Block& block) {
-    NegativeBinomialBuffers<T>& buffers = scratch_as<NegativeBinomialBuffers<T>>();
+    NegativeBinomialBuffers<T>& buffers = scratch_as<NegativeBinomialBuffers<T>>(block.scratch);
     const Destination<T> loss = destination<T>(a.loss.elementwise, a.space, block, buffers.loss);
     for_each_chunk(
         a.space, block, [](const Range&, int64_t) {},
@@ -248,7 +249,7 @@ void negative_binomial(const NegativeBinomialNll& a) {
   });
   finish_loss<T>(a.loss, a.space);
   const Gradient* views[3] = {&a.grad_mean, &a.grad_dispersion, &a.grad_logits};
-  for (const Gradient* view : views) finish_gradient<T>(*view, a.parts);
+  for (const Gradient* view : views) finish_gradient<T>(*view, a);
 }
 
 }  // namespace

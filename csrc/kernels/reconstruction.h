@@ -49,7 +49,7 @@ void reconstruction(const Reconstruction& a) {
   Likelihoods::visit(a.likelihood, [&](auto likelihood) {
     using Byte = typename decltype(likelihood)::Byte;
     for_each_block(a, [&](const Block& block) {
-      ReconstructionBuffers<T>& buffers = scratch_as<ReconstructionBuffers<T>>();
+      ReconstructionBuffers<T>& buffers = scratch_as<ReconstructionBuffers<T>>(block.scratch);
       const int64_t n = block.size;
       const T* x = load<T>(a.input, a.space, block, buffers.input);
       const T* w = load<T>(a.weight, a.space, block, buffers.weight);
@@ -78,7 +78,7 @@ void reconstruction(const Reconstruction& a) {
     });
   });
   finish_loss<T>(a.loss, a.space);
-  finish_gradient<T>(a.grad_log_scale, a.parts);
+  finish_gradient<T>(a.grad_log_scale, a);
 }
 
 template <class T, class Loss>
@@ -105,7 +105,7 @@ void reconstruction_backward(const ReconstructionBackward& a) {
   Likelihoods::visit(a.likelihood, [&](auto likelihood) {
     using Byte = typename decltype(likelihood)::Byte;
     for_each_block(a, [&](const Block& block) {
-      ReconstructionGradientBuffers<T>& buffers = scratch_as<ReconstructionGradientBuffers<T>>();
+      ReconstructionGradientBuffers<T>& buffers = scratch_as<ReconstructionGradientBuffers<T>>(block.scratch);
       const int64_t n = block.size;
       Destination<T> out[3];
       for (int i = 0; i < 3; ++i) out[i] = destination<T>(*views[i], a.space, block, buffers.gradients[i]);
@@ -121,7 +121,7 @@ void reconstruction_backward(const ReconstructionBackward& a) {
       }
     });
   });
-  for (const Gradient* view : views) finish_gradient<T>(*view, a.parts);
+  for (const Gradient* view : views) finish_gradient<T>(*view, a);
 }
 
 }  // namespace

@@ -89,7 +89,7 @@ void reparameterize_kl(const ReparameterizeKl& a) {
   with_form(a.options, [&](auto form) {
     with_kl(a.kl_wanted, bool(a.prior_mu), [&](auto kl_wanted, auto prior) {
       for_each_block(a, [&](const Block& block) {
-        PosteriorBuffers<T>& buffers = scratch_as<PosteriorBuffers<T>>();
+        PosteriorBuffers<T>& buffers = scratch_as<PosteriorBuffers<T>>(block.scratch);
         Noise<T> noise(buffers.eps);
         const Destination<T> kl = destination<T>(a.kl.elementwise, a.space, block, buffers.kl);
         for_each_chunk(a.space, block, prefetcher<T>(a), [&](const Block& chunk) {
@@ -187,7 +187,7 @@ void reparameterize_kl_backward(const ReparameterizeKlBackward& a) {
   with_form(a.options, [&](auto form) {
     with_kl(bool(a.grad_kl), bool(a.prior_mu), [&](auto kl, auto prior) {
       for_each_block(a, [&](const Block& block) {
-        PosteriorGradientBuffers<T>& buffers = scratch_as<PosteriorGradientBuffers<T>>();
+        PosteriorGradientBuffers<T>& buffers = scratch_as<PosteriorGradientBuffers<T>>(block.scratch);
         Noise<T> noise(buffers.eps);
         const T* uniform = uniform_chunk(a.grad_kl, a.space, block, buffers.grad_kl);
         for_each_chunk(a.space, block, prefetcher<T>(a), [&](const Block& chunk) {
@@ -230,7 +230,7 @@ void reparameterize_kl_backward(const ReparameterizeKlBackward& a) {
       });
     });
   });
-  for (const Gradient* view : views) finish_gradient<T>(*view, a.parts);
+  for (const Gradient* view : views) finish_gradient<T>(*view, a);
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ namespace {
 
 void normal(const Normal& a) {
   constexpr int64_t kChunk = 8 * kBlock;
-  parallel_for((a.count + kChunk - 1) / kChunk, a.threads, 1, [&](int64_t first, int64_t last) {
+  parallel_for((a.count + kChunk - 1) / kChunk, a.threads, 1, [&](int64_t first, int64_t last, int64_t) {
     const int64_t begin = first * kChunk, end = smaller(last * kChunk, a.count);
     fill_normal(static_cast<uint64_t>(*a.seed), a.start + begin, end - begin, a.out + begin);
   });

@@ -25,6 +25,7 @@ def test_rows_are_added(tmp_path):
     assert all(float(row["images_per_second"]) > 0 for row in rows)
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes:UserWarning")  # on a single core
 @pytest.mark.parametrize("made", loader.LOADERS.values())
 def test_an_epoch_has_every_image_once(tmp_path, made):
     case = loader.Case("mlp", (1, 2, 2), 50, 8)

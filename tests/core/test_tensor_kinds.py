@@ -1,5 +1,6 @@
 """Tensors that are not plain memory: views with a pending sign, zeros without storage, parameters, shards."""
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
@@ -73,3 +74,45 @@ def test_distributed():
         F.mse_loss(shard, shard)
     with pytest.raises(NotImplementedError, match="sharding strategy"):
         F.gaussian_kl(shard, shard)
+
+
+@pytest.mark.parametrize("name", ALL_OPS)
+def test_a_tensor_whose_storage_was_freed_is_refused(name):
+    """As FSDP frees parameters between uses. Its null pointer is not that of an absent operand."""
+    op = ALL_OPS[name]
+    for key in op.operands(SHAPE, torch.float32):
+        operands = op.operands(SHAPE, torch.float32)
+        operands[key].untyped_storage().resize_(0)
+        with pytest.raises(ValueError, match="whose storage was freed"):
+            op.call(operands)
+
+
+OTHER_LAYOUTS = {"sparse": torch.Tensor.to_sparse, "csr": torch.Tensor.to_sparse_csr, "mkldnn": torch.Tensor.to_mkldnn}
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta state:UserWarning")
+@pytest.mark.parametrize("layout", OTHER_LAYOUTS)
+@pytest.mark.parametrize("name", ALL_OPS)
+def test_a_layout_without_strides_is_refused(name, layout):
+    op = ALL_OPS[name]
+    for key in op.operands(SHAPE, torch.float32):
+        operands = op.operands(SHAPE, torch.float32)
+        if layout == "csr" and operands[key].dim() != 2:
+            continue
+        operands[key] = OTHER_LAYOUTS[layout](operands[key])
+        with pytest.raises((NotImplementedError, RuntimeError, TypeError), match=r"Could not run|[Ss]parse|[Mm]kldnn"):
+            op.call(operands)
+
+
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable:UserWarning")
+@pytest.mark.parametrize("name", ALL_OPS)
+def test_arrays_mapped_for_reading_are_only_read(name, tmp_path):
+    op = ALL_OPS[name]
+    operands = op.operands(SHAPE, torch.float32)
+    expected = evaluate(op.call, operands, op.wanted)
+    mapped = {}
+    for key, value in operands.items():
+        np.save(tmp_path / f"{key}.npy", value.numpy())
+        mapped[key] = torch.from_numpy(np.load(tmp_path / f"{key}.npy", mmap_mode="r"))
+    for key, value in evaluate(op.call, mapped, op.wanted).items():
+        assert torch.equal(value, expected[key])
