@@ -32,8 +32,15 @@ def whole(case: Case, tensors: Mapping[str, Tensor], upstreams: Mapping[int, Ten
     result: Parts = {}
     for name, value in stacked.items():
         of = outputs.expand_as(value) if name.startswith("gradient") else None
-        result[name] = [Terms(value, lambda terms: terms, of, _least(case, name, upstreams))]
+        result[name] = [Terms(value, lambda terms: terms, of, _least(case, name, upstreams), _units(case))]
     return result
+
+
+def _units(case: Case) -> float:
+    """Beside those of one element, the random walk of a sum over the dimensions of a point, term after term."""
+    if case.op not in ("minibatch_log_densities", "log_normal_mixture"):
+        return 4.0
+    return 4.0 + math.sqrt(math.prod(case.operands["mu"].shape[1:]))
 
 
 def _least(case: Case, name: str, upstreams: Mapping[int, Tensor]) -> float:
