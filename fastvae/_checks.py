@@ -11,7 +11,7 @@ from torch.compiler import is_dynamo_compiling
 
 from fastvae import _memory
 from fastvae._extension import _C
-from fastvae._options import REDUCTIONS
+from fastvae._options import REDUCTIONS, real
 
 FLOATS: Final = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 TARGETS: Final = (*FLOATS, torch.uint8, torch.bool)
@@ -85,6 +85,8 @@ def factor(name: str, value: object) -> None:
             )
     elif isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name}: got {type(value).__name__}; takes a float or a 0-dim tensor")
+    elif not real(value):
+        raise ValueError(f"{name}: got an int beyond the range of floats; takes a float or a 0-dim tensor")
 
 
 def reduction(value: str) -> None:

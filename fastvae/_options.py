@@ -106,7 +106,7 @@ class NegativeBinomialOptions(NamedTuple):
     batch_dims: int
 
 
-def _real(*values: object) -> bool:
+def real(*values: object) -> bool:
     """Are they numbers that a float can be?"""
     return all(isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**1023) for value in values)
 
@@ -124,20 +124,20 @@ def scale_form(
             or ``min_std`` with a signed ``"std"``.
     """
     known = isinstance(parameterization, str) and parameterization in _PLAIN
-    if known and clamp is None and _real(min_std, min_var) and min_std == 0 and min_var == 0:
+    if known and clamp is None and real(min_std, min_var) and min_std == 0 and min_var == 0:
         return _PLAIN[parameterization]
     if not known:
         raise ValueError(f"parameterization: got {parameterization!r}; takes one of {PARAMETERIZATIONS}")
     if clamp is None:
         low, high = -math.inf, math.inf
     else:
-        if not (isinstance(clamp, (tuple, list)) and len(clamp) == 2 and _real(*clamp) and clamp[0] <= clamp[1]):
+        if not (isinstance(clamp, (tuple, list)) and len(clamp) == 2 and real(*clamp) and clamp[0] <= clamp[1]):
             raise ValueError(f"clamp: got {clamp!r}; takes None or a pair (low, high) with low <= high")
         if clamp[0] == math.inf or clamp[1] == -math.inf:
             raise ValueError(f"clamp: got {clamp!r}; takes an interval with a finite number in it")
         low, high = float(clamp[0]), float(clamp[1])
     for name, floor in (("min_std", min_std), ("min_var", min_var)):
-        if not _real(floor) or not 0.0 <= floor < math.inf:
+        if not real(floor) or not 0.0 <= floor < math.inf:
             raise ValueError(f"{name}: got {floor!r}; takes a finite number of at least 0")
     if min_std and min_var:
         raise ValueError(f"min_std, min_var: got {min_std!r} and {min_var!r}; takes at most one floor")

@@ -170,9 +170,9 @@ def kl_term(
         kl = _distance(kl, capacity)
     weight = convention.kl_weight
     if convention.kl == "mean":
-        weight /= latent_shape.numel()
+        weight = _over(weight, latent_shape.numel())
     elif convention.kl == "positionmean":
-        weight /= latent_shape[1:].numel()
+        weight = _over(weight, latent_shape[1:].numel())
     if not per_sample and kl.dim():
         kl = kl.sum(-1).mean() if convention.kl == "sum" else kl.mean()
     if capacity is not None and convention.capacity_per == "batch":

@@ -33,8 +33,8 @@ def binary_cross_entropy_with_logits(
         inplace: write the gradient over `input`'s storage. Only where nothing else needs the values of `input`:
             its version counter is bumped, so that autograd raises otherwise. Needs a scalar reduction, and memory
             that neither `weight` nor `target` shares, but for a target that is the very same view. A permission:
-            under `torch.compile` and functorch it is not used. In float16 small gradients are lost before a loss
-            scale reaches them.
+            under `torch.compile` and functorch it is not used. In float16 small gradients are lost, and large ones
+            infinite, before a loss scale, or whatever else the loss is multiplied by, reaches them.
         reduction, batch_dims: see `fastvae.functional`.
 
     Returns:

@@ -58,7 +58,8 @@ def vae_loss(
         x = flattened_like(x, recon_x)
         _checks.pair(recon_x, x, "recon_x", "x")
     kl = gaussian_kl(mu, logvar, **convention.gaussian.scale, reduction="sample")
-    loss = kl_term(convention, kl, mu.shape[1:], beta=beta)
+    # torch takes no int beyond 64 bits.
+    loss = kl_term(convention, kl, mu.shape[1:], beta=beta if isinstance(beta, Tensor) else float(beta))
     if not convention.likelihoods:
         return loss
     assert recon_x is not None

@@ -163,6 +163,7 @@ BAD = [
     (WHOLE, {"preset": ["pythae"]}, ValueError, "preset"),
     (WHOLE, {"beta": "1"}, TypeError, "beta"),
     (WHOLE, {"beta": None}, TypeError, "beta"),
+    (WHOLE, {"beta": 10**400}, ValueError, "beta"),
     (WHOLE, {"beta": torch.ones(3)}, ValueError, "beta"),
     (WHOLE, {"recon_x": (0, 1)}, TypeError, "recon_x"),
     (WHOLE, {"x": "data"}, TypeError, "x"),

@@ -55,15 +55,15 @@ def check(case: Case, layouts: int = 0) -> int:
         return 1
     before = {name: value.untyped_storage().clone() for name, value in tensors.items()}
     found = run(case, tensors)
+    for name, value in tensors.items():
+        bits = [torch.empty(0, dtype=torch.uint8).set_(storage) for storage in (value.untyped_storage(), before[name])]
+        assert torch.equal(*bits), f"{name} was changed"
     expected = standards(case, tensors, found.upstreams)
     assert found.results.keys() == expected.keys()
     _hold(found, expected)
     again = _on_other_threads(case, tensors)
     for name, value in found.results.items():
         assert same(value, again.results[name]), f"{name} differs in a second call, on another number of threads"
-    for name, value in tensors.items():
-        bits = [torch.empty(0, dtype=torch.uint8).set_(storage) for storage in (value.untyped_storage(), before[name])]
-        assert torch.equal(*bits), f"{name} was changed"
     count = 1
     for changed, moved in _elsewhere(case, tensors, layouts):
         count += 1

@@ -53,7 +53,9 @@ def check(mistake: Mistake) -> bool:
     found = {backend: _outcome(mistake, backend) for backend in ("auto", "reference")}
     first, second = found.values()
     known = inspect.signature(getattr(F, mistake.case.op)).parameters
-    assert (first is None) == (second is None), found
+    # The permission to write over the input is one that the reference has no use for.
+    overwrites = first is not None and first[1].startswith("inplace: got True")
+    assert (first is None) == (second is None) or overwrites, found
     for outcome in (first, second):
         if outcome is None:
             continue

@@ -98,7 +98,7 @@ def _standard(
     kinds = _kinds(exact.to(dtype)), _kinds(rounded.to(compute).to(dtype))
     unit = max(torch.finfo(dtype).eps, torch.finfo(compute).eps)
     comparable = (kinds[0] == 0) & (kinds[1] == 0)
-    allowed = 2 * own + 4 * unit * _largest(torch.where(comparable, sizes, 0)) + torch.finfo(dtype).tiny
+    allowed = 2 * own + wide[0].units * unit * _largest(torch.where(comparable, sizes, 0)) + torch.finfo(dtype).tiny
     # Partial sums may be beyond the range where the whole is not.
     any_kind = sizes > torch.finfo(torch.float32).max / 4 if compute == torch.float32 else kinds[0] < -1
     any_limit = kinds[0] < -1

@@ -166,7 +166,11 @@ def reconstruction_cases(draw: Draw, op: str) -> Case:
     constant = counts or operands["target"].dtype not in FLOATS or options.get("inplace")
     differentiable = (name, "log_scale") if constant else (name, "target", "log_scale")
     wanted = draw(subsets(tuple(each for each in differentiable if each in operands)))
-    return Case(op, operands, options, wanted, upstream=draw(upstreams()))
+    upstream = draw(upstreams())
+    if options.get("inplace") and dtype == torch.float16:
+        # Written before what comes back could keep it in range.
+        upstream = upstream._replace(flavour="one")
+    return Case(op, operands, options, wanted, upstream=upstream)
 
 
 @st.composite

@@ -77,7 +77,8 @@ DOMAINS: Final[dict[str, Domain]] = {
         (0.0, 1.0, -1.0, math.inf, math.nan),
     ),
     **{name: Domain(_scale(name), _SPECIAL) for name in ("logvar", "log_std", "softplus")},
-    "std": Domain(_scale("std"), _SPECIAL),
+    # Neither is denormal: 1 / sigma, a factor of gradients, would be no float32.
+    "std": Domain(_scale("std"), tuple(value for value in _SPECIAL if abs(value) != 1e-40)),
     "variance": Domain(_scale("variance"), (math.nan, math.inf, 0.0, 1.0, 2.0**-126)),
 }  # fmt: skip
 

@@ -26,12 +26,13 @@ FEW = 200
 
 class Terms(NamedTuple):
     """Terms of one result, ``[copies, ...]``, the sum over them that it is, and, of a gradient, the output it is of;
-    the `least` size of terms that are not among these."""
+    the `least` size of terms that are not among these, and the `units` that sums within it may be off by."""
 
     values: Tensor
     total: Callable[[Tensor], Tensor]
     output: Tensor | None = None
     least: float = 0.0
+    units: float = 4.0
 
 
 Parts = dict[str, list[Terms]]

@@ -5,6 +5,7 @@ Their standard is the reference of the whole, on the operands and on a few that 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -31,16 +32,24 @@ def whole(case: Case, tensors: Mapping[str, Tensor], upstreams: Mapping[int, Ten
     result: Parts = {}
     for name, value in stacked.items():
         of = outputs.expand_as(value) if name.startswith("gradient") else None
-        result[name] = [Terms(value, lambda terms: terms, of, _least(case.op, name, upstreams))]
+        result[name] = [Terms(value, lambda terms: terms, of, _least(case, name, upstreams), _units(case))]
     return result
 
 
-def _least(op: str, name: str, upstreams: Mapping[int, Tensor]) -> float:
+def _units(case: Case) -> float:
+    """Beside those of one element, the random walk of a sum over the dimensions of a point, term after term."""
+    if case.op not in ("minibatch_log_densities", "log_normal_mixture"):
+        return 4.0
+    return 4.0 + math.sqrt(math.prod(case.operands["mu"].shape[1:]))
+
+
+def _least(case: Case, name: str, upstreams: Mapping[int, Tensor]) -> float:
     """Logarithms of sums of order 1 may be 0, and gradients of weights, which are differences of probabilities."""
-    if op == "vae_loss":
+    if case.op == "vae_loss":
         return 0.0
     if name.startswith("output"):
-        return 1.0
+        points = next(iter(case.operands.values())).shape[: case.options.get("batch_dims", 1)]
+        return float(math.prod(points)) if case.options.get("reduction") == "sum" else 1.0
     return float(sum(upstream.abs().sum() for upstream in upstreams.values())) if name.endswith("log_weights") else 0.0
 
 

@@ -137,3 +137,18 @@ def test_images_without_pixels(preset: str, shape: tuple[int, ...]) -> None:
         with fastvae.use_backend(backend):  # type: ignore[arg-type]
             results.append(F.vae_loss(x, x, latent, latent, preset=preset))
     torch.testing.assert_close(*results, equal_nan=True)
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 0), (3, 0), (3, 2, 0, 4)])
+def test_a_latent_without_elements(shape: tuple[int, ...]) -> None:
+    """Found by fuzzing: an average over no position divided by 0."""
+    latent = torch.zeros(shape)
+    loss = F.vae_loss(None, None, latent, latent, preset="oobleck")
+    expected = fastvae.reference.vae_loss(None, None, latent, latent, preset="oobleck")
+    torch.testing.assert_close(loss, expected, equal_nan=True)
+
+
+def test_a_beta_of_any_int() -> None:
+    """Found by fuzzing: torch takes no int beyond 64 bits."""
+    x, mu, logvar = torch.full((2, 3), 0.5), torch.ones(2, 3), torch.zeros(2, 3)
+    assert torch.equal(F.vae_loss(x, x, mu, logvar, beta=2**70), F.vae_loss(x, x, mu, logvar, beta=2.0**70))
