@@ -149,8 +149,9 @@ def _library(name: str) -> str:
 
 
 def _run(command: Sequence[str], environment: dict[str, str]) -> Found:
+    env = {**os.environ, **environment}
     result = subprocess.run(
-        command, env={**os.environ, **environment}, cwd=ROOT, capture_output=True, text=True, check=False
+        command, env=env, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     output = result.stdout + result.stderr
     summaries = re.findall(r"^.*(?:\d+ failures|\d+ passed).*$", output, re.MULTILINE)
