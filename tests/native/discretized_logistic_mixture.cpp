@@ -97,16 +97,16 @@ struct Operands {
 };
 
 // A thread's memory, aligned as the product aligns it.
-struct Scratch {
+struct Chunks {
   std::unique_ptr<char[]> memory;
 
-  explicit Scratch(DiscretizedLogisticMixture& a) {
+  explicit Chunks(DiscretizedLogisticMixture& a) {
     constexpr size_t kAlignment = 64;
     const int most = kThreads[sizeof kThreads / sizeof kThreads[0] - 1];
-    size_t space = static_cast<size_t>(a.scratch_size() * most) + kAlignment;
+    size_t space = static_cast<size_t>(a.chunk_bytes() * most) + kAlignment;
     memory.reset(new char[space]);
     void* aligned = memory.get();
-    a.scratch = static_cast<char*>(std::align(kAlignment, space - kAlignment, aligned, space));
+    a.chunks = static_cast<char*>(std::align(kAlignment, space - kAlignment, aligned, space));
   }
 };
 
@@ -136,7 +136,7 @@ void run(const Images& of, int number) {
   a.channels = of.channels;
   a.levels = oracle.levels();
   a.factor = factor;
-  const Scratch scratch(a);
+  const Chunks chunks(a);
   call.run(unit().discretized_logistic_mixture);
 
   const auto value = [&](int64_t i, int64_t) { return oracle.loss(i, -1).value; };

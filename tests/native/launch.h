@@ -10,6 +10,7 @@
 #include "array.h"
 #include "check.h"
 #include "layout.h"
+#include "scratch.h"
 
 namespace native {
 
@@ -93,6 +94,8 @@ class Call {
         gradient->sums = sums.back().data();
       }
       arguments.threads = threads;
+      const Scratch scratch(threads);
+      arguments.scratch = scratch.data();
       kernel(arguments);
     });
   }

@@ -39,17 +39,17 @@ TOOLS: Final = {
     "address": Tool(
         "AddressSanitizer, UndefinedBehaviorSanitizer",
         # Not optimised: what is checked at every operation takes the compiler minutes to optimise.
-        "-O0 -g1 -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=undefined",
+        "-O0;-g1;-fsanitize=address,undefined;-fno-sanitize=vptr;-fno-sanitize-recover=undefined",
         # Python and torch leave memory to the end of the process.
         environment=(("ASAN_OPTIONS", "detect_leaks=0"), ("UBSAN_OPTIONS", "print_stacktrace=1")),
     ),
     # libgomp is not instrumented: with its threads, each barrier is a race that is none. Threads as GCC's code asks for
     # them, but of the C++ library, are seen. setarch: more random addresses than GCC 12's runtime has room for.
     "thread": Tool(
-        "ThreadSanitizer", "-O1 -g1 -fsanitize=thread", ("setarch", "-R"), options=("-DFASTVAE_OWN_THREADS=ON",)
+        "ThreadSanitizer", "-O1;-g1;-fsanitize=thread", ("setarch", "-R"), options=("-DFASTVAE_OWN_THREADS=ON",)
     ),
     "memcheck": Tool(
-        "valgrind memcheck", "-O2 -g1", ("valgrind", "-q", "--error-exitcode=99"), options=("-DFASTVAE_OWN_THREADS=ON",)
+        "valgrind memcheck", "-O2;-g1", ("valgrind", "-q", "--error-exitcode=99"), options=("-DFASTVAE_OWN_THREADS=ON",)
     ),
 }
 
@@ -85,7 +85,7 @@ def build(name: str, units: Sequence[str], *, extension: bool = False) -> Path:
     options = [f"-DFASTVAE_UNITS={';'.join(units)}", f"-DFASTVAE_EXTENSION={'ON' if extension else 'OFF'}"]
     if extension:
         options += [f"-Dpybind11_DIR={_pybind11()}", f"-DPython_EXECUTABLE={sys.executable}"]
-    flags = [f"-DCMAKE_CXX_FLAGS={TOOLS[name].flags}", "-DCMAKE_BUILD_TYPE=None", *TOOLS[name].options]
+    flags = [f"-DFASTVAE_CHECKED={TOOLS[name].flags}", "-DCMAKE_CXX_FLAGS_RELEASE=-O1", *TOOLS[name].options]
     configure = ["cmake", "-S", str(ROOT / "tests" / "native"), "-B", str(folder), *flags, *options]
     jobs = str(len(os.sched_getaffinity(0)))
     for command in (configure, ["cmake", "--build", str(folder), "-j", jobs]):
@@ -138,7 +138,7 @@ def run_extension(folder: Path, tests: Sequence[str] = TESTS) -> Found:
     libraries = [_library("libasan.so"), _library("libubsan.so")]
     files = [str(ROOT / "tests" / "core" / f"test_{name}.py") for name in tests]
     command = [sys.executable, "-m", "pytest", "-p", "tests.support.other_extension", "-p", "no:cacheprovider"]
-    command += ["-n", "0", "-q", "-k", "not triton and not reference", *files]
+    command += ["-n", "0", "-k", "not triton and not reference", *files]
     environment = dict(TOOLS["address"].environment)
     environment |= {"LD_PRELOAD": ":".join(libraries), "FASTVAE_TEST_EXTENSION": str(extension)}
     return _run(command, environment)
@@ -149,8 +149,9 @@ def _library(name: str) -> str:
 
 
 def _run(command: Sequence[str], environment: dict[str, str]) -> Found:
+    env = {**os.environ, **environment}
     result = subprocess.run(
-        command, env={**os.environ, **environment}, cwd=ROOT, capture_output=True, text=True, check=False
+        command, env=env, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     output = result.stdout + result.stderr
     summaries = re.findall(r"^.*(?:\d+ failures|\d+ passed).*$", output, re.MULTILINE)
