@@ -23,7 +23,7 @@ from fastvae.train.settings.training import Training
 # In the metadata of the file.
 _CONTENTS: Final = "contents"
 # Settings that decide no bit of an epoch, so that a run may go on with others. Of a cosine, epochs decide every one.
-_FREE: Final = ("epochs", "early_stopping", "keep_weights", "tensorboard", "data_dir", "cache_dir")
+_FREE: Final = ("epochs", "early_stopping", "keep_weights", "tensorboard", "data_dir", "cache_dir", "first_guess")
 
 
 class State(NamedTuple):
