@@ -212,9 +212,7 @@ def to_components(
         to_mu *= inverse_sigma(raw, form)
         store_matrix(grad_mu, grad_mu_strides, component, column, shape.components, shape.dims, to_mu)
     if grad_scale is not None:
-        to_scale = scale_forms.through_clamp(
-            scale_forms.to_raw(0.5 * to_scale, raw, form), unclamped, form
-        )
+        to_scale = scale_forms.through_clamp(scale_forms.to_raw(0.5 * to_scale, raw, form), unclamped, form)
         store_matrix(grad_scale, grad_scale_strides, component, column, shape.components, shape.dims, to_scale)
     if sums_of_weights is not None:
         first = (tl.program_id(0) % chunks == 0) & (component < shape.components)
