@@ -68,7 +68,7 @@ def test_it_is_used_again(images, reading, decodes, tmp_path, monkeypatch):
     manifest = json.loads((place(tmp_path) / "manifest.json").read_text())
     assert sorted(manifest["sources"]["names"])[0] == "blue/000.png"
     assert manifest["shape"] == [3, 12, 12]
-    assert manifest["files"] == {"images.npy": 128 + 12 * 3 * 12 * 12}
+    assert manifest["files"]["images.npy"]["size"] == 128 + 12 * 3 * 12 * 12
 
 
 def change_a_file(images):
@@ -116,6 +116,16 @@ def test_other_options_have_their_own(images, reading, decodes, tmp_path):
 def test_a_damaged_one_is_made_anew(images, reading, decodes, tmp_path, damage):
     before = load(images, reading)
     os.truncate(place(tmp_path) / damage, 100)
+    assert load(images, reading).train.same(before.train)
+    assert len(decodes) == 24
+
+
+def test_one_with_a_flipped_bit_is_made_anew(images, reading, decodes, tmp_path):
+    before = load(images, reading)
+    file = place(tmp_path) / "images.npy"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
     assert load(images, reading).train.same(before.train)
     assert len(decodes) == 24
 

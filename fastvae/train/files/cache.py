@@ -1,7 +1,8 @@
 """Folders of files made once from a user's, and made again when those change.
 
 A folder is whole or not there: it is filled under another name and renamed. Its manifest, ``manifest.json``, holds what
-it was made from (the names, sizes and times of the files, the options), a checksum of that, and the size of each file.
+it was made from (the names, sizes and times of the files, the options), a checksum of that, and the size and the
+checksum of each file, which every process compares once: a damaged cache is made anew, and never trained on.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import math
 import os
 import shutil
 from collections.abc import Callable
-from hashlib import blake2b
+from functools import lru_cache, partial
+from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,8 +23,9 @@ from filelock import FileLock
 from fastvae.train.errors import UserError
 
 # Part of what a folder is made from: files that an older fastvae cached otherwise are made again.
-_VERSION: Final = 1
+_VERSION: Final = 2
 _MANIFEST: Final = "manifest.json"
+_DIGEST: Final = partial(blake2b, digest_size=16)
 
 Sources = dict[str, Any]
 
@@ -40,9 +43,11 @@ def found(folder: Path, sources: Sources) -> Sources | None:
     """The manifest of a folder that was made from `sources` and is undamaged; else None."""
     try:
         manifest: Sources = json.loads((folder / _MANIFEST).read_bytes())
-        sizes = {name: (folder / name).stat().st_size for name in manifest["files"]}
-        fresh = manifest["checksum"] == _checksum(sources) and sizes == manifest["files"]
-    except (OSError, ValueError, KeyError, TypeError):
+        fresh = manifest["checksum"] == _checksum(sources) and all(
+            (folder / name).stat().st_size == described["size"] and _described(folder / name) == described
+            for name, described in manifest["files"].items()
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return manifest if fresh else None
 
@@ -79,23 +84,35 @@ def allocate(file: Path, dtype: str, shape: tuple[int, ...]) -> int:
 
 
 def _filled(folder: Path, sources: Sources, make: Callable[[Path], Sources]) -> Sources:
-    partial = folder.with_name(f".partial-{folder.name}")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
+    unfinished = folder.with_name(f".partial-{folder.name}")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
     try:
-        more = make(partial)
-        files = {file.name: file.stat().st_size for file in sorted(partial.iterdir())}
+        more = make(unfinished)
+        files = {file.name: _described(file) for file in sorted(unfinished.iterdir())}
         manifest = {"checksum": _checksum(sources), "files": files, **more, "sources": sources}
-        (partial / _MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+        (unfinished / _MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
         # Who reads the old one has it open, and keeps it.
         shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
+        unfinished.rename(folder)
     except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
         raise
     return manifest
 
 
 def _checksum(sources: Sources) -> str:
     content = json.dumps([_VERSION, sources], sort_keys=True)
-    return blake2b(content.encode(), digest_size=16).hexdigest()
+    return _DIGEST(content.encode()).hexdigest()
+
+
+def _described(file: Path) -> dict[str, int | str]:
+    status = file.stat()
+    return {"size": status.st_size, "checksum": _content(file, status.st_ino, status.st_size, status.st_mtime_ns)}
+
+
+@lru_cache
+def _content(file: Path, *status: int) -> str:
+    """The checksum of a file, read once for each state of it."""
+    with file.open("rb") as opened:
+        return file_digest(opened, _DIGEST).hexdigest()
