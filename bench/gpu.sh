@@ -1,18 +1,32 @@
 #!/usr/bin/env bash
-# What there is to learn from one GPU, in one run of at most ten minutes and without a network: bench/gpu.sh OUT
+# What there is to learn from one GPU, in one run of at most ten minutes and without a network:
+# bench/gpu.sh OUT [--dry-run] [STAGE...]
 #
-# Leaves in the folder OUT: summary.txt, log.txt, gpu.csv and gpu.png. Stages do not wait for each other to succeed; the
-# exit status is 1 if any failed. FASTVAE_COMMIT names what is measured where the history is missing. --dry-run takes the
-# same way on the CPU, in Triton's interpreter, at tiny sizes.
+# Leaves in the folder OUT: summary.txt, log.txt, gpu.csv, profile.csv and gpu.png. Stages do not wait for each other to
+# succeed; the exit status is 1 if any failed or had no time left. Named ones run alone, in the order below.
+# FASTVAE_COMMIT names what is measured where the history is missing. --dry-run takes the same way on the CPU, in Triton's
+# interpreter, at tiny sizes.
 set -uo pipefail
 
-if (($# < 1 || $# > 2)) || [[ ${2:---dry-run} != --dry-run ]]; then
-  echo "usage: bench/gpu.sh OUT [--dry-run]" >&2
+stages=(install correctness micro runs profile graphs compile training memcheck racecheck sanitize large picture table)
+usage() {
+  echo "usage: bench/gpu.sh OUT [--dry-run] [STAGE...]" >&2
+  echo "stages: ${stages[*]}" >&2
   exit 2
-fi
+}
+(($#)) || usage
 mkdir -p "$1"
 out=$(realpath "$1") || exit
-dry=${2:+--dry-run}
+shift
+dry=
+if [[ ${1:-} == --dry-run ]]; then
+  dry=--dry-run
+  shift
+fi
+chosen=" $* "
+for name; do
+  [[ " ${stages[*]} " == *" $name "* ]] || usage
+done
 cd "$(dirname "$0")/.." || exit
 : >"$out/log.txt"
 : >"$out/summary.txt"
@@ -24,12 +38,21 @@ FASTVAE_COMMIT=${FASTVAE_COMMIT:-$(git describe --always --dirty --exclude '*' 2
 export FASTVAE_COMMIT
 
 failed=0
+total=${FASTVAE_GPU_SECONDS:-590}
+# A dry run holds up no GPU.
+[[ ! $dry ]] || total=$((4 * total))
 # stage NAME SECONDS COMMAND...
 stage() {
   local name=$1 limit=$2 start=$SECONDS code=0
   shift 2
-  # A dry run holds up no GPU.
+  [[ $chosen == *" $name "* || $chosen == "  " ]] || return 0
   [[ ! $dry ]] || limit=$((4 * limit))
+  ((limit < total - SECONDS)) || limit=$((total - SECONDS))
+  if ((limit <= 0)); then
+    printf '%-12s no time left\n' "$name" | tee -a "$out/summary.txt"
+    failed=1
+    return 0
+  fi
   printf '\n== %s, at most %s s: %s\n' "$name" "$limit" "$*" >>"$out/log.txt"
   # An interrupted pytest still says what failed.
   timeout --signal=INT --kill-after=5 "$limit" "$@" >>"$out/log.txt" 2>&1 || code=$?
@@ -48,19 +71,24 @@ sanitizer=(env PYTORCH_NO_CUDA_MEMORY_CACHING=1 compute-sanitizer --error-exitco
   --target-processes application-only --tool)
 sanitized=(python3 -m bench.gpu.sanitize)
 
-[[ $dry ]] || stage install 60 python3 -m pip install --no-build-isolation --no-deps --no-index -e .
-stage correctness 100 "${tests[@]}" "${parallel[@]}" tests/gpu/test_noise.py tests/gpu/test_ops.py tests/gpu/test_sync.py
-stage micro 160 python3 -m bench.gpu.micro --out "$out" ${dry:+"$dry"}
+# A wheel that is there already is what is measured; a checkout has no extension before it is installed.
+if [[ ! $dry ]] && ! python3 -c 'import fastvae._C' 2>/dev/null; then
+  stage install 150 python3 -m pip install --no-build-isolation --no-deps --no-index -e .
+fi
+stage correctness 110 "${tests[@]}" "${parallel[@]}" tests/gpu/test_noise.py tests/gpu/test_ops.py tests/gpu/test_sync.py
+stage micro 170 python3 -m bench.gpu.micro --out "$out" ${dry:+"$dry"}
+stage runs 90 "${tests[@]}" "${parallel[@]}" tests/gpu/test_runs.py
+[[ $dry ]] || stage profile 60 python3 -m bench.gpu.profiled --out "$out"
 stage graphs 60 "${tests[@]}" tests/gpu/test_graphs.py tests/gpu/test_training.py
-stage compile 45 "${tests[@]}" "${parallel[@]}" tests/gpu/test_compile.py
+stage compile 60 "${tests[@]}" "${parallel[@]}" tests/gpu/test_compile.py
 stage training 80 python3 -m bench.gpu.training --out "$out" ${dry:+"$dry"}
 if [[ $dry ]]; then
   stage sanitize 30 "${sanitized[@]}" --dry-run
 else
-  stage memcheck 35 "${sanitizer[@]}" memcheck "${sanitized[@]}"
-  stage racecheck 20 "${sanitizer[@]}" racecheck "${sanitized[@]}"
+  stage memcheck 60 "${sanitizer[@]}" memcheck "${sanitized[@]}"
+  stage racecheck 60 "${sanitizer[@]}" racecheck "${sanitized[@]}"
 fi
-stage large 25 "${tests[@]}" tests/gpu/test_large.py
+stage large 40 "${tests[@]}" tests/gpu/test_large.py
 stage picture 10 python3 -m bench.plot "$out/gpu.csv"
 stage table 5 python3 -m bench.table "$out/gpu.csv"
 exit "$failed"

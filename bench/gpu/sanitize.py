@@ -27,6 +27,8 @@ def _calls(shape: tuple[int, int], dtype: torch.dtype) -> dict[str, Callable[[],
 
     mu, scale, prior, one = leaf(*shape), leaf(*shape), leaf(shape[1]), leaf()
     moments = leaf(shape[0], 2 * shape[1])
+    # A mixture of two logistics a pixel, in one channel.
+    parts, pixels = leaf(shape[0], 6, shape[1]), torch.zeros(shape[0], 1, shape[1], dtype=dtype)
     target, weight = torch.ones(shape, dtype=torch.uint8), torch.ones(shape[0], 1, dtype=dtype)
     return {
         "reparameterize_kl": lambda: F.reparameterize_kl(mu, scale, (prior, prior), num_samples=2, reduction="sample"),
@@ -36,6 +38,10 @@ def _calls(shape: tuple[int, int], dtype: torch.dtype) -> dict[str, Callable[[],
         "interleaved": lambda: F.reparameterize_kl_packed(moments, interleaved=True),
         "log_normal": lambda: F.log_normal(mu, scale, prior),
         "importance_weighted_bound": lambda: F.importance_weighted_bound(mu),
+        "log_normal_mixture": lambda: F.log_normal_mixture(mu, scale[:2], scale[:2], one.expand(2)),
+        "minibatch_log_densities": lambda: F.minibatch_log_densities(mu, scale, scale * 2, dataset_size=99),
+        "negative_binomial_nll": lambda: F.negative_binomial_nll(mu, target, scale, zero_inflation_logits=mu),
+        "discretized_logistic_mixture_nll": lambda: F.discretized_logistic_mixture_nll(parts, pixels, num_mixtures=2),
         "sum": lambda: F.binary_cross_entropy_with_logits(mu, target, reduction="sum"),
         "sample": lambda: F.binary_cross_entropy(mu, target, weight=weight, reduction="sample"),
         "none": lambda: F.l1_loss(mu, target, reduction="none"),

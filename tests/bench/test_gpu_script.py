@@ -15,22 +15,34 @@ from tests.bench.gpu_benches import DRY
 pytestmark = pytest.mark.minutes(2)
 
 SCRIPT = ROOT / "bench" / "gpu.sh"
-STAGES = ("correctness", "micro", "graphs", "compile", "training", "sanitize", "large", "picture", "table")
+STAGES = ("correctness", "micro", "runs", "graphs", "compile", "training", "sanitize", "large", "picture", "table")
 
 
-def test_it_is_over_in_ten_minutes():
-    stages = re.findall(r"^ *(?:\[\[ \$dry \]\] \|\| )?stage (\w+) (\d+) ", SCRIPT.read_text(), re.MULTILINE)
-    seconds = {name: int(limit) for name, limit in stages if name != "sanitize"}
-    assert set(seconds) == {"install", *STAGES, "memcheck", "racecheck"} - {"sanitize"}
-    assert sum(seconds.values()) <= 600
+def run(*arguments, **environment):
+    command, variables = [SCRIPT, *arguments], {**os.environ, "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
+    return subprocess.run(command, env=variables | environment, capture_output=True, text=True, check=False)
+
+
+def test_no_stage_begins_when_the_time_is_over(tmp_path):
+    assert run(tmp_path, "--dry-run", FASTVAE_GPU_SECONDS="0").returncode == 1
+    expected = [f"{stage:12} no time left" for stage in STAGES]
+    assert (tmp_path / "summary.txt").read_text().splitlines() == expected
+
+
+def test_a_stage_is_stopped_at_its_end(tmp_path):
+    assert run(tmp_path, "--dry-run", "micro", FASTVAE_GPU_SECONDS="1").returncode == 1
+    # As `timeout` says it.
+    assert re.fullmatch(r"micro +rc +124 +\d+ s\n", (tmp_path / "summary.txt").read_text())
 
 
 @pytest.mark.parametrize("arguments", [(), ("out", "--fast"), ("out", "--dry-run", "more")])
-def test_it_takes_a_folder(arguments, tmp_path):
+def test_it_takes_a_folder_and_stages(arguments, tmp_path):
     result = subprocess.run([SCRIPT, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 2
-    assert result.stderr == "usage: bench/gpu.sh OUT [--dry-run]\n"
-    assert not list(tmp_path.iterdir())
+    usage, stages = result.stderr.splitlines()
+    assert usage == "usage: bench/gpu.sh OUT [--dry-run] [STAGE...]"
+    assert set(STAGES) < set(stages.split()[1:])
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 # A machine with a GPU may have less than a developer's.
@@ -38,7 +50,7 @@ ABSENT = ("pydantic", "safetensors", "sklearn")
 
 
 WORK = {
-    "benches": "from bench import plot, table; from bench.gpu import launches, micro, sanitize, training",
+    "benches": "from bench import plot, table; from bench.gpu import launches, micro, profiled, sanitize, training",
     "tests": "import pytest; assert not pytest.main(['--collect-only', '-p', 'no:cacheprovider', 'tests/gpu'])",
 }
 
@@ -58,8 +70,7 @@ def test_what_runs_on_a_gpu_needs_little(work):
 def out(tmp_path_factory):
     """What a dry run leaves."""
     folder = tmp_path_factory.mktemp("gpu")
-    environment = {**os.environ, "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
-    subprocess.run([SCRIPT, folder, "--dry-run"], env=environment, capture_output=True, check=False)
+    run(folder, "--dry-run")
     return folder
 
 

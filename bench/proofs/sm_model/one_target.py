@@ -14,6 +14,7 @@ from typing import Final
 
 from triton.compiler import CompiledKernel
 
+from bench import large_ops
 from bench.ops import Op
 from bench.proofs.compiled import inductor, large, machine_code
 from bench.proofs.compiled.driver import TARGETS
@@ -48,7 +49,7 @@ def generated(target: str, ops: Sequence[Op], machines: Sequence[Machine]) -> It
     for op in ops:
         for name, direction in zip(("forward", "backward"), inductor.compiled(op, TARGETS[target]), strict=True):
             if direction.kernels:
-                yield _sum(f"{large.name_of(op)} {name}", target, direction, machines)
+                yield _sum(f"{large_ops.name_of(op)} {name}", target, direction, machines)
 
 
 def _sum(name: str, target: str, direction: Direction, machines: Sequence[Machine]) -> Prediction:
@@ -78,7 +79,7 @@ _PROVIDERS: Final[dict[str, Callable[[str, Sequence[Op], Sequence[Machine]], Ite
 
 def main(provider: str, target: str, text: str, *only: str) -> None:
     """Print the predictions as JSON."""
-    ops = [op for op in large.OPS if text in large.name_of(op)]
+    ops = [op for op in large_ops.OPS if text in large_ops.name_of(op)]
     machines = [] if only == ("count",) else [machine for machine in MACHINES.values() if machine.target == target]
     for prediction in _PROVIDERS[provider](target, ops, machines):
         print(json.dumps(asdict(prediction)), flush=True)
