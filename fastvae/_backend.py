@@ -31,7 +31,8 @@ def leaves() -> bool:
 
     Both of ONNX's exporters trace by one of the other two. torch.compile runs here, and keeps the kernels.
     """
-    return (torch.compiler.is_exporting() or is_tracing()) and _choice.name != "fused"
+    # What `is_exporting` returns, which Dynamo of torch 2.11 replaces by True under torch.compile as well.
+    return (torch.compiler._is_exporting_flag or is_tracing()) and _choice.name != "fused"
 
 
 def in_plain_torch() -> bool:

@@ -140,7 +140,8 @@ def test_a_drawn_seed_follows_the_generator_of_the_device(device: str) -> None:
 @pytest.mark.parametrize("seed", [0, 7, -1])
 @pytest.mark.parametrize("offset", [0, 4, 400, 2**34])
 def test_a_seed_drawn_on_the_host_is_the_one_drawn_on_the_device(gpu: str, seed: int, offset: int) -> None:
-    generator, mu = torch.cuda.default_generators[0], torch.zeros(1, device=gpu)
+    mu = torch.zeros(1, device=gpu)  # there are no generators before the first tensor
+    generator = torch.cuda.default_generators[0]
     torch.cuda.manual_seed(seed)
     generator.set_offset(offset)
     on_device = _ops.draw_seed(mu)

@@ -23,7 +23,7 @@ from tests.support.ops import LOSSES, OPS, PAIRED, Op
 from tests.support.oracle import Reduced, evaluate, nearly_as_exact_as_torch, three_way
 from tests.support.posteriors import FLOATS, FORMS, PRIORS, draws_of, posterior, prior_of, scale_options
 
-from .conftest import INTERPRETED, ON_MACHINE, thinned
+from .conftest import DRY_RUN, INTERPRETED, ON_MACHINE, thinned
 from .twice import check
 
 VIEWS = {**LAYOUTS, "expanded": expand_first}
@@ -62,7 +62,11 @@ def test_three_ways(device: str, case: Case) -> None:
 @pytest.mark.parametrize(("name", "dtype"), thinned(list(itertools.product(OPS, FLOATS))))
 def test_sizes_that_nothing_divides(device: str, name: str, dtype: torch.dtype) -> None:
     op = OPS[name]
-    three_way(op.call, [on(device, op.operands(ODD, dtype))], op.wanted, reduced(op, ODD, "sample"))
+    # The largest values have the largest errors, and they are few: one draw would be a matter of luck.
+    draws = 1 if DRY_RUN else 4
+    together = op.operands(torch.Size((draws * ODD[0], ODD[1])), dtype)
+    parts = [{name: value.chunk(draws)[draw] for name, value in together.items()} for draw in range(draws)]
+    three_way(op.call, [on(device, part) for part in parts], op.wanted, reduced(op, ODD, "sample"))
 
 
 PAIRS = {"name": tuple(PAIRED), "dtype": FLOATS, "shape": ((17, 3), (20, 3, 4), (40, 10), (9, 33))}
@@ -205,8 +209,11 @@ def test_special_scales_are_those_of_the_reference(device: str) -> None:
     found = evaluate(call, operands, ("mu", "scale"))
     with fastvae.use_backend("reference"):
         expected = evaluate(call, operands, ("mu", "scale"))
+        exact = evaluate(call, {name: value.double() for name, value in operands.items()}, ("mu", "scale"))
     for key, value in expected.items():
-        torch.testing.assert_close(found[key], value, rtol=1e-6, atol=2e-38, equal_nan=True)
+        # ptxas halves a product before it rounds it (FMUL.D2), which keeps e^89 / 2 where the reference has infinity.
+        kept = value.isinf() & torch.isclose(found[key].double(), exact[key], rtol=1e-6, atol=0)
+        torch.testing.assert_close(found[key].where(~kept, value), value, rtol=1e-6, atol=2e-38, equal_nan=True)
 
 
 @pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)

@@ -107,7 +107,9 @@ def test_a_model_of_ones_own(device: str, tmp_path: Path) -> None:
     assert fastvae.plots.kl_by_dimension(model, x).axes
     model.save_pretrained(tmp_path / "kept")
     loaded = fastvae.VAE.from_pretrained(tmp_path / "kept")
-    ours, theirs = model(torch.from_numpy(x).to(device), sample=False), loaded(torch.from_numpy(x), sample=False)
+    ours = model(torch.from_numpy(x).to(device), sample=False)
+    with fastvae.use_backend("reference"):
+        theirs = loaded(torch.from_numpy(x), sample=False)
     # Of matrix products in float32, added up in another order.
     torch.testing.assert_close(ours.loss.cpu(), theirs.loss, rtol=1e-5, atol=0)
 
