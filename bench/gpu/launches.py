@@ -1,4 +1,4 @@
-"""How many kernels, copies and fills the ops launch, counted in a process of its own.
+"""How many kernels, copies and fills fastvae's ops launch, counted in a process of its own.
 
 What a profiler leaves behind in a process slows every launch that follows.
 """
@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 import click
-import torch
 from torch._C._autograd import DeviceType
 from torch.profiler import profile, supported_activities
 
@@ -22,7 +21,6 @@ from bench import QUIET, ROOT
 from bench.gpu import providers
 from bench.gpu.benchmarks import Benchmark, Size, benchmarks_of, sizes
 from bench.gpu.device import Device, device, synchronize
-from bench.ops import Function, Inputs
 
 _SECONDS: Final = 90
 
@@ -34,8 +32,8 @@ class Launches(NamedTuple):
     backward: int | None = None
 
 
-Counts = Mapping[str, Mapping[str, Launches]]
-"""By benchmark, then by provider."""
+Counts = Mapping[str, Launches]
+"""By benchmark."""
 
 
 def counted(size: Size, device: Device) -> Counts:
@@ -52,20 +50,15 @@ def counted(size: Size, device: Device) -> Counts:
     result = subprocess.run(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True, timeout=seconds
     )
-    found: dict[str, dict[str, list[int | None]]] = json.loads(result.stdout)
-    return {name: {provider: Launches(*pair) for provider, pair in pairs.items()} for name, pairs in found.items()}
+    found: dict[str, list[int | None]] = json.loads(result.stdout)
+    return {name: Launches(*pair) for name, pair in found.items()}
 
 
-def count(benchmark: Benchmark, device: Device) -> dict[str, Launches]:
-    """The launches of every provider of a benchmark."""
-    torch.compiler.reset()
+def count(benchmark: Benchmark, device: Device) -> Launches:
+    """The launches of fastvae's op."""
     inputs = benchmark.sized.inputs(device.name)
     with fastvae.use_backend("triton"):
-        return {name: _passes(f, inputs) for name, f in providers.functions(benchmark.op, device).items()}
-
-
-def _passes(function: Function, inputs: Inputs) -> Launches:
-    forward, both = (_count(providers.call(function, inputs, mode)) for mode in ("forward", "both"))
+        forward, both = (_count(providers.call(benchmark.op.fastvae, inputs, mode)) for mode in ("forward", "both"))
     return Launches(forward, both - forward) if forward else Launches()
 
 

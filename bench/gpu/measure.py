@@ -20,14 +20,14 @@ _COPY = "copy"
 
 
 class Measured(NamedTuple):
-    """Times, how many calls were timed together, and launches where somebody counted; by provider."""
+    """Times, and how many calls were timed together, by provider; fastvae's launches where somebody counted."""
 
     times: Mapping[str, list[Call]]
     calls: Mapping[str, int]
-    launches: Mapping[str, Launches]
+    launches: Launches
 
 
-def measure(benchmark: Benchmark, device: Device, launches: Mapping[str, Launches]) -> Measured:
+def measure(benchmark: Benchmark, device: Device, launches: Launches) -> Measured:
     """Time every provider, and the copy, once a round."""
     torch.compiler.reset()
     inputs = benchmark.sized.inputs(device.name)
@@ -60,8 +60,9 @@ def _row(benchmark: Benchmark, measured: Measured, provider: str, run: Run) -> R
     sized = benchmark.sized
     own, copies = measured.times[provider], measured.times[_COPY]
     required = requirements.required(benchmark, provider)
-    counted = measured.launches.get(provider, Launches())
-    most = requirements.launches(benchmark) if provider == FASTVAE else Launches()
+    counted, most = Launches(), Launches()
+    if provider == FASTVAE:
+        counted, most = measured.launches, requirements.launches(benchmark)
     return Row(
         **run._asdict(),
         op=benchmark.op.name,

@@ -20,7 +20,7 @@ from bench.gpu import FILE
 from bench.gpu.benchmarks import Benchmark, Size, benchmarks_of, sizes
 from bench.gpu.correct import mistake
 from bench.gpu.device import Device, device, new_run
-from bench.gpu.launches import Counts, counted
+from bench.gpu.launches import Counts, Launches, counted
 from bench.gpu.measure import measure, rows
 from bench.results import Row, append, check
 
@@ -52,7 +52,7 @@ def main(ctx: click.Context, out: Path, dry_run: bool, commit: str | None) -> No
             if benchmark.kind in failed:
                 continue
             try:
-                found = rows(benchmark, measure(benchmark, where, counts.get(benchmark.name, {})), run)
+                found = rows(benchmark, measure(benchmark, where, counts.get(benchmark.name, Launches())), run)
             except Exception:
                 # Minutes of a GPU are worth more than one benchmark.
                 failed[benchmark.name] = traceback.format_exc()

@@ -33,7 +33,7 @@ class TestMeasuring:
 
     def test_every_provider_is_timed_in_a_dry_run(self):
         some = next(benchmarks.benchmarks_of(benchmarks.sizes(DRY)[1]))
-        found = measure.rows(some, measure.measure(some, DRY, {}), RUN)
+        found = measure.rows(some, measure.measure(some, DRY, Launches()), RUN)
         assert [row.provider for row in found] == ["fastvae", "eager", "compile"]
         assert all(row.median_s > 0 and row.rounds == DRY.rounds for row in found)
 
@@ -62,7 +62,7 @@ class TestMeasuring:
         assert len(calls) == 2 + 5
 
     def test_without_a_gpu_nobody_counts_launches(self):
-        assert count(next(benchmarks.benchmarks_of(benchmarks.sizes(DRY)[1])), DRY)["eager"] == Launches(None, None)
+        assert count(next(benchmarks.benchmarks_of(benchmarks.sizes(DRY)[1])), DRY) == Launches(None, None)
 
 
 class TestCommand:
@@ -70,7 +70,7 @@ class TestCommand:
     def quick(self, monkeypatch):
         """Measurements that take no time."""
         times = {name: [Call(1.0, 0)] for name in ("fastvae", "eager", "compile", "copy")}
-        made = measure.Measured(times, dict.fromkeys(times, 1), {})
+        made = measure.Measured(times, dict.fromkeys(times, 1), Launches())
         monkeypatch.setattr(micro, "measure", lambda *_: made)
         monkeypatch.setattr(micro, "mistakes", lambda *_: {})
         monkeypatch.setattr(micro, "counted", lambda *_: {})
