@@ -6,6 +6,7 @@ import gzip
 import math
 import zlib
 from pathlib import Path
+from typing import IO, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,15 @@ from fastvae.train.errors import UserError
 _UINT8 = 0x08
 
 
+# Of what is compressed: more than this, and so many times as large, is no image that anybody has.
+_UNPACKED: Final = 2**30
+_RATIO: Final = 100
+
+
 def read(folder: Path, name: str, rank: int) -> NDArray[np.uint8]:
     """The uint8 array of `rank` dimensions in ``folder/name`` or ``folder/name.gz``.
+
+    No more is read than the header says that there is, and a byte to see that it ends there.
 
     Raises:
         UserError: the file is missing, unreadable, of another kind, truncated or too long.
@@ -24,28 +32,36 @@ def read(folder: Path, name: str, rank: int) -> NDArray[np.uint8]:
     path = next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
     if path is None:
         raise UserError(f"{folder / name}: no such file, nor {name}.gz")
-    return _parse(path, _contents(path), rank)
-
-
-def _contents(path: Path) -> bytes:
     try:
-        return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            return _parse(path, file, rank)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{path}: damaged gzip file ({error})") from error
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from error
 
 
-def _parse(path: Path, contents: bytes, rank: int) -> NDArray[np.uint8]:
-    magic, expected = contents[:4], bytes((0, 0, _UINT8, rank))
+def _parse(path: Path, file: IO[bytes], rank: int) -> NDArray[np.uint8]:
+    header = file.read(4 + 4 * rank)
+    magic, expected = header[:4], bytes((0, 0, _UINT8, rank))
     if magic != expected:
         raise UserError(f"{path}: not the idx file expected, magic number {magic.hex()} instead of {expected.hex()}")
-    header = 4 + 4 * rank
-    if len(contents) < header:
-        raise UserError(f"{path}: truncated, {len(contents)} bytes for a header of {header}")
-    shape = np.frombuffer(contents, ">u4", rank, offset=4).tolist()
-    size = math.prod(shape)
-    if len(contents) - header != size:
-        kind = "truncated" if len(contents) - header < size else "too long"
-        raise UserError(f"{path}: {kind}, {len(contents) - header} bytes of data for a shape of {shape}")
-    return np.frombuffer(contents, np.uint8, offset=header).reshape(shape)
+    if len(header) < 4 + 4 * rank:
+        raise UserError(f"{path}: truncated, {len(header)} bytes for a header of {4 + 4 * rank}")
+    shape = np.frombuffer(header, ">u4", rank, offset=4).tolist()
+    size, stored = math.prod(shape), path.stat().st_size
+    if path.suffix == ".gz":
+        if size > max(_UNPACKED, _RATIO * stored):
+            raise UserError(f"{path}: {stored} bytes for a shape of {shape}; takes at most {_RATIO} times as many")
+    elif stored != len(header) + size:
+        raise _wrong_length(path, stored - len(header), shape)
+    contents = file.read(size)
+    beyond = len(file.read(1))
+    if len(contents) + beyond != size:
+        raise _wrong_length(path, len(contents) + beyond, shape)
+    return np.frombuffer(contents, np.uint8).reshape(shape)
+
+
+def _wrong_length(path: Path, length: int, shape: list[int]) -> UserError:
+    kind = "truncated" if length < math.prod(shape) else "too long"
+    return UserError(f"{path}: {kind}, {length} bytes of data for a shape of {shape}")

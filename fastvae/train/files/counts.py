@@ -74,9 +74,26 @@ def _opened(path: Path) -> Iterator[Any]:
 
     try:
         with h5py.File(path, "r") as file:
+            _stands_alone(path, file)
             yield file
     except (OSError, KeyError) as error:
         raise UserError(f"{path}: no .h5ad file that can be read ({' '.join(str(error).split())})") from error
+
+
+def _stands_alone(path: Path, file: Any) -> None:
+    """Refuse what would have HDF5 open other files, whichever ones the file names."""
+    import h5py
+
+    def linked(name: str, link: Any) -> str | None:
+        return f"{name} is a link to another file" if isinstance(link, h5py.ExternalLink) else None
+
+    def elsewhere(name: str, found: Any) -> str | None:
+        away = isinstance(found, h5py.Dataset) and (found.external or found.is_virtual)
+        return f"{name} is stored in another file" if away else None
+
+    why = file.visititems_links(linked) or file.visititems(elsewhere)
+    if why:
+        raise UserError(f"{path}: {why}; takes files that hold all that they have")
 
 
 def _matrix(path: Path, file: Any, layer: str | None) -> Any:
