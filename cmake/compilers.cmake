@@ -5,7 +5,7 @@ include(CheckCXXSourceCompiles)
 set(fastvae_ieee -fno-math-errno -fno-trapping-math -fno-signed-zeros -ffp-contract=off)
 set(fastvae_warnings -Wall -Wextra)
 set(fastvae_avx2 -mavx2 -mfma)
-set(fastvae_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512)
+set(fastvae_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mpopcnt -mprefer-vector-width=512)
 set(fastvae_simd -fopenmp-simd)  # `#pragma omp simd` where there is no OpenMP
 set(fastvae_assembly -save-temps=obj)
 
