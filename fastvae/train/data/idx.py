@@ -5,8 +5,9 @@ from __future__ import annotations
 import gzip
 import math
 import zlib
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,7 @@ def read(folder: Path, name: str, rank: int) -> NDArray[np.uint8]:
         raise UserError(f"{path}: {error.strerror}") from error
 
 
-def _parse(path: Path, file: IO[bytes], rank: int) -> NDArray[np.uint8]:
+def _parse(path: Path, file: gzip.GzipFile | BufferedReader, rank: int) -> NDArray[np.uint8]:
     header = file.read(4 + 4 * rank)
     magic, expected = header[:4], bytes((0, 0, _UINT8, rank))
     if magic != expected:
