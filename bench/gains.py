@@ -101,8 +101,8 @@ def _on_a_gpu(rows: Sequence[Row]) -> tuple[str, ...]:
     return (
         f"on an {_CARD.get(rows[0].device, rows[0].device)}, large: cross-entropy, latent and KL",
         *_ratios([lines[case] for case in _LARGE]),
-        f"memory bounds them. Of {len(lines)} sizes {lost} lose to a peer somewhere, small ones by the cost of a launch "
-        "([all of them](docs/gpu.md#measured), [what is confirmed](docs/gpu.md#confirmed-on-an-h100))",
+        f"memory bounds them. Of {len(lines)} sizes {lost} lose to a peer somewhere, small ones by the cost of a "
+        "launch ([all of them](docs/gpu.md#measured), [what is confirmed](docs/gpu.md#confirmed-on-an-h100))",
     )
 
 

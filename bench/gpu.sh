@@ -8,7 +8,7 @@
 # interpreter, at tiny sizes.
 set -uo pipefail
 
-stages=(install correctness micro runs profile graphs compile training sanitize memcheck racecheck large picture table)
+stages=(install correctness micro runs host profile graphs compile training sanitize memcheck racecheck large picture table)
 usage() {
   echo "usage: bench/gpu.sh OUT [--dry-run] [STAGE...]" >&2
   echo "stages: ${stages[*]}" >&2
@@ -78,6 +78,7 @@ fi
 stage correctness 110 "${tests[@]}" "${parallel[@]}" tests/gpu/test_noise.py tests/gpu/test_ops.py tests/gpu/test_sync.py
 stage micro 200 python3 -m bench.gpu.micro --out "$out" ${dry:+"$dry"}
 stage runs 90 "${tests[@]}" "${parallel[@]}" tests/gpu/test_runs.py
+stage host 30 python3 -m bench.gpu.host ${dry:+"$dry"}
 [[ $dry ]] || stage profile 60 python3 -m bench.gpu.profiled --out "$out"
 stage graphs 60 "${tests[@]}" tests/gpu/test_graphs.py tests/gpu/test_training.py
 stage compile 60 "${tests[@]}" "${parallel[@]}" tests/gpu/test_compile.py

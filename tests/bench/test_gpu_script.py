@@ -15,7 +15,19 @@ from tests.bench.gpu_benches import DRY
 pytestmark = pytest.mark.minutes(2)
 
 SCRIPT = ROOT / "bench" / "gpu.sh"
-STAGES = ("correctness", "micro", "runs", "graphs", "compile", "training", "sanitize", "large", "picture", "table")
+STAGES = (
+    "correctness",
+    "micro",
+    "runs",
+    "host",
+    "graphs",
+    "compile",
+    "training",
+    "sanitize",
+    "large",
+    "picture",
+    "table",
+)
 
 
 def run(*arguments, **environment):
@@ -50,7 +62,8 @@ ABSENT = ("pydantic", "safetensors", "sklearn")
 
 
 WORK = {
-    "benches": "from bench import plot, table; from bench.gpu import launches, micro, profiled, sanitize, training",
+    "benches": "from bench import plot, table\n"
+    "from bench.gpu import host, launches, micro, profiled, sanitize, training",
     "tests": "import pytest; assert not pytest.main(['--collect-only', '-p', 'no:cacheprovider', 'tests/gpu'])",
 }
 

@@ -1,0 +1,79 @@
+"""Where the host's time goes at small sizes, where launches decide: ``python -m bench.gpu.host``.
+
+Times forward alone and with backward, without waiting for the device, and profiles the Python of both: what is neither
+a line of ours nor PyTorch's is the launch itself.
+"""
+
+from __future__ import annotations
+
+import cProfile
+import io
+import pstats
+import time
+from collections.abc import Callable
+from typing import Final
+
+import click
+import torch
+
+import fastvae
+from bench import ops
+from bench.calls import SizedOp
+from bench.gpu import providers
+from bench.gpu.benchmarks import sizes
+from bench.gpu.device import device, synchronize
+
+# Few enough that the queue of launches never fills, which would make the host wait.
+_CALLS: Final = 200
+_LINES: Final = 25
+
+
+def microseconds(call: Callable[[], object], calls: int) -> float:
+    """Of the host, a call."""
+    for _ in range(3):
+        call()
+    synchronize()
+    start = time.perf_counter()
+    for _ in range(calls):
+        call()
+    took = time.perf_counter() - start
+    synchronize()
+    return 1e6 * took / calls
+
+
+def profiled(call: Callable[[], object], calls: int) -> str:
+    """The functions with the most time of their own."""
+    profile = cProfile.Profile()
+    profile.enable()
+    for _ in range(calls):
+        call()
+    profile.disable()
+    synchronize()
+    out = io.StringIO()
+    pstats.Stats(profile, stream=out).sort_stats("tottime").print_stats(_LINES)
+    return "\n".join(line for line in out.getvalue().splitlines() if line.strip())
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--dry-run", is_flag=True, help="On the CPU, in Triton's interpreter.")
+def main(dry_run: bool) -> None:
+    """Print times and profiles."""
+    where = device(dry_run)
+    calls = _CALLS if where.real else 2
+    _, small, *_ = sizes(where)
+    some = (SizedOp(ops.MSE, (small.pixels,)), SizedOp(ops.REPARAMETERIZE_KL_PACKED, (small.latent,)))
+    one = torch.zeros(4, device=where.name)
+    click.echo(f"{microseconds(lambda: one.mul(2), calls):8.1f} us a launch of PyTorch's")
+    click.echo(f"{microseconds(lambda: torch.empty_like(one), calls):8.1f} us a tensor of PyTorch's")
+    with fastvae.use_backend("triton"):
+        for sized in some:
+            inputs = sized.inputs(where.name)
+            for name, function in {"fastvae": sized.op.fastvae, "eager": sized.op.peers[""]}.items():
+                for mode in ("forward", "both"):
+                    call = providers.call(function, inputs, mode)
+                    click.echo(f"{microseconds(call, calls):8.1f} us {name}, {sized.op.name} {sized.size}, {mode}")
+            click.echo(profiled(providers.call(sized.op.fastvae, inputs, "both"), calls))
+
+
+if __name__ == "__main__":
+    main()
