@@ -46,7 +46,7 @@ HEAVY: Final[dict[Size, tuple[SizedOp, ...]]] = {
         SizedOp(heavy_ops.LOG_NORMAL_MIXTURE, ((5, 3), (4, 3))),
         SizedOp(heavy_ops.NEGATIVE_BINOMIAL, ((5, 7),)),
         SizedOp(heavy_ops.ZERO_INFLATED, ((5, 7),)),
-        SizedOp(heavy_ops.DISCRETIZED, ((2, 3, 2, 3),)),
+        # Not a mixture of logistics, of which the interpreter takes seconds a call.
     ),
 }
 
