@@ -1,7 +1,7 @@
 """Every op on more elements than 32 bits count, on the CPU: ``python -m tools.checks.large``.
 
 One operand has its elements in memory, the others repeat themselves by a stride of 0. What an op gives is that of one
-period, again and again, bit for bit; where it draws noise, that of the same rows as a shard of the batch. Takes 20 GB.
+period, again and again, bit for bit; where it draws noise, that of the same rows as a shard of the batch. Takes 13 GB.
 """
 
 from __future__ import annotations
