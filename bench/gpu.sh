@@ -15,8 +15,7 @@ usage() {
   exit 2
 }
 (($#)) || usage
-mkdir -p "$1"
-out=$(realpath "$1") || exit
+folder=$1
 shift
 dry=
 if [[ ${1:-} == --dry-run ]]; then
@@ -27,6 +26,8 @@ chosen=" $* "
 for name; do
   [[ " ${stages[*]} " == *" $name "* ]] || usage
 done
+mkdir -p "$folder"
+out=$(realpath "$folder") || exit
 cd "$(dirname "$0")/.." || exit
 : >"$out/log.txt"
 : >"$out/summary.txt"
@@ -71,8 +72,8 @@ sanitizer=(env PYTORCH_NO_CUDA_MEMORY_CACHING=1 compute-sanitizer --error-exitco
   --target-processes application-only --tool)
 sanitized=(python3 -m bench.gpu.sanitize)
 
-# A wheel that is there already is what is measured; a checkout has no extension before it is installed.
-if [[ ! $dry ]] && ! python3 -c 'import fastvae._C' 2>/dev/null; then
+# What is installed already is what is measured, unless the stage is asked for by name.
+if [[ ! $dry ]] && { [[ $chosen == *" install "* ]] || ! python3 -c 'import fastvae._C' 2>/dev/null; }; then
   stage install 150 python3 -m pip install --no-build-isolation --no-deps --no-index -e .
 fi
 stage correctness 110 "${tests[@]}" "${parallel[@]}" tests/gpu/test_noise.py tests/gpu/test_ops.py tests/gpu/test_sync.py
