@@ -7,19 +7,14 @@ import math
 import zlib
 from io import BufferedReader
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastvae.train.errors import UserError
+from fastvae.train.files import npz
 
 _UINT8 = 0x08
-
-
-# Of what is compressed: more than this, and so many times as large, is no image that anybody has.
-_UNPACKED: Final = 2**30
-_RATIO: Final = 100
 
 
 def read(folder: Path, name: str, rank: int) -> NDArray[np.uint8]:
@@ -43,19 +38,20 @@ def read(folder: Path, name: str, rank: int) -> NDArray[np.uint8]:
 
 
 def _parse(path: Path, file: gzip.GzipFile | BufferedReader, rank: int) -> NDArray[np.uint8]:
-    header = file.read(4 + 4 * rank)
+    length = 4 + 4 * rank
+    header = file.read(length)
     magic, expected = header[:4], bytes((0, 0, _UINT8, rank))
     if magic != expected:
         raise UserError(f"{path}: not the idx file expected, magic number {magic.hex()} instead of {expected.hex()}")
-    if len(header) < 4 + 4 * rank:
-        raise UserError(f"{path}: truncated, {len(header)} bytes for a header of {4 + 4 * rank}")
+    if len(header) < length:
+        raise UserError(f"{path}: truncated, {len(header)} bytes for a header of {length}")
     shape = np.frombuffer(header, ">u4", rank, offset=4).tolist()
     size, stored = math.prod(shape), path.stat().st_size
     if path.suffix == ".gz":
-        if size > max(_UNPACKED, _RATIO * stored):
-            raise UserError(f"{path}: {stored} bytes for a shape of {shape}; takes at most {_RATIO} times as many")
-    elif stored != len(header) + size:
-        raise _wrong_length(path, stored - len(header), shape)
+        if npz.is_bomb(size, stored):
+            raise UserError(f"{path}: {stored} bytes for a shape of {shape}; takes at most {npz.RATIO} times as many")
+    elif stored != length + size:
+        raise _wrong_length(path, stored - length, shape)
     contents = file.read(size)
     beyond = len(file.read(1))
     if len(contents) + beyond != size:

@@ -23,8 +23,13 @@ _LOCAL_HEADER: Final = struct.Struct("<26xHH")
 _HEADERS: Final = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 # Arrays of more bytes may not be so many times what they are compressed to: deflate reaches 1,032, images 20.
 _UNPACKED: Final = 2**30
-_RATIO: Final = 100
+RATIO: Final = 100
 _READ: Final = 2**20
+
+
+def is_bomb(size: int, compressed: int) -> bool:
+    """Are so many bytes too many for what they are compressed to?"""
+    return size > max(_UNPACKED, RATIO * compressed)
 
 
 def arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -87,9 +92,9 @@ def _unpacked(path: Path, member: IO[bytes], info: zipfile.ZipInfo, name: str) -
     size = _size(shape, dtype)
     if member.tell() + size != info.file_size:
         raise ValueError(f"{name}: {info.file_size} bytes for an array of {size}")
-    if size > max(_UNPACKED, _RATIO * info.compress_size):
+    if is_bomb(size, info.compress_size):
         raise UserError(
-            f"{path}: {name}: {info.compress_size} bytes that unpack to {size}; takes at most {_RATIO} times as many, "
+            f"{path}: {name}: {info.compress_size} bytes that unpack to {size}; takes at most {RATIO} times as many, "
             "or an archive that is not compressed (numpy.savez), which is mapped"
         )
     content = bytearray()
