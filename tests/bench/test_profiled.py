@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from bench.gpu import profiled
 from bench.machine import Run
@@ -46,18 +47,27 @@ def test_a_kernel_too_many_is_no_row() -> None:
         profiled.rows(printed(3), RUN)
 
 
-@pytest.mark.parametrize("twice", [False, True])
-def test_rows_are_appended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, twice: bool) -> None:
-    count = len(list(profiled.passes()))
-    fake = tmp_path / "ncu"
-    fake.write_text(f"#!/bin/sh\ncat {tmp_path}/printed\n")
-    fake.chmod(0o755)
-    (tmp_path / "printed").write_text("\n".join(printed(count)))
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Result]:
+    """The command, with a shell script as the profiler."""
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setattr(profiled, "device", lambda dry_run: None)
     monkeypatch.setattr(profiled, "new_run", lambda where, commit: RUN)
+
+    def with_profiler(script: str) -> Result:
+        (tmp_path / "ncu").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "ncu").chmod(0o755)
+        return CliRunner().invoke(profiled.main, ["--out", str(tmp_path)])
+
+    return with_profiler
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_rows_are_appended(tmp_path: Path, run: Callable[[str], Result], twice: bool) -> None:
+    count = len(list(profiled.passes()))
+    (tmp_path / "printed").write_text("\n".join(printed(count)))
     for _ in range(1 + twice):
-        assert CliRunner().invoke(profiled.main, ["--out", str(tmp_path)]).exit_code == 0
+        assert run(f"cat {tmp_path}/printed").exit_code == 0
     lines = (tmp_path / "profile.csv").read_text().splitlines()
     assert len(lines) == 1 + count * (1 + twice)
     # As the kept rows have it.
@@ -65,13 +75,8 @@ def test_rows_are_appended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, twic
     assert lines[0] == kept[0]
 
 
-def test_a_profiler_that_fails_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "ncu").write_text("#!/bin/sh\necho no permission\nexit 3\n")
-    (tmp_path / "ncu").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr(profiled, "device", lambda dry_run: None)
-    monkeypatch.setattr(profiled, "new_run", lambda where, commit: RUN)
-    found = CliRunner().invoke(profiled.main, ["--out", str(tmp_path)])
+def test_a_profiler_that_fails_says_so(tmp_path: Path, run: Callable[[str], Result]) -> None:
+    found = run("echo no permission\nexit 3")
     assert found.exit_code == 1
     assert "exit status 3" in found.output
     assert "no permission" in found.output
