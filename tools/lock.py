@@ -23,6 +23,7 @@ STEPS: Final = {
     "test": ("test",),
     "tools": ("dev", "docs"),
     "clients": ("clients", "export"),
+    "checks": ("checks",),
     "release": ("release",),
 }
 # What builds the project: its own requirements are installed by hash, too, so it is built without isolation.
