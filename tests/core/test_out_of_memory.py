@@ -81,7 +81,9 @@ def outcome(name, slack, in_thread):
     assert len(found) + len(raised) == 1
     for error in raised:
         text = str(error)
-        assert isinstance(error, MemoryError) or "memory" in text or "alloc" in text, repr(error)
+        # torch's own text may be cut after fifteen characters, for which it needs no memory
+        cut = len(text) == 15 and "[enforce fail at alloc_cpu.cpp".startswith(text)
+        assert isinstance(error, MemoryError) or "memory" in text or "alloc" in text or cut, repr(error)
     return bool(raised), found or [call(name, operands)], operands
 
 x = torch.ones(3, requires_grad=True)
