@@ -130,7 +130,7 @@ class Loop(Generic[M]):
             KeyboardInterrupt: Ctrl-C, after a step. A run resumed from here trains its epoch from the beginning.
         """
         done = len(self.history)
-        if done == self._settings.epochs or self.stopped:
+        if done:
             # A run killed in its last save has a checkpoint newer than the other files.
             self._write_results()
         logs = self._settings.tensorboard and group.rank() == 0
