@@ -45,6 +45,7 @@ HEADERS = {
     "negative": (npy(shape="(-30, 6)"), r"the shape (-30, 6)"),
     "truth": (npy(shape="(True, 6)"), "the shape (True, 6)"),
     "objects": (npy(descr="'|O'"), "an array of objects, which is a pickle"),
+    "unclosed": (npy(shape="("), "its header is no description of an array"),
     "nested": (npy(shape="(" + "-" * 9000 + "1,)"), "its header is no description of an array"),
     "code": (npy(descr="__import__('os').mkdir('attacked')"), "malformed node"),
     "cut": (npy(data=b"1"), "1 bytes for an array of 180"),

@@ -76,8 +76,12 @@ def _opened(path: Path) -> Iterator[Any]:
         with h5py.File(path, "r") as file:
             _stands_alone(path, file)
             yield file
-    except (OSError, KeyError) as error:
-        raise UserError(f"{path}: no .h5ad file that can be read ({' '.join(str(error).split())})") from error
+    except UserError:
+        raise
+    # A damaged file may be found out wherever it is first used, by HDF5, by anndata or by pandas.
+    except Exception as error:
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{path}: no .h5ad file that can be read ({why})") from error
 
 
 def _stands_alone(path: Path, file: Any) -> None:

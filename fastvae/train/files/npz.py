@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from functools import lru_cache
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any, Final
 
 import numpy as np
@@ -128,7 +129,7 @@ def _header(path: Path, file: IO[bytes], name: str) -> tuple[tuple[int, ...], bo
     try:
         shape, fortran_order, dtype = _HEADERS[version](file)
     # numpy reads the header as a Python literal, whose parser gives up in more ways than numpy says.
-    except (MemoryError, RecursionError, SyntaxError, TypeError) as error:
+    except (MemoryError, RecursionError, SyntaxError, TypeError, TokenError) as error:
         raise ValueError(f"its header is no description of an array ({type(error).__name__})") from error
     if dtype.hasobject:
         raise UserError(f"{f'{path}: {name}' if name else path}: an array of objects, which is a pickle; takes numbers")
