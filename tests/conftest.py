@@ -31,12 +31,3 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture
-def undrawn() -> Iterator[None]:
-    """Runs without their pictures."""
-    from tests.support.command_line import without_pictures
-
-    with without_pictures():
-        yield

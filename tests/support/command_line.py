@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import numpy as np
 
 from fastvae.train import cli
+from fastvae.train.pictures import run
 
 # For a network without a latent, and for a model with one.
 TINY_NETWORK = ("--hidden", "16", "--batch-size", "500", "--threads", "1")
@@ -32,8 +33,8 @@ def fastvae(*arguments: object) -> Result:
 
 @contextmanager
 def without_pictures() -> Iterator[None]:
-    """Runs draw none, which takes longer than to train a small model."""
-    with patch("fastvae.train.pictures.run.draw", lambda *run, **options: []):
+    """`fastvae train` draws none, which takes far longer than to train a small model; `plot` and `report` do."""
+    with patch("fastvae.train.training.pictures", Mock(wraps=run, **{"draw.return_value": []})):
         yield
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from fastvae.train.data import datasets
 from fastvae.train.pictures import saved
-from tests.support.command_line import TINY, Result, fastvae
+from tests.support.command_line import TINY, Result, fastvae, without_pictures
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -16,6 +18,18 @@ def coarse_pictures():
     """Of a ninth of the pixels: most of a small run's time is their drawing."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(saved, "_DPI", 50)
+        yield
+
+
+@pytest.fixture
+def drawn() -> None:
+    """Runs of this test have their pictures."""
+
+
+@pytest.fixture(autouse=True)
+def pictures(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Runs have none, whose drawing takes far longer than the training, but for tests that use `drawn`."""
+    with nullcontext() if "drawn" in request.fixturenames else without_pictures():
         yield
 
 

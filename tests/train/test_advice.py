@@ -71,7 +71,6 @@ def last_lines(*options):
     return result.out.splitlines()[-3:-1]
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_a_likelihood_that_leaves_no_latent_alive_says_so_at_the_end(tmp_path):
     options = ("--likelihood", "gaussian", "--epochs", 15, "--out")
     latent, hint = last_lines(*options, tmp_path / "run")
@@ -83,14 +82,12 @@ def test_a_likelihood_that_leaves_no_latent_alive_says_so_at_the_end(tmp_path):
     assert latent.startswith("latent: 12 of 12 units active; none collapsed; ")
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_a_greater_learning_rate_leaves_every_latent_alive(tmp_path):
     _, latent = last_lines("--lr", 0.005, "--epochs", 15, "--out", tmp_path / "run")
     assert latent.startswith("latent: 12 of 12 units active; none collapsed; ")
 
 
 @pytest.mark.parametrize("objective", ["gsnn", "baseline"])
-@pytest.mark.usefixtures("undrawn")
 def test_models_without_a_trained_posterior_end_with_the_elbo(tmp_path, objective):
     tiny = TINY if objective == "gsnn" else TINY[:-2]
     options = ("--condition", "quadrants", "--objective", objective, "--epochs", 1, "--out", tmp_path / "run")

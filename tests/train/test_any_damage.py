@@ -16,7 +16,7 @@ from fastvae.train.errors import UserError
 from tests.support.command_line import fastvae, mnist
 from tests.train import own_data
 
-pytestmark = pytest.mark.usefixtures("one_thread", "undrawn")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Damage(NamedTuple):

@@ -177,6 +177,7 @@ def test_published_runs_train_on_everything_to_the_end():
     assert [resolve({"preset": name})["validation"] for name in PUBLISHED] == [0.0] * len(PUBLISHED)
 
 
+@pytest.mark.usefixtures("drawn")
 def test_what_is_printed_drawn_and_compared_is_the_best(tmp_path, scripted):
     scripted([1.0, 2.0, 3.0])
     result = fastvae("train", *TINY, "--epochs", 3, "--lr", 0.01, "--out", tmp_path / "run")

@@ -63,6 +63,7 @@ def test_train_leaves_a_run_folder(trained):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("drawn")
 def test_default_run_learns_the_digits(tmp_path):
     result = fastvae("train", "--out", tmp_path / "run")
     assert result.code == 0, result
@@ -152,6 +153,7 @@ def test_plot_draws_again(run):
 
 
 @pytest.mark.parametrize("latent_dim", [1, 3])
+@pytest.mark.usefixtures("drawn")
 def test_pictures_of_other_latents(tmp_path, latent_dim):
     options = ("--epochs", 1, "--out", tmp_path / "run", "--latent-dim", latent_dim)
     assert fastvae("train", *TINY, *options).code == 0
@@ -222,6 +224,7 @@ def test_resume_of_a_finished_run_goes_further(run):
     assert json.loads((run / "config.json").read_text())["config"]["epochs"] == 3
 
 
+@pytest.mark.usefixtures("drawn")
 def test_resume_of_a_finished_run_restores_lost_files(run):
     weights = (run / "weights.safetensors").read_bytes()
     for name in ("weights.safetensors", "metrics.csv", "samples.png"):

@@ -27,6 +27,7 @@ CONDITIONS = {"none": (), "label": ("--condition", "label"), "quadrants": ("--co
 
 @pytest.mark.parametrize("latent_dim", [1, 2, 5])
 @pytest.mark.parametrize("condition", CONDITIONS)
+@pytest.mark.usefixtures("drawn")
 def test_one_test_image_has_every_picture(tmp_path, condition, latent_dim):
     pictures = []
     for count in (1, 2):

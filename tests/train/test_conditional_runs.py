@@ -27,6 +27,7 @@ RUNS = {
 
 
 @pytest.mark.parametrize("name", RUNS)
+@pytest.mark.usefixtures("drawn")
 def test_conditional_runs_from_the_command_line(name, tmp_path):
     run = tmp_path / "run"
     tiny = TINY_NETWORK if "baseline" in name else TINY

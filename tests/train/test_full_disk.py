@@ -44,6 +44,7 @@ def test_a_run_that_finds_no_space(tmp_path, size, file):
 
 
 @pytest.mark.parametrize("file", ["weights.safetensors", "metrics.csv", "losses.png"])
+@pytest.mark.usefixtures("drawn")
 def test_the_other_files_of_a_run(tmp_path, monkeypatch, file):
     write = atomic.write
 

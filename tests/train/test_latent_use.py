@@ -14,8 +14,6 @@ from fastvae.train.settings.config import Config
 from fastvae.train.settings.resolve import resolve
 from tests.support.command_line import TINY, TINY_NETWORK, fastvae
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.command_line import TINY, TINY_NETWORK, fastvae
 
-pytestmark = pytest.mark.usefixtures("one_thread", "undrawn")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 CONSTANT = 58.81  # 64 pixels of a Gaussian, half a log(2 pi) each
 GAUSSIAN = " - 58.81 (a constant of the likelihood)"

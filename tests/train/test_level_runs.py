@@ -24,6 +24,7 @@ RUNS = {
 
 
 @pytest.mark.parametrize("likelihood", RUNS)
+@pytest.mark.usefixtures("drawn")
 def test_a_run_from_training_to_pictures(tmp_path, likelihood):
     run = tmp_path / "run"
     result = fastvae("train", *RUNS[likelihood], "--likelihood", likelihood, "--epochs", 2, "--out", run)
@@ -45,7 +46,6 @@ def test_a_run_from_training_to_pictures(tmp_path, likelihood):
 
 
 @pytest.mark.parametrize("likelihood", RUNS)
-@pytest.mark.usefixtures("undrawn")
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path, likelihood):
     whole, resumed = tmp_path / "whole", tmp_path / "resumed"
     options = ("train", *RUNS[likelihood], "--likelihood", likelihood)
@@ -56,6 +56,7 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path, likelihood):
 
 
 @pytest.mark.parametrize("likelihood", ["zero_inflated_negative_binomial", MIXTURE])
+@pytest.mark.usefixtures("drawn")
 def test_a_conditional_run_from_training_to_pictures(tmp_path, likelihood):
     baseline, run = tmp_path / "baseline", tmp_path / "run"
     options = ("--condition", "quadrants", "--likelihood", likelihood, "--epochs", 2)
@@ -73,7 +74,6 @@ def test_a_conditional_run_from_training_to_pictures(tmp_path, likelihood):
     assert f"has likelihood '{likelihood}'; takes a run with 'poisson'" in fails("train", *TINY, *changed)
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_runs_of_two_likelihoods_are_compared(tmp_path):
     for likelihood in ("poisson", MIXTURE):
         options = ("--likelihood", likelihood, "--epochs", 1, "--out", tmp_path / likelihood)

@@ -27,7 +27,7 @@ NARROW = ("--widths", "8,8", "--batch-size", 500, "--threads", 1, "--epochs", 1)
 OF_VECTORS = {"latent.png", "traversal.png"}
 
 
-def test_one_epoch_of_a_resnet(tmp_path, digits, undrawn):
+def test_one_epoch_of_a_resnet(tmp_path, digits):
     """With its defaults: widths, blocks and activation are in the config."""
     folder = tmp_path / "run"
     result = fastvae("train", "--model", "resnet", "--epochs", 1, "--threads", 1, "--out", folder)
@@ -43,6 +43,7 @@ def test_one_epoch_of_a_resnet(tmp_path, digits, undrawn):
 
 
 @pytest.mark.parametrize("model", ["conv", "resnet"])
+@pytest.mark.usefixtures("drawn")
 def test_a_spatial_latent_through_every_command(tmp_path, model):
     folder = tmp_path / "run"
     trained = fastvae("train", "--model", model, "--latent", "spatial", *NARROW, "--out", folder)
@@ -104,7 +105,6 @@ OF_COLOURS = {
 }
 
 
-@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("model", OF_COLOURS)
 def test_the_colour_that_is_asked_for_at_an_odd_size(tmp_path, model):
     """Of blue and red discs, each label's own; in the images there is 0.15 more of that colour than of the other."""
@@ -170,7 +170,7 @@ def test_defaults_go_with_the_kind_of_networks_unless_a_preset_or_a_user_says_ot
         assert all(made[field] == value for field, value in row.items()), name
 
 
-def test_a_resumed_run_ends_with_the_same_weights(tmp_path, undrawn):
+def test_a_resumed_run_ends_with_the_same_weights(tmp_path):
     """A killed one: its config says the widths, whatever the defaults have become."""
     options = ("--model", "resnet", "--latent", "spatial", *NARROW[:-1])
     assert fastvae("train", *options, 2, "--out", tmp_path / "whole").code == 0

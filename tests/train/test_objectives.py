@@ -13,7 +13,7 @@ from fastvae.train.models.objectives import Generative, ImportanceWeighted
 from tests.support.command_line import TINY, fails, fastvae
 from tests.train.small_runs import config
 
-pytestmark = pytest.mark.usefixtures("one_thread", "undrawn")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

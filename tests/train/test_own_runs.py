@@ -38,6 +38,7 @@ IMAGE_RUNS = {
 
 
 @pytest.mark.parametrize("kind", IMAGE_RUNS)
+@pytest.mark.usefixtures("drawn")
 def test_a_folder_from_training_to_pictures(tmp_path, kind):
     images, run = own_data.folder(tmp_path / "discs", 120), tmp_path / "run"
     result = train(run, images, *IMAGE_RUNS[kind])
@@ -68,7 +69,6 @@ def test_a_conditional_run_draws_what_is_asked_for(tmp_path):
         assert drawn[..., channel].mean() > drawn[..., 2 - channel].mean() + 0.05
 
 
-@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("stored", [False, True])
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path, stored, monkeypatch):
     if stored:
@@ -81,7 +81,6 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path, stored, monkeypatch):
     assert saved(resumed) == saved(whole)
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_data_that_has_moved(tmp_path):
     images, run = own_data.folder(tmp_path / "discs"), tmp_path / "run"
     train(run, images, "--hidden", 16, "--epochs", 1)
@@ -95,7 +94,6 @@ def test_data_that_has_moved(tmp_path):
     assert fastvae("train", "--resume", run, "--epochs", 3).code == 0  # it remembers
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_data_that_is_another(tmp_path):
     images, run = own_data.folder(tmp_path / "discs"), tmp_path / "run"
     train(run, images, "--hidden", 16, "--epochs", 1)
@@ -140,6 +138,7 @@ def test_images_in_floating_point(tmp_path, likelihood):
 
 
 @pytest.mark.parametrize(("unit", "zero"), [(1.0, 0.0), (20.0, 1000.0), (1e-6, -1e-4)])
+@pytest.mark.usefixtures("drawn")
 def test_vectors_of_any_numbers(tmp_path, unit, zero):
     values = zero + unit * arrays(tmp_path, (12,))
     np.save(tmp_path / "x.npy", values)

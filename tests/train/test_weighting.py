@@ -12,7 +12,7 @@ from fastvae.train.models import batches, build
 from tests.support.command_line import TINY, fails, fastvae, mnist
 from tests.train.small_runs import config
 
-pytestmark = pytest.mark.usefixtures("one_thread", "undrawn")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 STRATIFIED = ("train", *TINY, "--objective", "tc", "--weighting", "mss")
 
