@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fastvae import VAE, ELBOLoss
+from fastvae import VAE, ELBOLoss, use_backend
 from fastvae.losses import NegativeBinomial
 
 BATCH, GENES = 7, 5
@@ -55,6 +55,20 @@ def test_draws_have_the_moments_of_the_density(zero_inflated: bool) -> None:
     assert (counts.double().mean() - kept * mean).abs() < 4 * error
     torch.testing.assert_close(counts.double().var(), variance, rtol=0.05, atol=0)
     torch.testing.assert_close(density.mean(prediction).double()[0, 0], kept * mean, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("name", ["negative_binomial", "zero_inflated_negative_binomial"])
+def test_the_reference_backend_gives_the_same(name: str) -> None:
+    torch.manual_seed(0)
+    prediction = torch.randn(BATCH, (2 if name == "negative_binomial" else 3) * GENES, dtype=torch.float64)
+    counts, kl = torch.poisson(torch.full((BATCH, GENES), 3.0)), torch.zeros(BATCH)
+    found = []
+    for backend in ("auto", "reference"):
+        leaf = prediction.clone().requires_grad_()
+        with use_backend(backend):
+            output = ELBOLoss(name)(leaf, counts, kl)
+            found.append([output.loss, output.reconstruction, *torch.autograd.grad(output.loss, [leaf])])
+    torch.testing.assert_close(*found, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["negative_binomial", "zero_inflated_negative_binomial"])

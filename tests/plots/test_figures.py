@@ -184,6 +184,19 @@ def test_losses_of_rows(rows, quantities):
         assert list(others[-1].get_xdata()) == [1, 1]
 
 
+def test_losses_of_a_file(tmp_path):
+    file = tmp_path / "metrics.csv"
+    file.write_text("epoch,train_loss,validation_loss\n1,2.0,3.0\n2,1.0,2.5\n")
+    for run in (tmp_path, str(file)):
+        train, validation, kept = plots.losses(run).axes[0].lines
+        assert list(train.get_ydata()) == [2.0, 1.0]
+        assert list(validation.get_ydata()) == [3.0, 2.5]
+        assert list(kept.get_xdata()) == [2, 2]
+    file.write_text("train_loss\nmuch\n")
+    with pytest.raises(ValueError, match=r"run: got .*metrics\.csv, no table of numbers"):
+        plots.losses(file)
+
+
 def test_the_model_is_left_as_it_was_and_pyplot_is_not_imported():
     model = vae(*COLOUR)
     model.encoder.dropout.eval()

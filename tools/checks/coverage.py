@@ -77,11 +77,16 @@ def of_python() -> dict[str, Lines]:
     """What coverage.py found, by path from the root. What processes left is added to what was measured before."""
     environment = {**os.environ, **_under_coverage()}
     report = BUILD / "python.json"
-    commands = [["json", "-q", "-o", str(report)]]
+
+    def coverage(*arguments: str, check: bool = True) -> None:
+        subprocess.run([sys.executable, "-m", "coverage", *arguments], cwd=ROOT, env=environment, check=check)
+
     if any((BUILD / "python").glob("data.*")):
-        commands.insert(0, ["combine", "--append", "-q"])
-    for command in commands:
-        subprocess.run([sys.executable, "-m", "coverage", *command], cwd=ROOT, env=environment, check=True)
+        coverage("combine", "--append", "-q", check=False)
+        # What is left is of processes that tests have killed.
+        for part in (BUILD / "python").glob("data.*"):
+            part.unlink()
+    coverage("json", "-q", "-i", "-o", str(report))  # -i: a test imports a package of its own, which is gone
     files = json.loads(report.read_text())["files"]
     return {name: Lines(of["summary"]["num_statements"], of["missing_lines"]) for name, of in files.items()}
 
