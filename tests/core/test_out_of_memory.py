@@ -120,7 +120,7 @@ def test_an_op_without_memory_raises() -> None:
     check(FEW, "float32", [0, 1 << 18, 1 << 20, 1 << 26])
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("name", "dtype"), [*((name, "float32") for name in ALL_OPS), *((name, "bfloat16") for name in FEW)]
 )

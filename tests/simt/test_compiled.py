@@ -54,25 +54,30 @@ def test_the_machine_refuses_what_kernels_may_not_do() -> None:
     passing("tests/simt/of_triton.py")
 
 
-@pytest.mark.slow
-def test_all_kernels(noted: Callable[[str, str], None]) -> None:
-    """Of every op, in every twelfth case that the tests of a GPU launch: all of them take a core ten minutes."""
+# Every so many cases.
+SOME = pytest.param(24, marks=pytest.mark.slow)
+ALL = pytest.param(1, marks=pytest.mark.nightly)
+
+
+@pytest.mark.parametrize("every", [SOME, ALL])
+def test_all_kernels(every: int, noted: Callable[[str, str], None]) -> None:
+    """Of every op, in cases that the tests of a GPU launch: all of them take a core ten minutes."""
     files = [f"tests/gpu/test_{name}.py" for name in ("noise", "ops", "large", "compile")]
-    line, kernels, variants = executed(*files, every=12)
+    line, kernels, variants = executed(*files, every=every)
     noted("all executed", line)
     assert kernels >= 14
-    assert variants >= 100
+    assert variants >= 60
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("every", [pytest.param(48, marks=pytest.mark.slow), ALL])
 @pytest.mark.parametrize("approximations", ["highest", "lowest"])
 def test_the_worst_that_approximate_instructions_may_give(
-    approximations: str, noted: Callable[[str, str], None]
+    approximations: str, every: int, noted: Callable[[str, str], None]
 ) -> None:
     """And what else a device may do: contract products and sums, and begin with the last block.
 
     Not the tests that hold a result to fewer units than such instructions are off, where a difference leaves little.
     """
     settings = {"FASTVAE_PTX_APPROXIMATIONS": approximations, "FASTVAE_PTX_OTHERWISE": "1"}
-    line, *_ = executed("tests/gpu/test_ops.py", "-k", "not every_scale and not special", every=12, **settings)
+    line, *_ = executed("tests/gpu/test_ops.py", "-k", "not every_scale and not special", every=every, **settings)
     noted(f"executed with {approximations} approximations", line)
