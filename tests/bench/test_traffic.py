@@ -212,7 +212,7 @@ class TestReport:
             WORKLOADS
         )
 
-    @pytest.mark.slow
+    @pytest.mark.nightly
     def test_the_whole_of_it(self) -> None:
         report = subprocess.run(
             [sys.executable, "-m", "bench.traffic_report", "--json"],

@@ -23,7 +23,7 @@ def _measured(stride: int, unit: str) -> dict[str, Any]:
 
 # Odd, so that no exponent sees the same few mantissas: 700,000 points a function, or 17 million.
 @pytest.fixture(
-    scope="module", params=[6121, pytest.param(251, marks=pytest.mark.slow)], ids=lambda stride: f"every {stride}th"
+    scope="module", params=[6121, pytest.param(251, marks=pytest.mark.nightly)], ids=lambda stride: f"every {stride}th"
 )
 def reports(request: pytest.FixtureRequest) -> dict[str, dict[str, Any]]:
     """What every unit of this processor measured, each in a process of its own."""

@@ -238,7 +238,7 @@ def test_a_training_loop_is_the_same_on_the_reference() -> None:
     _try(examples=15, steps=25)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.usefixtures("one_thread")
 def test_long_training_loops_are_the_same_on_the_reference() -> None:
     _try(examples=200, steps=60)

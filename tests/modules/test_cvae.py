@@ -2,6 +2,7 @@
 
 import copy
 import io
+import itertools
 import math
 import pickle
 from collections.abc import Callable
@@ -201,11 +202,19 @@ def test_saved_loaded_copied_and_pickled(objective: str) -> None:
         assert torch.equal(twin(condition, target, seed=1).loss, expected)
 
 
+# Compiling takes a second or two.
+COMPILED = [("cvae", False, None), ("gsnn", True, 2), ("hybrid", True, None)]
+
+
 # Dynamo instantiates torch.autograd.Function itself, which torch deprecates.
 @pytest.mark.filterwarnings("ignore:.*Function'> should not be instantiated:DeprecationWarning")
-@pytest.mark.parametrize("num_samples", [None, 2])
-@pytest.mark.parametrize("prior", [False, True])
-@pytest.mark.parametrize("objective", ["cvae", "gsnn", "hybrid"])
+@pytest.mark.parametrize(
+    ("objective", "prior", "num_samples"),
+    [
+        pytest.param(*case, marks=() if case in COMPILED else pytest.mark.nightly)
+        for case in itertools.product(["cvae", "gsnn", "hybrid"], [False, True], [None, 2])
+    ],
+)
 def test_compiled_without_graph_breaks(objective: str, prior: bool, num_samples: int | None) -> None:
     torch.compiler.reset()
     cvae, (condition, target) = model(prior, objective=objective, alpha=0.4), data()

@@ -47,7 +47,7 @@ compiles = pytest.mark.filterwarnings("ignore:.*Function'> should not be instant
 
 
 @compiles
-@pytest.mark.parametrize("num_samples", [None, 3])
+@pytest.mark.parametrize("num_samples", [pytest.param(None, marks=pytest.mark.nightly), 3])
 @pytest.mark.parametrize("options", COMPILED, ids=str)
 def test_compiled_without_graph_breaks(options: dict[str, Any], num_samples: int | None) -> None:
     torch.compiler.reset()

@@ -44,10 +44,10 @@ def executed(*arguments: str, every: int = 1, **settings: str) -> tuple[str, int
 
 def test_a_few_of_the_kernels(noted: Callable[[str, str], None]) -> None:
     selected = "three_ways or sizes or second or any_stretch or shard or sum_beside or draws_it_again"
-    line, kernels, variants = executed("tests/gpu/test_noise.py", "tests/gpu/test_ops.py", "-k", selected, every=16)
+    line, kernels, variants = executed("tests/gpu/test_noise.py", "tests/gpu/test_ops.py", "-k", selected, every=40)
     noted("a few executed", line)
     assert kernels >= 5
-    assert variants >= 30
+    assert variants >= 25
 
 
 def test_the_machine_refuses_what_kernels_may_not_do() -> None:
