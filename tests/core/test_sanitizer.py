@@ -14,6 +14,8 @@ pytestmark = [pytest.mark.minutes(3), pytest.mark.slow]
 
 def test_no_kernel_and_no_binding_errs() -> None:
     folder = sanitizers.build("address", ["default"], extension=True)
+    for fault in sanitizers.TOOLS["address"].planted:
+        assert not sanitizers.run_planted("address", fault, folder).passed, fault
     for found in (
         sanitizers.run_native("address", "default", folder),
         sanitizers.run_extension(folder, ("packed", "reductions", "special_values", "inplace_memory")),

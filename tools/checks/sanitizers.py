@@ -26,10 +26,14 @@ TESTS: Final = ("layouts", "special_values", "packed", "inplace_memory", "reduct
 
 
 class Tool(NamedTuple):
-    """A tool: its name, compiler flags, what it runs a program with, its settings, and CMake's options."""
+    """A tool: its name, compiler flags, faults of `tests/native/planted`, what it runs a program with, its settings.
+
+    Also CMake's options.
+    """
 
     title: str
     flags: str
+    planted: tuple[str, ...]
     command: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
     options: tuple[str, ...] = ()
@@ -40,16 +44,25 @@ TOOLS: Final = {
         "AddressSanitizer, UndefinedBehaviorSanitizer",
         # Not optimised: what is checked at every operation takes the compiler minutes to optimise.
         "-O0;-g1;-fsanitize=address,undefined;-fno-sanitize=vptr;-fno-sanitize-recover=undefined",
+        ("read_behind_an_array", "signed_overflow"),
         # Python and torch leave memory to the end of the process.
         environment=(("ASAN_OPTIONS", "detect_leaks=0"), ("UBSAN_OPTIONS", "print_stacktrace=1")),
     ),
     # libgomp is not instrumented: with its threads, each barrier is a race that is none. Threads as GCC's code asks for
     # them, but of the C++ library, are seen. setarch: more random addresses than GCC 12's runtime has room for.
     "thread": Tool(
-        "ThreadSanitizer", "-O1;-g1;-fsanitize=thread", ("setarch", "-R"), options=("-DFASTVAE_OWN_THREADS=ON",)
+        "ThreadSanitizer",
+        "-O1;-g1;-fsanitize=thread",
+        ("race",),
+        ("setarch", "-R"),
+        options=("-DFASTVAE_OWN_THREADS=ON",),
     ),
     "memcheck": Tool(
-        "valgrind memcheck", "-O2;-g1", ("valgrind", "-q", "--error-exitcode=99"), options=("-DFASTVAE_OWN_THREADS=ON",)
+        "valgrind memcheck",
+        "-O2;-g1",
+        ("read_behind_an_array", "uninitialised_branch"),
+        ("valgrind", "-q", "--error-exitcode=99"),
+        options=("-DFASTVAE_OWN_THREADS=ON",),
     ),
 }
 
@@ -124,6 +137,18 @@ def run_native(name: str, unit: str, folder: Path) -> Found:
     return _run(command, dict(tool.environment))
 
 
+def run_planted(name: str, fault: str, folder: Path) -> Found:
+    """Run a program with a fault that a tool is to see: it passes where the tool says nothing.
+
+    Args:
+        name: Of the tool, a key of `TOOLS`.
+        fault: Of `Tool.planted`.
+        folder: What `build` returned.
+    """
+    tool = TOOLS[name]
+    return _run([*tool.command, str(folder / "planted"), fault], dict(tool.environment))
+
+
 def run_extension(folder: Path, tests: Sequence[str] = TESTS) -> Found:
     """Run tests of the ops on the C++ kernels with the extension that `build` compiled for AddressSanitizer.
 
@@ -169,6 +194,13 @@ def main() -> None:
     for name in arguments.tools:
         units = [unit for unit in supported() if (name, unit) != ("memcheck", "avx512")]
         folder = build(name, units, extension=name == "address")
+        for fault in TOOLS[name].planted:
+            seen = not run_planted(name, fault, folder).passed
+            passed &= seen
+            rows.append(
+                (TOOLS[name].title, f"planted: {fault.replace('_', ' ')}", "seen" if seen else "**not seen**", "-")
+            )
+            print(*rows[-1], sep=" | ", flush=True)
         runs = [(f"`tests/native`, {unit}", run_native(name, unit, folder)) for unit in units]
         if name == "address":
             runs.append(("extension, default", run_extension(folder)))
