@@ -56,10 +56,10 @@ def test_the_machine_refuses_what_kernels_may_not_do() -> None:
 
 # Every so many cases.
 SOME = pytest.param(24, marks=pytest.mark.slow)
-ALL = pytest.param(1, marks=pytest.mark.nightly)
+MORE = pytest.param(4, marks=pytest.mark.nightly)
 
 
-@pytest.mark.parametrize("every", [SOME, ALL])
+@pytest.mark.parametrize("every", [SOME, MORE])
 def test_all_kernels(every: int, noted: Callable[[str, str], None]) -> None:
     """Of every op, in cases that the tests of a GPU launch: all of them take a core ten minutes."""
     files = [f"tests/gpu/test_{name}.py" for name in ("noise", "ops", "large", "compile")]
@@ -69,7 +69,7 @@ def test_all_kernels(every: int, noted: Callable[[str, str], None]) -> None:
     assert variants >= 60
 
 
-@pytest.mark.parametrize("every", [pytest.param(48, marks=pytest.mark.slow), ALL])
+@pytest.mark.parametrize("every", [pytest.param(48, marks=pytest.mark.slow), MORE])
 @pytest.mark.parametrize("approximations", ["highest", "lowest"])
 def test_the_worst_that_approximate_instructions_may_give(
     approximations: str, every: int, noted: Callable[[str, str], None]
