@@ -28,7 +28,10 @@ Operands = dict[str, Tensor]
 
 
 class Call(NamedTuple):
-    """An op: its call, the operand that has a gradient, operands of one period, and where they are repeated."""
+    """An op: its call, the operand that has a gradient, operands of one period, and where they are repeated.
+
+    Of points beside components, only the points are, as more rows.
+    """
 
     call: Callable[..., Tensor | tuple[Tensor, ...]]
     wanted: str
@@ -36,6 +39,7 @@ class Call(NamedTuple):
     reduces: bool = True
     dim: int = 0
     seeded: bool = False
+    of_points: bool = False
 
 
 def _sampled(tensors: Operands, **options: object) -> tuple[Tensor, Tensor]:
@@ -65,14 +69,15 @@ def calls() -> dict[str, Call]:
         call = _SEEDED.get(name, op.call)
         found[name] = Call(call, op.wanted[0], period, op.reduces, dim, name in _SEEDED)
     op = PAIRED["log_normal_mixture"]
-    found["log_normal_mixture"] = Call(op.call, "z", op.operands(PERIOD, torch.bfloat16), reduces=False)
+    period = op.operands(PERIOD, torch.bfloat16)
+    found["log_normal_mixture"] = Call(op.call, "z", period, reduces=False, of_points=True)
     return found
 
 
-def repeated(name: str, call: Call, times: int) -> Operands:
+def repeated(call: Call, times: int) -> Operands:
     """The operands so often: the wanted one in memory, components of a mixture once."""
-    if name == "log_normal_mixture":
-        return {**call.period, "z": call.period["z"].repeat(times, 1)}
+    if call.of_points:
+        return {**call.period, call.wanted: call.period[call.wanted].repeat(times, 1)}
     found = {}
     for key, value in call.period.items():
         whole = value.unsqueeze(call.dim).expand(*value.shape[: call.dim], times, *value.shape[call.dim :])
@@ -91,22 +96,22 @@ def evaluate(call: Call, operands: Operands, **options: object) -> list[Tensor]:
     return [*(output.detach() for output in outputs), gradient]
 
 
-def differences(name: str, call: Call, times: int) -> Iterator[str]:
+def differences(call: Call, times: int) -> Iterator[str]:
     """What is not as in one period."""
-    operands = repeated(name, call, times)
+    operands = repeated(call, times)
     found = evaluate(call, operands)
     if call.seeded:
         yield from _shards(call, operands, found, times)
         return
-    for number, (whole, one) in enumerate(zip(found, evaluate(call, repeated(name, call, 1)), strict=True)):
+    for number, (whole, one) in enumerate(zip(found, evaluate(call, repeated(call, 1)), strict=True)):
         if one.dim() == 0:
             error = abs(whole.double() / times / one.double() - 1).item()
             if not error <= 2 * torch.finfo(one.dtype).eps:
                 yield f"result {number}: the sum is {error:.1e} off"
             continue
         dim = call.dim if whole.dim() > 1 and number == len(found) - 1 else 0
-        periods = whole.unflatten(0, (times, -1)) if name == "log_normal_mixture" else whole.movedim(dim, 0)
-        expected = one if name == "log_normal_mixture" else one.movedim(dim, 0)[0]
+        periods = whole.unflatten(0, (times, -1)) if call.of_points else whole.movedim(dim, 0)
+        expected = one if call.of_points else one.movedim(dim, 0)[0]
         step = max(_AT_ONCE // max(expected.numel(), 1), 1)
         for begin in range(0, times, step):
             if not (periods[begin : begin + step] == expected).all():
@@ -139,7 +144,7 @@ def main() -> None:
             continue
         start = time.perf_counter()
         times = -(-given.elements // call.period[call.wanted].numel())
-        wrong = list(differences(name, call, times))
+        wrong = list(differences(call, times))
         rows.append((f"`{name}`", f"{times * call.period[call.wanted].numel():,}", "; ".join(wrong) or "none"))
         print(*rows[-1], f"{time.perf_counter() - start:.0f} s", sep=" | ", flush=True)
     if not given.only:
