@@ -98,9 +98,11 @@ FASTVAE_INLINE float times_exp(float value, float x) {
   return magnitude(result) < 1.17549435e-38f ? 0.0f : result;  // see flushed
 }
 FASTVAE_INLINE double times_exp(double value, double x) {
-  const double near = x < -700.0 ? -700.0 : (x > 700.0 ? 700.0 : x), rest = x - near;
-  const double factor = value * libm::exp(near);
-  return rest == 0.0 ? factor : factor * libm::exp(rest < -700.0 ? -700.0 : (rest > 700.0 ? 700.0 : rest));
+  const auto at_most_700 = [](double of) { return of < -700.0 ? -700.0 : (of > 700.0 ? 700.0 : of); };
+  const double near = at_most_700(x), rest = x - near, factor = value * libm::exp(near);
+  // A denormal has a product in range up to 1,455.
+  return rest == 0.0 ? factor
+                     : factor * libm::exp(at_most_700(rest)) * libm::exp(at_most_700(rest - at_most_700(rest)));
 }
 
 // The same for |x| <= 87.

@@ -120,11 +120,13 @@ def _power_of_two(k):
 @triton.jit
 def times_exp(value, x):
     """value e^x, also where e^x alone is beyond the range of the dtype."""
-    most: tl.constexpr = 1400.0 if x.dtype == tl.float64 else 176.0
+    # A denormal of float64 has a product in range up to 1,455; those of float32 are not held to it.
+    most: tl.constexpr = 1460.0 if x.dtype == tl.float64 else 176.0
     x = tl.where(x > most, most, tl.where(x < -most, -most, x))
     if x.dtype == tl.float64:
         near = tl.where(x > 700.0, 700.0, tl.where(x < -700.0, -700.0, x))
-        return (value * tl.exp(near)) * tl.exp(x - near)
+        middle = tl.where(x - near > 700.0, 700.0, tl.where(x - near < -700.0, -700.0, x - near))
+        return (value * tl.exp(near)) * tl.exp(middle) * tl.exp(x - near - middle)
     else:
         y, k = _split_exp(x)
         half = k >> 1

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import fastvae.functional as F
+from fastvae import reference
 from fastvae._options import REDUCTIONS
 from tests.core.test_reparameterize_kl import SEED
 from tests.support.backends import on_each
@@ -34,6 +35,17 @@ def unpacked(moments, dim, interleaved):
         size = moments.shape[dim]
         return (moments.index_select(dim, torch.arange(first, size, 2)) for first in (0, 1))
     return moments.chunk(2, dim)
+
+
+@pytest.mark.parametrize(("shape", "dim"), PACKINGS)
+@pytest.mark.parametrize("interleaved", [False, True])
+def test_the_reference_takes_packed_apart(shape, dim, interleaved):
+    moments, half = packed_moments(shape, dim, "logvar", torch.float64, interleaved)
+    mu, logvar = unpacked(moments, dim, interleaved)
+    eps = torch.randn(half, dtype=torch.float64)
+    z, kl = reference.reparameterize_kl_packed(moments, dim=dim, interleaved=interleaved, eps=eps, reduction="none")
+    torch.testing.assert_close(z, mu + torch.exp(0.5 * logvar) * eps)
+    torch.testing.assert_close(kl, 0.5 * (mu.square() + logvar.exp() - 1 - logvar))
 
 
 @pytest.mark.parametrize(

@@ -243,6 +243,19 @@ def test_float64_at_both_ends() -> None:
                 assert density.item() == pytest.approx(-raw / 2 - 0.5 * math.log(2 * math.pi) - 0.5, rel=1e-13)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("power", "logvar"), [(-1060, -1430.0), (-1000, -1300.0), (-1015, -1450.0), (1000, 1300.0)])
+def test_float64_over_a_variance_that_it_does_not_hold(backend: str, power: int, logvar: float) -> None:
+    """Found by changing the product: beyond e^1400 it was too small."""
+    z = torch.tensor([[2.0**power]], dtype=torch.float64, requires_grad=True)
+    scale = torch.tensor([[logvar]], dtype=torch.float64)
+    with on(backend):
+        (gradient,) = torch.autograd.grad(F.log_normal(z, torch.zeros_like(z), scale).sum(), z)
+    exponent = power * math.log(2) - logvar
+    expected = math.exp(exponent) if exponent < 709 else math.inf
+    assert gradient.item() == pytest.approx(-expected, rel=1e-12)
+
+
 def test_the_reference_differentiates_twice_at_every_scale() -> None:
     for parameterization, raw in [*SMALL.items(), *LARGE.items()]:
         scale = leaf(raw, torch.float64)
