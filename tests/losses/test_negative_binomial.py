@@ -1,5 +1,7 @@
 """The negative binomial as a likelihood of a model: against torch.distributions, what it draws, and mistakes."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -55,6 +57,11 @@ def test_draws_have_the_moments_of_the_density(zero_inflated: bool) -> None:
     assert (counts.double().mean() - kept * mean).abs() < 4 * error
     torch.testing.assert_close(counts.double().var(), variance, rtol=0.05, atol=0)
     torch.testing.assert_close(density.mean(prediction).double()[0, 0], kept * mean, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(("options", "parts"), [({}, 2), ({"features": 5}, 1), ({"zero_inflated": True}, 3)])
+def test_what_the_decoder_must_give(options: dict[str, Any], parts: int) -> None:
+    assert NegativeBinomial(**options).decoder_channels(GENES) == parts * GENES
 
 
 @pytest.mark.parametrize("name", ["negative_binomial", "zero_inflated_negative_binomial"])

@@ -40,6 +40,14 @@ def test_cycles_that_do_not_divide_the_steps() -> None:
         schedule.step()
 
 
+def test_one_cycle_is_a_warm_up() -> None:
+    cycle, whole = CyclicalWarmup(0.0, 1.0, 4, cycles=1, ratio=1.0), LinearWarmup(0.0, 1.0, 4)
+    for _ in range(4):
+        assert cycle() == whole()
+        cycle.step()
+        whole.step()
+
+
 @pytest.mark.parametrize("schedule", [LinearWarmup(0.0, 4.0, 10), CyclicalWarmup(0.0, 1.0, 10, cycles=2)])
 def test_a_resumed_schedule_goes_on(schedule: Any) -> None:
     for _ in range(3):
