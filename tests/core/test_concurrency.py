@@ -194,7 +194,7 @@ def test_many_python_threads_call_the_ops_at_once() -> None:
     check(MANY_THREADS, COUNT=6)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_more_python_threads_than_anybody_has() -> None:
     check(MANY_THREADS, COUNT=64)
 
@@ -204,7 +204,7 @@ def test_a_process_that_is_forked_while_other_threads_are_in_ops() -> None:
     check(FORKS, TIMES=2)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_process_that_is_forked_often() -> None:
     check(FORKS, TIMES=40)
 
@@ -213,6 +213,6 @@ def test_interrupts_anywhere_leave_ops_and_gradients_right() -> None:
     check(INTERRUPTS, TIMES=30)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_many_interrupts() -> None:
     check(INTERRUPTS, TIMES=600)

@@ -49,7 +49,7 @@ DAMAGES = st.builds(
     Damage, st.sampled_from(KINDS), PLACES, st.sampled_from((1, 2, 4, 8, 64, 1000)), st.binary(min_size=1, max_size=9)
 )
 EXAMPLES = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-MANY = settings(EXAMPLES, max_examples=500)
+MANY = settings(EXAMPLES, max_examples=300)
 
 
 def npy(folder: Path) -> Path:
@@ -168,7 +168,7 @@ def test_runs(evaluated, tmp_path, command, number, damage):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
-@settings(EXAMPLES, max_examples=100)
+@settings(EXAMPLES, max_examples=40)
 @given(number=st.integers(0, 3), damage=DAMAGES)
 def test_runs_of_many_damages(evaluated, tmp_path, command, number, damage):
     check_run(evaluated, tmp_path / "run", command, number, damage)

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.minutes(1.5)]
+pytestmark = pytest.mark.minutes(1)
 
 SIZE = 3 * 2**29
 MORE = 2**30
@@ -26,7 +26,9 @@ def peak(run, data) -> int:
     return usage.ru_maxrss * 1024
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "form", [pytest.param("vectors", marks=pytest.mark.slow), pytest.param("images", marks=pytest.mark.nightly)]
+)
 def test_more_than_is_kept_in_memory(tmp_path, form):
     shape, dtype = FORMS[form]
     sample = int(np.prod(shape)) * np.dtype(dtype).itemsize

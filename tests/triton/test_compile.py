@@ -111,8 +111,10 @@ def test_the_report_names_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None
     }  # fmt: skip
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("target", report.TARGETS)
+@pytest.mark.parametrize(
+    "target",
+    [pytest.param(name, marks=pytest.mark.slow if name == NVIDIA else pytest.mark.nightly) for name in report.TARGETS],
+)
 def test_kernels_of_large_tensors_move_each_byte_once(target: str) -> None:
     counted = report.count(target, environment={**os.environ, "TRITON_CACHE_DIR": str(KEPT / "triton")})
     moved: Counter[str] = Counter()
