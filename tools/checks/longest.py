@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,7 @@ def results(report: Path) -> dict[str, Counter[str]]:
     for case in ElementTree.parse(report).iter("testcase"):  # pytest's own file
         outcome = next((child.tag for child in case if child.tag in {"failure", "error", "skipped"}), "passed")
         outcome = {"failure": "failed", "error": "failed"}.get(outcome, outcome)
-        name = case.attrib["classname"].replace(".", "/") + ".py"
+        name = re.sub(r"(\.test_\w+).*", r"\1", case.attrib["classname"]).replace(".", "/") + ".py"  # not its class
         found.setdefault(name, Counter())[outcome] += 1
     return dict(sorted(found.items()))
 
