@@ -1,4 +1,4 @@
-"""The command as a process: interrupted, and without a compiler."""
+"""The command as a process: killed, interrupted, and without a compiler."""
 
 import functools
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command_line import TINY
+from tests.support.command_line import TINY, fastvae
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -37,6 +37,26 @@ def wait_for_rows(process, file, rows):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.002)
+
+
+@pytest.mark.slow
+def test_killed_for_real_and_resumed(tmp_path):
+    options = ("train", *TINY, "--batch-size", 50, "--epochs", 25)
+    assert fastvae(*options, "--out", tmp_path / "whole").code == 0
+    process = start(*options, "--out", tmp_path / "killed")
+    wait_for_rows(process, tmp_path / "killed" / "metrics.csv", 3)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert len((tmp_path / "killed" / "metrics.csv").read_text().splitlines()) < 26
+    resumed = start("train", "--resume", tmp_path / "killed")
+    out, err = resumed.communicate()
+    assert (resumed.returncode, err) == (0, "")
+    assert out.startswith("resuming after epoch ")
+    whole, killed = (tmp_path / name / "weights.safetensors" for name in ("whole", "killed"))
+    assert whole.read_bytes() == killed.read_bytes()
+    rows = (tmp_path / "killed" / "metrics.csv").read_text().splitlines()[1:]
+    assert [int(row.split(",")[0]) for row in rows] == list(range(1, 26))
 
 
 def test_interrupted_for_real(tmp_path):
