@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.support.command_line import fastvae, without_pictures
+from tests.support.command_line import fastvae
 from tests.train.test_command_processes import start
 
 pytestmark = pytest.mark.minutes(3)
@@ -74,8 +74,7 @@ def test_two_processes_train_the_run_of_one_into_one_folder(single, tmp_path):
 @pytest.mark.slow
 def test_four_processes_train_the_run_of_one_in_parts(tmp_path):
     options = (*SMALL, "--accumulate", "3")
-    with without_pictures():
-        assert fastvae("train", *options, "--out", tmp_path / "single").code == 0
+    assert fastvae("train", *options, "--out", tmp_path / "single").code == 0
     code, _, err = torchrun(4, "train", *options, "--out", tmp_path / "run")
     assert code == 0, err
     assert_same_run(tmp_path / "run", tmp_path / "single")
@@ -96,8 +95,7 @@ KINDS = (
 def test_every_kind_of_run_is_that_of_one_process(tmp_path, options):
     several = options.split()
     alone = [option for option in several if option != "--shard-parameters"]
-    with without_pictures():
-        assert fastvae("train", *SMALL, *alone, "--out", tmp_path / "single").code == 0
+    assert fastvae("train", *SMALL, *alone, "--out", tmp_path / "single").code == 0
     code, _, err = torchrun(2, "train", *SMALL, *several, "--out", tmp_path / "run")
     assert code == 0, err
     # bfloat16 rounds what other sums differ by in float32.
@@ -113,8 +111,7 @@ def test_a_run_of_four_goes_on_with_two_that_share_parameters_and_with_one(singl
     assert code == 0, err
     assert out.startswith("resuming after epoch 1")
     assert_same_run(tmp_path / "run", single)
-    with without_pictures():
-        assert fastvae("train", "--resume", tmp_path / "run", "--epochs", "3").code == 0
+    assert fastvae("train", "--resume", tmp_path / "run", "--epochs", "3").code == 0
     assert len(rows(tmp_path / "run")) == 3
 
 
