@@ -180,7 +180,7 @@ void add_all(const MixtureBackward& a, const BackwardWorkspace<T>& w, const Stra
 
 // From the sums of a tile to the gradients of mu and of the raw scale, n of one component.
 template <class T, class Form>
-void finish_parameters(Form, int64_t n, const ScaleLimits<T> limits, const T* raw, T* to_mu, T* to_scale) {
+void finish_parameters(int64_t n, const ScaleLimits<T> limits, const T* raw, T* to_mu, T* to_scale) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
     const Scale<T> q = Form::at(clamped(raw[i], limits), limits);
@@ -200,23 +200,21 @@ void finish(const MixtureBackward& a, const BackwardWorkspace<T>& w) {
   const Planes<T>& p = w.planes;
   const ScaleLimits<T> limits = scale_limits<T>(a.options);
   const int64_t size = p.components * p.dims;
-  with_form(a.options, [&](auto form) {
-    constexpr int64_t kAtOnce = 512;
-    T buffer[kAtOnce];
-    for (int64_t at = 0; at < size; at += kAtOnce) {
-      const int64_t n = smaller(kAtOnce, size - at);
-      T *to_mu = w.to_mu.values + at, *to_scale = w.to_scale.values + at;
-      for (int64_t group = 1; group < w.shares.groups; ++group)
-        for (int64_t i = 0; i < n; ++i) {
-          to_mu[i] += w.to_mu_of(group)[at + i];
-          to_scale[i] += w.to_scale_of(group)[at + i];
-        }
-      const T* raw = load<T>(a.scale, a.scale.space, Range(a.scale.space, at, n), buffer);
-      finish_parameters(form, n, limits, raw, to_mu, to_scale);
-      store_sums(a.grad_mu, w.to_mu, at, n);
-      store_sums(a.grad_scale, w.to_scale, at, n);
-    }
-  });
+  void (*finish_chunk)(int64_t, ScaleLimits<T>, const T*, T*, T*) = nullptr;
+  with_form(a.options, [&](auto form) { finish_chunk = finish_parameters<T, decltype(form)>; });
+  T buffer[kChunk];
+  for (int64_t at = 0; at < size; at += kChunk) {
+    const int64_t n = smaller(kChunk, size - at);
+    T *to_mu = w.to_mu.values + at, *to_scale = w.to_scale.values + at;
+    for (int64_t group = 1; group < w.shares.groups; ++group)
+      for (int64_t i = 0; i < n; ++i) {
+        to_mu[i] += w.to_mu_of(group)[at + i];
+        to_scale[i] += w.to_scale_of(group)[at + i];
+      }
+    finish_chunk(n, limits, load<T>(a.scale, a.scale.space, Range(a.scale.space, at, n), buffer), to_mu, to_scale);
+    store_sums(a.grad_mu, w.to_mu, at, n);
+    store_sums(a.grad_scale, w.to_scale, at, n);
+  }
   for (int64_t i = 0; i < a.points && p.dims; ++i) {
     for (int64_t d = 0; d < p.dims; ++d) w.to_z.values[i * p.dims + d] *= T(-2 * kLn2);
     store_sums(a.grad_z, w.to_z, i * p.dims, p.dims);

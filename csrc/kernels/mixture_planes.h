@@ -66,10 +66,23 @@ FASTVAE_INLINE T over_sigma(double factor, T sigma) {
   return static_cast<T>(quotient > most ? most : quotient);
 }
 
-// Components first .. last, a register of them at a time, so that the arrays are written in whole lines.
+// 1 / sigma and the constants of one dimension's densities, without the weight.
 template <class T, class Form>
-void fill_components(Form, const Mixture& a, const ScaleLimits<T> limits, const Planes<T>& p, int64_t first,
-                     int64_t last) {
+void inverses_and_constants(int64_t n, const ScaleLimits<T> limits, const T* raw, T* inverse, T* constant) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const Scale<T> q = Form::at(clamped(raw[i], limits), limits);
+    inverse[i] = over_sigma(kRootHalfLog2E, q.sigma);
+    constant[i] = (-Form::log_sigma(q) - T(kHalfLogTwoPi)) * T(kLog2E);
+  }
+}
+
+// Components first .. last, a register of them at a time, so that the arrays are written in whole lines.
+template <class T>
+void fill_components(const Mixture& a, const Planes<T>& p, int64_t first, int64_t last) {
+  const ScaleLimits<T> limits = scale_limits<T>(a.options);
+  auto loop = inverses_and_constants<T, Logvar::Unfloored>;
+  with_form(a.options, [&](auto form) { loop = inverses_and_constants<T, decltype(form)>; });
   constexpr int64_t kColumns = 32;
   T means[kRegister][kColumns], inverses[kRegister][kColumns], constants[kRegister][kColumns];
   for (int64_t k = first; k < last; k += kRegister)
@@ -81,13 +94,7 @@ void fill_components(Form, const Mixture& a, const ScaleLimits<T> limits, const 
         const T* mu = load<T>(a.mu, a.mu.space, Range(a.mu.space, at, n), means[j]);
         if (mu != means[j]) copy_bytes(means[j], mu, static_cast<size_t>(n) * sizeof(T));
         const T* raw = load<T>(a.scale, a.scale.space, Range(a.scale.space, at, n), buffer);
-        T *inverse = inverses[j], *constant = constants[j];
-#pragma omp simd
-        for (int64_t i = 0; i < n; ++i) {
-          const Scale<T> q = Form::at(clamped(raw[i], limits), limits);
-          inverse[i] = over_sigma(kRootHalfLog2E, q.sigma);
-          constant[i] = (-Form::log_sigma(q) - T(kHalfLogTwoPi)) * T(kLog2E);
-        }
+        loop(n, limits, raw, inverses[j], constants[j]);
       }
       for (int64_t i = 0; i < n; ++i) {
         const int64_t to = (d + i) * p.stride + k;
@@ -125,11 +132,8 @@ FASTVAE_INLINE double finite_largest(int64_t count, const double* constants) {
 
 template <class T>
 void fill(const Mixture& a, Planes<T>& p) {
-  const ScaleLimits<T> limits = scale_limits<T>(a.options);
-  with_form(a.options, [&](auto form) {
-    parallel_for(p.stride / kRegister, a.threads, 1 + 512 / (1 + p.dims), [&](int64_t first, int64_t last, int64_t) {
-      fill_components(form, a, limits, p, first * kRegister, smaller(last * kRegister, p.components));
-    });
+  parallel_for(p.stride / kRegister, a.threads, 1 + 512 / (1 + p.dims), [&](int64_t first, int64_t last, int64_t) {
+    fill_components(a, p, first * kRegister, smaller(last * kRegister, p.components));
   });
   fill_log_weights<T>(a, p.exact);
   for (int64_t k = p.components; k < p.stride; ++k) p.exact[k] = -kInfinity<double>;

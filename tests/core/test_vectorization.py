@@ -31,7 +31,7 @@ ASSEMBLY = cache(functions_of)
 class Hot(NamedTuple):
     """A kernel and its variant, as their names contain them, and `loops` of at least `floor` packed instructions each.
 
-    Of the two names in Has<>, the first says whether there is a KL, the second whether there is a prior.
+    Kl is 0 where there is none, 1 of a standard normal prior, 2 of a prior that is given.
     """
 
     kernel: str
@@ -44,29 +44,28 @@ class Hot(NamedTuple):
 # What underflows comes twice: for values of a common size, and for any. A loss comes with a gradient and without, for a
 # target of float32 and one of bytes.
 HOT = [
-    Hot("reconstruction<float>", "<BinaryCrossEntropyWithLogits<false> >", loops=8, floor=18),
-    Hot("reconstruction<float>", "<BinaryCrossEntropy>", loops=2, floor=36),
-    Hot("reconstruction<float>", "<MseLoss>", loops=2, floor=2),
-    Hot("reconstruction<float>", "<L1Loss>", loops=1, floor=2),
-    Hot("reconstruction<float>", "<GaussianNll>", loops=2, floor=20),
-    Hot("reconstruction_backward<float>", "<BinaryCrossEntropyWithLogits<false> >", loops=1, floor=16),
-    Hot("reconstruction_backward<float>", "<BinaryCrossEntropy>", loops=1, floor=39),
-    Hot("reconstruction_backward<float>", "<MseLoss>", loops=1, floor=3),
-    Hot("reconstruction_backward<float>", "<GaussianNll>", loops=1, floor=21),
-    Hot("reparameterize_kl<float>", "<LogForm<1, false> >.*<Has<false>, Has<false> >", loops=1, floor=16),
-    Hot("reparameterize_kl<float>", "<LogForm<1, false> >.*<Has<true>, Has<false> >", loops=2, floor=20),
-    Hot("reparameterize_kl<float>", "<LogForm<1, false> >.*<Has<true>, Has<true> >", loops=2, floor=40),
-    Hot("reparameterize_kl<float>", "<LogForm<1, false> >.*<Has<true>, Has<true> >", loops=3, floor=1),
-    Hot("reparameterize_kl<float>", "<SoftplusForm>.*<Has<true>, Has<false> >", loops=1, floor=55),
-    Hot("reparameterize_kl<float>", "<LinearForm<VarianceBase, true> >.*<Has<true>, Has<false> >", loops=1, floor=36),
+    Hot("evaluate(_block)?<float, ", "BinaryCrossEntropyWithLogits<", loops=8, floor=18),
+    Hot("evaluate(_block)?<float, ", "BinaryCrossEntropy[>,]", loops=4, floor=36),
+    Hot("evaluate(_block)?<float, ", "MseLoss", loops=4, floor=2),
+    Hot("evaluate(_block)?<float, ", "L1Loss", loops=2, floor=2),
+    Hot("evaluate(_block)?<float, ", "GaussianNll", loops=4, floor=14),
+    Hot(" differentiate<float, ", "BinaryCrossEntropyWithLogits<", loops=1, floor=16),
+    Hot(" differentiate<float, ", "BinaryCrossEntropy>", loops=1, floor=39),
+    Hot(" differentiate<float, ", "MseLoss", loops=1, floor=3),
+    Hot(" differentiate<float, ", "GaussianNll", loops=1, floor=21),
+    Hot("sigma_and_kl.*<float, ", r"LogForm<1, .*\(Kl\)0", loops=2, floor=11),
+    Hot("sigma_and_kl.*<float, ", r"LogForm<1, .*\(Kl\)1", loops=2, floor=20),
+    Hot("sigma_and_kl.*<float, ", r"LogForm<1, .*\(Kl\)2", loops=2, floor=40),
+    Hot("sigma_and_kl.*<float, ", r"SoftplusForm, \(Kl\)1", loops=1, floor=55),
+    Hot("sigma_and_kl.*<float, ", r"LinearForm<VarianceBase, true>, \(Kl\)1", loops=1, floor=36),
+    Hot("for_each_block<reparameterize_kl<float>", "", loops=1, floor=1),  # z
     # Without samples, with one and with several, of scales of a common size and of any.
-    Hot("reparameterize_kl_backward<float>", "<LogForm<1, false> >.*<Has<true>, Has<false> >", loops=6, floor=17),
-    # The sixth may become a function of its own, which the last test here sees.
-    Hot("reparameterize_kl_backward<float>", "<LogForm<1, false> >.*<Has<true>, Has<true> >", loops=5, floor=32),
-    Hot("reparameterize_kl_backward<float>", "<SoftplusForm>.*<Has<true>, Has<f", loops=2, floor=31),
-    Hot("log_normal<float>", "<LogForm<1, false> >", loops=1, floor=16),
-    Hot("log_normal<float>", "<LinearForm<VarianceBase, false> >", loops=1, floor=20),
-    Hot("(?:log_normal_backward<float>|density_gradients<float)", "LogForm<1, false> >", loops=1, floor=17),
+    Hot("posterior_gradients.*<float, ", r"LogForm<1, .*\(Kl\)1", loops=6, floor=17),
+    Hot("posterior_gradients.*<float, ", r"LogForm<1, .*\(Kl\)2", loops=6, floor=41),
+    Hot("posterior_gradients.*<float, ", r"SoftplusForm, \(Kl\)1", loops=3, floor=31),
+    Hot("Density<float, ", "LogForm<1, false> >::evaluate", loops=1, floor=16),
+    Hot("Density<float, ", "LinearForm<VarianceBase, false> >::evaluate", loops=1, floor=20),
+    Hot("Density<float, ", "LogForm<1, false> >::differentiate", loops=1, floor=17),
     Hot("add_level<., float>", "", loops=3, floor=66),  # of a channel of a mixture
     Hot("mixture_of<float>", "", loops=1, floor=15),  # densities of a dimension, their sum and exponents
     Hot("add_tile<float>", "", loops=1, floor=17),  # their gradients
