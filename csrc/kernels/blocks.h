@@ -107,22 +107,23 @@ FASTVAE_INLINE double sum_of_lanes(double* lanes) {
   return lanes[0];
 }
 
-// In a fixed pattern of lanes, the same for every instruction set. No lane adds more than a few values before it is
-// widened to double.
+// In a fixed pattern of lanes, the same for every instruction set: each adds up to eight values before it is widened to
+// double.
 template <int Lanes, class T>
-FASTVAE_INLINE double sum_in_lanes(const T* values, int64_t n) {
-  constexpr int64_t kRun = 8 * Lanes;
+FASTVAE_NOINLINE double sum_in_lanes(const T* values, int64_t n) {
   double wide[Lanes] = {};
   int64_t i = 0;
-  for (; i < n; i += kRun) {
-    T lanes[Lanes] = {};
-    int64_t j = i;
-    const int64_t end = smaller(i + kRun, n);
-    for (; j + Lanes <= end; j += Lanes)
-      for (int lane = 0; lane < Lanes; ++lane) lanes[lane] += values[j + lane];
-    for (int lane = 0; j + lane < end; ++lane) lanes[lane] += values[j + lane];
-    for (int lane = 0; lane < Lanes; ++lane) wide[lane] += lanes[lane];
+  for (; i + 8 * Lanes <= n; i += 8 * Lanes) {
+    const T* v = values + i;
+    for (int lane = 0; lane < Lanes; ++lane, ++v)
+      wide[lane] += v[0] + v[Lanes] + v[2 * Lanes] + v[3 * Lanes] + v[4 * Lanes] + v[5 * Lanes] + v[6 * Lanes] +
+                    v[7 * Lanes];
   }
+  T lanes[Lanes] = {};
+  for (; i + Lanes <= n; i += Lanes)
+    for (int lane = 0; lane < Lanes; ++lane) lanes[lane] += values[i + lane];
+  for (int lane = 0; i + lane < n; ++lane) lanes[lane] += values[i + lane];
+  for (int lane = 0; lane < Lanes; ++lane) wide[lane] += lanes[lane];
   return sum_of_lanes<Lanes>(wide);
 }
 

@@ -163,6 +163,9 @@ void gather(const View& view, const Space& space, const Range& at, int64_t outer
     T* out = buffer + position;
     if (stride == 1) {
       for (int64_t i = 0; i < length; ++i) out[i] = decode<T>(source[i]);
+    } else if (stride == 0 && length > 0) {
+      const T value = decode<T>(source[0]);
+      for (int64_t i = 0; i < length; ++i) out[i] = value;
     } else {
       for (int64_t i = 0; i < length; ++i) out[i] = decode<T>(source[i * stride]);
     }
