@@ -56,16 +56,20 @@ def outcome(name, slack, in_thread):
     operands = operands_of(name)
     found, raised = [], []
     ready, go = threading.Event(), threading.Event()
-    def body():
+    def begin():
         # Thread-local storage of torch and of pybind11, without which the C library ends the process.
         torch.ones(3, requires_grad=True).exp().sum().backward()
         fastvae._C.capability()
-        ready.set()
-        go.wait()
+    def attempt():
         try:
             found.append(call(name, operands))
         except (MemoryError, RuntimeError) as error:
             raised.append(error)
+    def body():
+        begin()
+        ready.set()
+        go.wait()
+        attempt()
     if in_thread:
         thread = threading.Thread(target=body)
         thread.start()
@@ -74,9 +78,9 @@ def outcome(name, slack, in_thread):
         go.set()
         thread.join()
     else:
-        go.set()
+        begin()
         limit(slack)
-        body()
+        attempt()
     resource.setrlimit(resource.RLIMIT_AS, (HARD, HARD))
     assert len(found) + len(raised) == 1
     for error in raised:
