@@ -62,15 +62,15 @@ void set(Mixture& a, const MinibatchOptions& options, double& log_weight) {
   log_weight = a.stratified ? -std::log(batch - 1) : -std::log(size * std::max(batch, 1.0));
 }
 
-constexpr std::align_val_t kAlignment{64};
+constexpr std::align_val_t kWorkspaceAlignment{64};
 
 struct Delete {
-  void operator()(void* memory) const { ::operator delete(memory, kAlignment); }
+  void operator()(void* memory) const { ::operator delete(memory, kWorkspaceAlignment); }
 };
 
 template <class Arguments>
 void run(void (*kernel)(const Arguments&), int64_t (*workspace)(const Arguments&), Arguments& a) {
-  const std::unique_ptr<void, Delete> memory(::operator new(static_cast<size_t>(workspace(a)), kAlignment));
+  const std::unique_ptr<void, Delete> memory(::operator new(static_cast<size_t>(workspace(a)), kWorkspaceAlignment));
   a.workspace = memory.get();
   run_without_gil(kernel, a);
 }

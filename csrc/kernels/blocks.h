@@ -116,8 +116,8 @@ FASTVAE_NOINLINE double sum_in_lanes(const T* values, int64_t n) {
   for (; i + 8 * Lanes <= n; i += 8 * Lanes) {
     const T* v = values + i;
     for (int lane = 0; lane < Lanes; ++lane, ++v)
-      wide[lane] += v[0] + v[Lanes] + v[2 * Lanes] + v[3 * Lanes] + v[4 * Lanes] + v[5 * Lanes] + v[6 * Lanes] +
-                    v[7 * Lanes];
+      wide[lane] +=
+          v[0] + v[Lanes] + v[2 * Lanes] + v[3 * Lanes] + v[4 * Lanes] + v[5 * Lanes] + v[6 * Lanes] + v[7 * Lanes];
   }
   T lanes[Lanes] = {};
   for (; i + Lanes <= n; i += Lanes)

@@ -33,8 +33,8 @@ class CVAE(LatentVariableModel):
         generation: ``generation(z, condition)``, the likelihood's parameters, in the shape of the target.
         prior: ``prior(condition)``, p(z | condition); None for N(0, I), where ``"gsnn"`` needs `latent_shape`, because
             it asks no recognition network. The options of scale and packing hold for both networks.
-        objective: ``"cvae"`` (equation 5); ``"gsnn"``, z from the prior and no KL, so that training draws as
-            prediction does (equation 7); ``"hybrid"``, alpha * cvae + (1 - alpha) * gsnn (equation 8).
+        objective: ``"cvae"`` (equation 5); ``"gsnn"``, z from the prior and no KL, whose options it refuses, so that
+            training draws as prediction does (equation 7); ``"hybrid"``, alpha * cvae + (1 - alpha) * gsnn (equation 8).
         alpha: the share of the CVAE objective in ``"hybrid"``, from 0 to 1.
         **options: as in `fastvae.VAE`. A write-up's KL weight of 1 + b is ``beta=1 + b``.
 
@@ -68,6 +68,10 @@ class CVAE(LatentVariableModel):
         super().__init__(**options)
         if self.elbo.reconstruction is None:
             raise ValueError(f"preset: got {self.elbo.preset!r}, which has no reconstruction; takes one that has")
+        if objective == "gsnn" and self.elbo.option_of_the_kl is not None:
+            raise ValueError(
+                f"{self.elbo.option_of_the_kl}: got a value with objective='gsnn', which has no KL; takes none"
+            )
         self.recognition = recognition
         self.generation = generation
         self.prior = prior

@@ -182,6 +182,14 @@ def test_a_broadcast_prior_pair(shape: tuple[int, ...]) -> None:
     assert_same(posterior.log_prior(z, (mu_p, raw_p)), p.log_prob(z).sum(2), (mu_p, raw_p))
 
 
+@pytest.mark.parametrize("prior", ["standard", [torch.zeros(3), torch.zeros(3)]], ids=["a name", "a list"])
+def test_what_is_no_prior_is_named(prior: object) -> None:
+    posterior = DiagonalGaussian(*parameters())
+    kind = type(prior).__name__
+    with pytest.raises(TypeError, match=rf"^prior: got {kind}; takes a Gaussian, a pair \(mu_p, scale_p\), or"):
+        posterior.log_prior(posterior.mu, prior)
+
+
 def test_the_monte_carlo_kl_converges_to_the_analytic_one() -> None:
     posterior = DiagonalGaussian(*parameters())
     draws = posterior.log_ratio(posterior.sample(20_000, seed=0))
