@@ -230,8 +230,16 @@ def test_compiled_without_graph_breaks(objective: str, prior: bool, num_samples:
         (lambda: model(objective="elbo"), ValueError, "objective: got 'elbo'; takes one of"),
         (lambda: model(alpha=1.5), ValueError, "alpha: got 1.5"),
         (lambda: model(alpha=math.nan), ValueError, "alpha: got nan"),
-        (lambda: model(objective="gsnn", beta=2.0), ValueError, "beta: got a value with objective='gsnn', which has no"),
-        (lambda: model(objective="gsnn", beta=torch.tensor(1.0)), ValueError, "beta: got a value with objective='gsnn'"),
+        (
+            lambda: model(objective="gsnn", beta=2.0),
+            ValueError,
+            "beta: got a value with objective='gsnn', which has no",
+        ),
+        (
+            lambda: model(objective="gsnn", beta=torch.tensor(1.0)),
+            ValueError,
+            "beta: got a value with objective='gsnn'",
+        ),
         (lambda: model(objective="gsnn", free_bits=0.5), ValueError, "free_bits: got a value with objective='gsnn'"),
         (lambda: model(objective="gsnn", capacity=1.0), ValueError, "capacity: got a value with objective='gsnn'"),
         (
