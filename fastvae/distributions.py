@@ -411,9 +411,8 @@ class DiagonalGaussian:
             return F.log_normal(z, reduction=reduction, batch_dims=batch_dims)
         if not isinstance(prior, (DiagonalGaussian, tuple)):
             if not callable(getattr(prior, "log_prob", None)):
-                raise TypeError(
-                    f"prior: got {type(prior).__name__}; takes a Gaussian, a pair (mu_p, scale_p), or what has log_prob(z)"
-                )
+                got = type(prior).__name__
+                raise TypeError(f"prior: got {got}; takes a Gaussian, a pair (mu_p, scale_p), or what has log_prob(z)")
             if reduction != "sample":
                 raise ValueError(f"reduction: got {reduction!r} with prior={type(prior).__name__}; takes 'sample'")
             return prior.log_prob(z)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from fastvae._describe import describe, named
 from fastvae._keywords import DrawKeywords, passes_on
 from fastvae.distributions import DiagonalGaussian
-from fastvae.losses import ELBOOutput
+from fastvae.losses import ELBOLoss, ELBOOutput
 from fastvae.losses._options import one_of
 from fastvae.modules._importance import chunks, seeded
 from fastvae.modules._latent import LatentVariableModel, mode_of
@@ -21,6 +21,19 @@ from fastvae.modules.output import VAEOutput
 
 OBJECTIVES: Final = ("cvae", "gsnn", "hybrid")
 METHODS: Final = ("importance", "monte_carlo")
+
+
+def _option_of_the_kl(loss: ELBOLoss) -> str | None:
+    """One that has another value than its default, if there is one."""
+    row = loss.convention
+    given = {
+        "beta": not isinstance(loss.beta, float) or loss.beta != 1.0,
+        "free_bits": bool(row.free_bits),
+        "capacity": loss.capacity is not None,
+        "total_correlation": loss.decomposition is not None,
+        "kl_estimator": row.kl_estimator != "analytic",
+    }
+    return next((name for name, present in given.items() if present), None)
 
 
 class CVAE(LatentVariableModel):
@@ -33,8 +46,8 @@ class CVAE(LatentVariableModel):
         generation: ``generation(z, condition)``, the likelihood's parameters, in the shape of the target.
         prior: ``prior(condition)``, p(z | condition); None for N(0, I), where ``"gsnn"`` needs `latent_shape`, because
             it asks no recognition network. The options of scale and packing hold for both networks.
-        objective: ``"cvae"`` (equation 5); ``"gsnn"``, z from the prior and no KL, whose options it refuses, so that
-            training draws as prediction does (equation 7); ``"hybrid"``, alpha * cvae + (1 - alpha) * gsnn (equation 8).
+        objective: ``"cvae"`` (equation 5); ``"gsnn"``, z from the prior and no KL, nor options of one, so that training
+            draws as prediction does (equation 7); ``"hybrid"``, alpha * cvae + (1 - alpha) * gsnn (equation 8).
         alpha: the share of the CVAE objective in ``"hybrid"``, from 0 to 1.
         **options: as in `fastvae.VAE`. A write-up's KL weight of 1 + b is ``beta=1 + b``.
 
@@ -68,10 +81,8 @@ class CVAE(LatentVariableModel):
         super().__init__(**options)
         if self.elbo.reconstruction is None:
             raise ValueError(f"preset: got {self.elbo.preset!r}, which has no reconstruction; takes one that has")
-        if objective == "gsnn" and self.elbo.option_of_the_kl is not None:
-            raise ValueError(
-                f"{self.elbo.option_of_the_kl}: got a value with objective='gsnn', which has no KL; takes none"
-            )
+        if objective == "gsnn" and (name := _option_of_the_kl(self.elbo)):
+            raise ValueError(f"{name}: got a value with objective='gsnn', which has no KL; takes none")
         self.recognition = recognition
         self.generation = generation
         self.prior = prior

@@ -37,7 +37,8 @@ from tests.modules.tiny_cvae import (
 @pytest.mark.parametrize("prior", [False, True])
 @pytest.mark.parametrize("objective", ["cvae", "gsnn", "hybrid"])
 def test_objectives(objective: str, prior: bool, packed: bool, samples: tuple[int, ...], backend: str) -> None:
-    cvae = model(prior, packed, objective=objective, alpha=0.3, beta=1.5)
+    weighted = {} if objective == "gsnn" else {"beta": 1.5}
+    cvae = model(prior, packed, objective=objective, alpha=0.3, **weighted)
     condition, target = data()
     eps = torch.randn(*samples, BATCH, LATENT, dtype=torch.float64)
     with fastvae.use_backend(backend):
