@@ -140,19 +140,6 @@ class ELBOLoss(nn.Module):
         return next((cause for cause, present in mixing.items() if present), None)
 
     @property
-    def option_of_the_kl(self) -> str | None:
-        """An option that a loss without a KL would ignore, if one has another value than its default."""
-        row = self.convention
-        given = {
-            "beta": not isinstance(self.beta, float) or self.beta != 1.0,
-            "free_bits": bool(row.free_bits),
-            "capacity": self.capacity is not None,
-            "total_correlation": self.decomposition is not None,
-            "kl_estimator": row.kl_estimator != "analytic",
-        }
-        return next((name for name, present in given.items() if present), None)
-
-    @property
     def needs_z(self) -> bool:
         """Whether the KL is estimated at a sample: such a loss is called with a DiagonalGaussian and `z`."""
         return self.convention.kl_estimator != "analytic" or self.decomposition is not None
