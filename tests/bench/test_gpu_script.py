@@ -47,6 +47,7 @@ def test_no_stage_begins_when_the_time_is_over(tmp_path):
     assert (tmp_path / "summary.txt").read_text().splitlines() == expected
 
 
+@pytest.mark.slow
 def test_a_stage_is_stopped_at_its_end(tmp_path):
     assert run(tmp_path, "--dry-run", "micro", FASTVAE_GPU_SECONDS="1").returncode == 1
     # As `timeout` says it.
@@ -79,6 +80,7 @@ def _alone(work: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("work", WORK)
 def test_what_runs_on_a_gpu_needs_little(work):
     result = _alone(WORK[work])

@@ -113,6 +113,7 @@ class TestRows:
 
 
 class TestGuard:
+    @pytest.mark.slow
     def test_failing_files_are_found_whole_or_in_part(self, tmp_path):
         good, bad = tmp_path / "test_good.py", tmp_path / "test_bad.py"
         good.write_text("def test_one(): pass\n")

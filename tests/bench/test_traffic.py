@@ -159,6 +159,7 @@ def _inductor() -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=one_provider.ROOT, env=environment, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_inductor_against_counts_by_hand() -> None:
     script = _inductor()
     assert script.returncode == 0, script.stderr[-3000:]

@@ -102,25 +102,19 @@ def whole(tensor: Any) -> Tensor:
     return gathered
 
 
-def compare(rank: int, names: list[str], nested: bool) -> None:
+def compare(rank: int, nested: bool) -> None:
     """The body of a process; parameters stay gathered after a forward pass, as by torch's default, or do not."""
-    for name, reshard in product(names, (None, True)):
+    for name, reshard in product(MODELS, (None, True)):
         model, expected = MODELS[name](), MODELS[name]()
         shard(model, nested=nested, reshard_after_forward=reshard)
         found = results(model)
         torch.testing.assert_close(found, results(expected), **EXACT, msg=partial("{}: {}".format, name))
 
 
-@pytest.mark.parametrize(
-    ("names", "nested"),
-    [
-        pytest.param(["gaussian", "conditional"], False, id="whole"),
-        pytest.param(list(MODELS), False, id="all-whole", marks=pytest.mark.slow),
-        pytest.param(list(MODELS), True, id="all-nested", marks=pytest.mark.slow),
-    ],
-)
-def test_a_sharded_model_does_what_a_whole_one_does(names: list[str], nested: bool, tmp_path: Path) -> None:
-    in_processes(PROCESSES, compare, names, nested, folder=tmp_path)
+@pytest.mark.slow
+@pytest.mark.parametrize("nested", [False, True], ids=["whole", "nested"])
+def test_a_sharded_model_does_what_a_whole_one_does(nested: bool, tmp_path: Path) -> None:
+    in_processes(PROCESSES, compare, nested, folder=tmp_path)
 
 
 def halve(rank: int) -> None:

@@ -18,6 +18,7 @@ def test_where():
 NEITHER = "worker is threads is None"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [((), "worker and threads == '1'"), (("-p", "no:xdist"), NEITHER), (("tests/test_one.py",), NEITHER)],

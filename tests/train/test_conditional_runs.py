@@ -65,6 +65,7 @@ def test_sampling_a_label_of_a_run_without(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_the_study_is_written_once_and_goes_on(tmp_path):
     folder, out = mnist(tmp_path / "data"), tmp_path / "study"
     options = ("--data-dir", folder, "--out", out, "--num-samples", 4, "--threads", 1)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.minutes(0.4)
+pytestmark = [pytest.mark.minutes(0.4), pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 
