@@ -19,6 +19,7 @@ from bench import ROOT, machine, report
 from bench.cpu import guard, measure, worker
 from bench.cpu.benchmarks import MODES, STEP, Benchmark, all_benchmarks
 from bench.cpu.regimes import REGIMES, environment
+from bench.options import Names
 from bench.results import Row, append, check
 
 
@@ -39,22 +40,6 @@ SUITES: Final = {
 }
 
 
-class _List(click.ParamType[tuple[str, ...]]):
-    """Names from a set, separated by commas."""
-
-    name = "list"
-
-    def __init__(self, choices: Sequence[str]) -> None:
-        self.choices = choices
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        names = tuple(dict.fromkeys(value.split(",")))
-        for name in names:
-            if name not in self.choices:
-                self.fail(f"got {name!r}; takes names from {', '.join(self.choices)}", param, ctx)
-        return names
-
-
 class _Counts(click.ParamType[tuple[int, ...]]):
     name = "counts"
 
@@ -71,9 +56,9 @@ def _op_names() -> list[str]:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--suite", type=click.Choice(tuple(SUITES)), default="cpu", show_default=True)
-@click.option("--ops", type=_List(_op_names()), help="Only these, separated by commas. [default: all]")
-@click.option("--passes", type=_List(MODES), help="[default: all (cpu), both (quick)]")
-@click.option("--regime", type=_List(tuple(REGIMES)), help="The allocator. [default: warm,def (cpu), warm (quick)]")
+@click.option("--ops", type=Names(_op_names()), help="Only these, separated by commas. [default: all]")
+@click.option("--passes", type=Names(MODES), help="[default: all (cpu), both (quick)]")
+@click.option("--regime", type=Names(tuple(REGIMES)), help="The allocator. [default: warm,def (cpu), warm (quick)]")
 @click.option("--threads", type=_Counts(), help="[default: 1,2 (cpu), 1 (quick)]")
 @click.option("--repeats", type=click.IntRange(min=1), help="Rounds at least. [default: 15]")
 @click.option("--min-time", type=click.FloatRange(min=0), help="Seconds a measurement at least. [default: 1 (cpu)]")

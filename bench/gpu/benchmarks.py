@@ -12,18 +12,19 @@ from bench.ops import Op, Shape
 
 
 class Size(NamedTuple):
-    """Shapes of pixels and of the latent; whether launching a call takes longer than running it."""
+    """Its name; shapes of pixels and of the latent; whether launching a call takes longer than running it."""
 
+    name: str
     pixels: Shape
     latent: Shape
     launch_bound: bool
 
 
-LARGE: Final = Size((131072, 1024), (65536, 1024), False)
-MNIST: Final = Size((128, 784), (128, 20), True)
-MIDDLE: Final = Size((4096, 784), (4096, 128), False)
+LARGE: Final = Size("large", (131072, 1024), (65536, 1024), False)
+MNIST: Final = Size("mnist", (128, 784), (128, 20), True)
+MIDDLE: Final = Size("middle", (4096, 784), (4096, 128), False)
 _SIZES: Final = (LARGE, MNIST, MIDDLE)
-_DRY_SIZES: Final = (Size((12, 16), (12, 4), False), Size((3, 7), (3, 5), True))
+_DRY_SIZES: Final = (Size("middle", (12, 16), (12, 4), False), Size("mnist", (3, 7), (3, 5), True))
 
 # The losses that take a large part of a step, at their own sizes beside those.
 HEAVY: Final[dict[Size, tuple[SizedOp, ...]]] = {

@@ -15,6 +15,8 @@ from typing import Final
 
 import click
 import torch
+import triton
+from torch import Tensor
 
 import fastvae
 from bench import ops
@@ -22,10 +24,33 @@ from bench.calls import SizedOp
 from bench.gpu import providers
 from bench.gpu.benchmarks import sizes
 from bench.gpu.device import device, synchronize
+from fastvae._autograd._function import Context, Op
+from fastvae._triton._launch import Launch
 
 # Few enough that the queue of launches never fills, which would make the host wait.
 _CALLS: Final = 200
 _LINES: Final = 25
+
+
+@triton.jit
+def _nothing(pointer):  # type: ignore[no-untyped-def]
+    pass
+
+
+class _Identity(Op, name="identity"):
+    """The least that a differentiable op costs."""
+
+    @staticmethod
+    def forward(value: Tensor) -> Tensor:
+        return value.view_as(value)
+
+    @staticmethod
+    def setup_context(ctx: Context, inputs: tuple[Tensor], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Context, gradient: Tensor | None) -> tuple[Tensor | None, ...]:
+        return (gradient,)
 
 
 def microseconds(call: Callable[[], object], calls: int) -> float:
@@ -63,8 +88,18 @@ def main(dry_run: bool) -> None:
     _, small, *_ = sizes(where)
     some = (SizedOp(ops.MSE, (small.pixels,)), SizedOp(ops.REPARAMETERIZE_KL_PACKED, (small.latent,)))
     one = torch.zeros(4, device=where.name)
-    click.echo(f"{microseconds(lambda: one.mul(2), calls):8.1f} us a launch of PyTorch's")
-    click.echo(f"{microseconds(lambda: torch.empty_like(one), calls):8.1f} us a tensor of PyTorch's")
+    leaf = one.clone().requires_grad_()
+    launch = Launch(_nothing, 1, [None], ())
+    parts: dict[str, Callable[[], object]] = {
+        "a tensor of PyTorch's": lambda: torch.empty_like(one),
+        "a launch of PyTorch's": lambda: one.mul(2),
+        "a launch of Triton's": lambda: _nothing[(1,)](one),
+        "a launch of ours": lambda: launch(one),
+        "a backward pass of PyTorch's": lambda: torch.autograd.grad(leaf.view_as(leaf), leaf, one),
+        "a backward pass of ours": lambda: torch.autograd.grad(_Identity.apply(leaf), leaf, one),
+    }
+    for name, call in parts.items():
+        click.echo(f"{microseconds(call, calls):8.1f} us {name}")
     with fastvae.use_backend("triton"):
         for sized in some:
             inputs = sized.inputs(where.name)

@@ -10,6 +10,7 @@ import subprocess
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import click
 import torch
@@ -17,20 +18,33 @@ import torch
 import fastvae
 from bench import report
 from bench.gpu import FILE
-from bench.gpu.benchmarks import Benchmark, Size, benchmarks_of, sizes
+from bench.gpu.benchmarks import LARGE, MIDDLE, MNIST, Benchmark, Size, benchmarks_of, sizes
 from bench.gpu.correct import mistake
 from bench.gpu.device import Device, device, new_run
 from bench.gpu.launches import Counts, Launches, counted
 from bench.gpu.measure import measure, rows
+from bench.options import Names
 from bench.results import Row, append, check
+
+_SIZES: Final = tuple(size.name for size in (LARGE, MNIST, MIDDLE))
+_OPS: Final = tuple(dict.fromkeys(some.op.name for size in (MNIST, MIDDLE) for some in benchmarks_of(size)))
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of gpu.csv.")
+@click.option("--sizes", "named", type=Names(_SIZES), help="Only these, separated by commas. [default: all]")
+@click.option("--ops", type=Names(_OPS), help="[default: all]")
 @click.option("--dry-run", is_flag=True, help="On the CPU, in Triton's interpreter, at tiny sizes.")
 @click.option("--commit", envvar="FASTVAE_COMMIT", help="What is measured. [default: of the checkout]")
 @click.pass_context
-def main(ctx: click.Context, out: Path, dry_run: bool, commit: str | None) -> None:
+def main(
+    ctx: click.Context,
+    out: Path,
+    named: tuple[str, ...] | None,
+    ops: tuple[str, ...] | None,
+    dry_run: bool,
+    commit: str | None,
+) -> None:
     """Measure every op and size and append its rows to gpu.csv.
 
     An op whose results are wrong is not measured, and the exit status says so.
@@ -43,12 +57,18 @@ def main(ctx: click.Context, out: Path, dry_run: bool, commit: str | None) -> No
         raise click.ClickException(str(error)) from error
     run = new_run(where, commit)
     click.echo(f"{run.device}, driver {run.driver}, torch {run.torch}, {run.commit}")
-    smallest = min(sizes(where))
-    failed = mistakes(list(benchmarks_of(smallest)), where)
+
+    def wanted(size: Size) -> list[Benchmark]:
+        return [benchmark for benchmark in benchmarks_of(size) if ops is None or benchmark.op.name in ops]
+
+    smallest = min(sizes(where), key=lambda size: size.pixels)
+    failed = mistakes(wanted(smallest), where)
     measured: list[Row] = []
     for size in sizes(where):
+        if named is not None and size.name not in named:
+            continue
         counts = _counts(size, where, failed)
-        for benchmark in benchmarks_of(size):
+        for benchmark in wanted(size):
             if benchmark.kind in failed:
                 continue
             try:
