@@ -15,15 +15,20 @@ from fastvae._options import ScaleForm
 from fastvae._outputs import compute_dtype
 from fastvae._triton import _arrivals, _launch, _operands, scale_forms
 from fastvae._triton._launch import INTERPRETED, Launch
-from fastvae._triton._mixture_kernels import Shape, forward, to_components, to_points
+from fastvae._triton._mixture_kernels import Blocks, Shape, forward, to_components, to_points
 
 _MAX_LAUNCHES: Final = 1024
-_THREADS: Final = 256
-_DIMS: Final = 128 if INTERPRETED else 16
-# By the size of an element: the points of a tile, and its elements, which are to stay in registers. Its dimensions are
-# as many as there are, up to _DIMS.
-_POINTS: Final = dict.fromkeys((4, 8), 64) if INTERPRETED else {4: 16, 8: 8}
-_TILE: Final = dict.fromkeys((4, 8), 2**17) if INTERPRETED else {4: 1024, 8: 512}
+_THREADS: Final = 128
+# Points or components of a program's own, and of the others at a time: a thread each of a warp, a warp each.
+_OWN: Final = 64 if INTERPRETED else 32
+_WALKED: Final = 16 if INTERPRETED else 4
+# Dimensions that a thread has in registers, by the size of an element: all there are, or half as many at a time.
+_DIMS: Final = dict.fromkeys((4, 8), 128) if INTERPRETED else {4: 32, 8: 8}
+# Several programs share a walk until there are so many, which leave no multiprocessor idle.
+_PROGRAMS: Final = 4 if INTERPRETED else 512
+_PARTS: Final = 32
+# Of what the programs left, the bytes that the last one adds up at once.
+_ADDED: Final = 2**20 if INTERPRETED else 2**14
 
 
 class Mixture(NamedTuple):
@@ -37,39 +42,57 @@ class Mixture(NamedTuple):
     log_weight: float = 0.0
 
 
-_launches: dict[tuple[Any, ...], Launch] = {}
+# By what a kernel depends on: its launch, the counters that takes, and how many numbers the programs leave.
+_launches: dict[tuple[Any, ...], tuple[Launch, int, int]] = {}
+
+
+def _blocks(function: Any, over: int, shape: Shape, by_dimension: bool, dtype: torch.dtype) -> tuple[Blocks, int]:
+    """How programs share out the points (`over` = 0) or the components (1), and how many share a block of those, apart
+    from the parts of a walk."""
+    dims = min(_DIMS[dtype.itemsize], triton.next_power_of_2(max(shape.dims, 1)))
+    whole = shape.dims <= dims
+    if not whole:
+        # The same everywhere: a gradient's exponents are to be, to the bit, those that were summed.
+        dims //= 2
+    jobs = max(triton.cdiv(shape.dims, dims), 1)
+    if function is forward:
+        # One program does all, or one all dimensions together and others some each.
+        jobs = jobs + 1 if by_dimension and not whole else 1
+    walk = triton.cdiv(shape[1 - over], _WALKED)
+    wanted = min(_PROGRAMS // (triton.cdiv(shape[over], _OWN) * jobs), walk, _PARTS)
+    parts = triton.next_power_of_2(wanted + 1) // 2 if wanted > 1 else 1
+    added = min(dims, max(_ADDED // (parts * _OWN * dtype.itemsize), 1))
+    return Blocks(_OWN, _WALKED, dims, whole, parts, added), jobs
 
 
 def _run(
     function: Any,
     over: int,
+    left: int,
     tensors: Sequence[Tensor | None],
+    results: Sequence[Tensor | None],
     strides: tuple[Any, ...],
     shape: Shape,
     mixture: Mixture,
-    results: Sequence[Tensor | None] = (),
 ) -> None:
-    """Run with programs that share out the points (`over` = 0) or the components (1), and the dimensions in chunks.
+    """Run with programs that share out the points (`over` = 0) or the components (1).
 
-    `results`, which the function takes behind the other tensors, are no more than pointers.
+    Each leaves `left` numbers for each of its own. `results`, which the function takes behind the other tensors, are no
+    more than pointers.
     """
     like = tensors[0]
     assert like is not None
     _launch.check_device(like)
-    key = (function, _C.layout_key(tuple(tensors)), shape, mixture)
-    launch = None if INTERPRETED else _launches.get(key)
-    if launch is None:
-        dtype = compute_dtype(like)
-        block_dims = _block_dims(shape)
-        block_points = _POINTS[dtype.itemsize]
-        rest = max(_TILE[dtype.itemsize] // (block_points * block_dims), 4)
-        blocks = (block_points, min(rest, max(triton.next_power_of_2(shape.components), 4)), block_dims)
-        in_chunks = mixture.by_dimension or function is not forward
-        chunks = _chunks(shape) if in_chunks else 1
+    dtype = compute_dtype(like)
+    key = (function, _C.layout_key((*tensors, *results)), shape, mixture)
+    planned = None if INTERPRETED else _launches.get(key)
+    if planned is None:
+        blocks, jobs = _blocks(function, over, shape, mixture.by_dimension, dtype)
+        groups = triton.cdiv(shape[over], blocks.own) * jobs
         launch = Launch(
             function,
-            triton.cdiv(shape[over], blocks[over]) * chunks,
-            [None] * (len(tensors) + len(results)),
+            groups * blocks.parts,
+            [None] * (len(tensors) + len(results) + 2),
             (
                 *strides,
                 shape,
@@ -77,24 +100,16 @@ def _run(
                 *([_operands.float_bits(mixture.log_weight)] if function is forward else []),
                 scale_forms.constant(mixture.form),
                 mixture.by_dimension,
-                *blocks,
+                Blocks(*map(tl.constexpr, blocks)),
                 tl.float64 if dtype == torch.float64 else tl.float32,
             ),
             **_launch.compile_options(_THREADS),
         )
         if len(_launches) == _MAX_LAUNCHES:
             _launches.clear()
-        _launches[key] = launch
-    launch(*tensors, *results)
-
-
-def _block_dims(shape: Shape) -> int:
-    """The dimensions that a program covers."""
-    return min(_DIMS, int(triton.next_power_of_2(max(shape.dims, 1))))
-
-
-def _chunks(shape: Shape) -> int:
-    return max(int(triton.cdiv(shape.dims, _block_dims(shape))), 1)
+        planned = _launches[key] = launch, groups, blocks.parts * left * shape[over]
+    launch, groups, numbers = planned
+    launch(*tensors, *results, like.new_empty(numbers, dtype=dtype), _arrivals.counters(like, groups))
 
 
 def add(
@@ -110,12 +125,9 @@ def add(
     """
     shape = Shape(*z.shape[:1], *mu.shape)
     strides = z.stride(), mu.stride(), scale.stride()
-    partials, counters = None, None
-    if log_product is not None and _chunks(shape) > 1:
-        partials = sums.new_empty((shape.points, _chunks(shape)), dtype=torch.float64)
-        counters = _arrivals.counters(sums, triton.cdiv(shape.points, _POINTS[sums.dtype.itemsize]))
-    results = log_prob, log_product, partials, counters
-    _run(forward, 0, (z, mu, scale, log_weights, sums), strides, shape, mixture, results)
+    left = 2 * (shape.dims + 1 if mixture.by_dimension else 1)
+    tensors, results = (z, mu, scale, log_weights), (sums, log_prob, log_product)
+    _run(forward, 0, left, tensors, results, strides, shape, mixture)
 
 
 def gradients(
@@ -137,8 +149,10 @@ def gradients(
     strides = z.stride(), mu.stride(), scale.stride()
     of_upstream = [0 if gradient is None else gradient.stride(0) for gradient in upstream]
     if to_z is not None and to_z.numel():
-        _run(to_points, 0, (*tensors, to_z), (*strides, to_z.stride(), *of_upstream), shape, mixture)
+        written = to_z.stride(), *of_upstream
+        _run(to_points, 0, shape.dims, tensors, (to_z,), (*strides, *written), shape, mixture)
     wanted = (to_mu, to_scale, sums_of_weights)
     if any(gradient is not None and gradient.numel() for gradient in wanted):
-        written = [(0, 0) if gradient is None else gradient.stride() for gradient in wanted[:2]]
-        _run(to_components, 1, (*tensors, *wanted), (*strides, *written, *of_upstream), shape, mixture)
+        of_scale = [(0, 0) if gradient is None else gradient.stride() for gradient in wanted[:2]]
+        left = 2 * shape.dims + 1
+        _run(to_components, 1, left, tensors, wanted, (*strides, *of_scale, *of_upstream), shape, mixture)

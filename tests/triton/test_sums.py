@@ -84,7 +84,8 @@ def programs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     # The module, which the op of the same name hides.
     mixture = importlib.import_module("fastvae._triton.discretized_logistic_mixture")
     monkeypatch.setattr(mixture, "_LANES", BLOCK)
-    monkeypatch.setattr(_mixture, "_DIMS", 4)
+    for name, value in {"_OWN": 2, "_WALKED": 1, "_DIMS": {4: 8, 8: 8}, "_PROGRAMS": 512}.items():
+        monkeypatch.setattr(_mixture, name, value)
     monkeypatch.setattr(reduce, "GROUP", tl.constexpr(4))
     counted: list[int] = []
     set_grid = interpreter.interpreter_builder.set_grid_dim
