@@ -26,6 +26,7 @@ from fastvae._triton._mixture_tile import (
     log_density,
     log_weights,
     merged,
+    normal,
     store_matrix,
 )
 from fastvae._triton.exponential import fast_exp_of_negative
@@ -98,14 +99,17 @@ def _all_left(partials, number, column, own, columns, count, blocks, other):
 
 
 @triton.jit
-def _joint_by_chunks(points, components, point, component, shape, form, blocks, axis: tl.constexpr, dtype: tl.constexpr):
+def _joint_by_chunks(
+    points, components, point, component, shape, form, blocks, axis: tl.constexpr, dtype: tl.constexpr
+):
     """log N of all dimensions, `[walked, own]`, where a program has some of them: `axis` is that of the components."""
     total = tl.zeros((blocks.walked, blocks.own), dtype)
     start = 0
     while start < shape.dims:
         column = start + tl.arange(0, blocks.dims)
         z = load_points(points, point, column, shape, dtype)
-        mu, inverse, constant = load_components(components, component, column, shape, form, dtype)
+        mu, raw = load_components(components, component, column, shape, dtype)
+        inverse, constant = normal(raw, column, shape, form)
         other: tl.constexpr = 3 - axis
         z = tl.expand_dims(z, axis)
         t = distance(z, tl.expand_dims(mu, other), tl.expand_dims(inverse, other))
@@ -135,11 +139,15 @@ def forward(
     greatest_each = tl.full((blocks.dims, blocks.walked, blocks.own), -beyond(dtype), dtype)
     total_each = tl.zeros((blocks.dims, blocks.walked, blocks.own), dtype)
     part, start, end = _share(shape.components, blocks)
+    # On their way one step ahead.
+    next_mu, next_raw = load_components(components, start + tl.arange(0, blocks.walked), column, shape, dtype)
     while start < end:
         component = start + tl.arange(0, blocks.walked)
+        of_mu, raw = next_mu, next_raw
+        next_mu, next_raw = load_components(components, component + blocks.walked, column, shape, dtype)
         added = log_weights(weights, point[None, :], component[:, None], shape, dtype)
         if blocks.whole or (by_dimension and job < chunks):
-            of_mu, inverse, constant = load_components(components, component, column, shape, form, dtype)
+            inverse, constant = normal(raw, column, shape, form)
             t = distance(of_points, of_mu[:, :, None], inverse[:, :, None])
             density = log_density(t, constant[:, :, None])
             if by_dimension:
@@ -241,10 +249,13 @@ def to_points(
         of_each = _load_vector(of_product, product_stride, point, shape.points, 0.0, dtype)
     gradient = tl.zeros((blocks.dims, blocks.walked, blocks.own), dtype)
     part, start, end = _share(shape.components, blocks)
+    next_mu, next_raw = load_components(components, start + tl.arange(0, blocks.walked), column, shape, dtype)
     while start < end:
         component = start + tl.arange(0, blocks.walked)
+        of_mu, raw = next_mu, next_raw
+        next_mu, next_raw = load_components(components, component + blocks.walked, column, shape, dtype)
         added = log_weights(weights, point[None, :], component[:, None], shape, dtype)
-        of_mu, inverse, constant = load_components(components, component, column, shape, form, dtype)
+        inverse, constant = normal(raw, column, shape, form)
         inverse = inverse[:, :, None]
         t = distance(of_points, of_mu[:, :, None], inverse)
         density = log_density(t, constant[:, :, None])
@@ -283,15 +294,18 @@ def to_components(
     component = group // chunks * blocks.own + tl.arange(0, blocks.own)
     first = group % chunks * blocks.dims
     column = first + tl.arange(0, blocks.dims)
-    of_mu, inverse, constant = load_components(components, component, column, shape, form, dtype)
+    of_mu, raw = load_components(components, component, column, shape, dtype)
+    inverse, constant = normal(raw, column, shape, form)
     to_mu = tl.zeros((blocks.dims, blocks.walked, blocks.own), dtype)
     to_scale = tl.zeros((blocks.dims, blocks.walked, blocks.own), dtype)
     to_weight = tl.zeros((blocks.walked, blocks.own), dtype)
     part, start, end = _share(shape.points, blocks)
+    next_points = load_points(points, start + tl.arange(0, blocks.walked), column, shape, dtype)
     while start < end:
         point = start + tl.arange(0, blocks.walked)
+        of_points = next_points[:, :, None]
+        next_points = load_points(points, point + blocks.walked, column, shape, dtype)
         added = log_weights(weights, point[:, None], component[None, :], shape, dtype)
-        of_points = load_points(points, point, column, shape, dtype)[:, :, None]
         t = distance(of_points, of_mu[:, None, :], inverse[:, None, :])
         density = log_density(t, constant[:, None, :])
         if blocks.whole:
@@ -322,22 +336,34 @@ def to_components(
     _leave(partials, blocks.parts, part, column, component, shape.dims, count, tl.sum(to_scale, axis=1))
     tl.debug_barrier()
     if reduce.is_last(counters + group, blocks.parts):
-        after = 0
-        while after < blocks.dims:
-            columns = first + after + tl.arange(0, blocks.added)
-            unclamped = load_matrix(scale, scale_strides, component, columns, count, shape.dims, 1.0, dtype)
-            raw = scale_forms.clamp(unclamped, form)
-            if grad_mu is not None:
-                left = _all_left(partials, 0, columns, component, shape.dims, count, blocks, 0.0)
-                value = tl.sum(left, axis=0) * inverse_sigma(raw, form)
-                store_matrix(grad_mu, grad_mu_strides, component, columns, count, shape.dims, value)
-            if grad_scale is not None:
-                left = _all_left(partials, blocks.parts, columns, component, shape.dims, count, blocks, 0.0)
-                value = scale_forms.to_raw(0.5 * tl.sum(left, axis=0), raw, form)
-                value = scale_forms.through_clamp(value, unclamped, form)
-                store_matrix(grad_scale, grad_scale_strides, component, columns, count, shape.dims, value)
-            after += blocks.added
+        _finish_components(
+            grad_mu, grad_scale, grad_mu_strides, grad_scale_strides, components, partials, component, first, shape,
+            form, blocks, dtype,
+        )  # fmt: skip
         if sums_of_weights is not None:
             if first == 0:
                 of_all = tl.sum(_all_left(of_weights, 0, alone, component, 1, count, blocks, 0.0), axis=0)
                 tl.store(sums_of_weights + component, tl.reshape(of_all, (blocks.own,)), mask=component < count)
+
+
+@triton.jit
+def _finish_components(
+    grad_mu, grad_scale, grad_mu_strides, grad_scale_strides, components, partials, component, first, shape, form,
+    blocks, dtype: tl.constexpr,
+):  # fmt: skip
+    count = shape.components
+    after = 0
+    while after < blocks.dims:
+        column = first + after + tl.arange(0, blocks.added)
+        _, unclamped = load_components(components, component, column, shape, dtype)
+        raw = scale_forms.clamp(unclamped, form)
+        if grad_mu is not None:
+            left = _all_left(partials, 0, column, component, shape.dims, count, blocks, 0.0)
+            value = tl.sum(left, axis=0) * inverse_sigma(raw, form)
+            store_matrix(grad_mu, grad_mu_strides, component, column, count, shape.dims, value)
+        if grad_scale is not None:
+            left = _all_left(partials, blocks.parts, column, component, shape.dims, count, blocks, 0.0)
+            value = scale_forms.to_raw(0.5 * tl.sum(left, axis=0), raw, form)
+            value = scale_forms.through_clamp(value, unclamped, form)
+            store_matrix(grad_scale, grad_scale_strides, component, column, count, shape.dims, value)
+        after += blocks.added

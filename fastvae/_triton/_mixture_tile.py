@@ -48,14 +48,20 @@ def inverse_sigma(raw, form):
 
 
 @triton.jit
-def load_components(components, row, column, shape, form, dtype: tl.constexpr):
-    """(mu, 1 / sigma, constant of the density), `[dims, components]` each, of mu 0 and sigma 1 past the end."""
+def load_components(components, row, column, shape, dtype: tl.constexpr):
+    """(mu, raw scale), `[dims, components]` each, 0 and 1 past the end."""
     mu = load_matrix(components.mu, components.mu_strides, row, column, shape.components, shape.dims, 0.0, dtype)
     raw = load_matrix(components.scale, components.scale_strides, row, column, shape.components, shape.dims, 1.0, dtype)
+    return mu, raw
+
+
+@triton.jit
+def normal(raw, column, shape, form):
+    """(1 / sigma, constant of the density), `[dims, components]` each."""
     raw = scale_forms.clamp(raw, form)
     constant = constant_like(raw, -0.91893853320467274178) - scale_ratios.log_abs_sigma(raw, form)
     present = (column < shape.dims)[:, None]
-    return mu, tl.where(present, inverse_sigma(raw, form), 0.0), tl.where(present, constant, 0.0)
+    return tl.where(present, inverse_sigma(raw, form), 0.0), tl.where(present, constant, 0.0)
 
 
 @triton.jit
