@@ -185,8 +185,7 @@ def counters(plan: Plan, *several: Sums) -> Tensor | None:
 
 
 def _groups(plan: Plan) -> int:
-    groups: int = triton.cdiv(plan.programs, GROUP.value)
-    return groups
+    return -(-plan.programs // int(GROUP.value))
 
 
 def of_nothing(out: Tensor, reduction: str, batch: int) -> None:
