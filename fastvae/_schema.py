@@ -1,7 +1,7 @@
 """The dispatcher's view of an op: a flat list of typed arguments, made from the annotations of a Python function.
 
-An argument that is a NamedTuple, such as the options of an op, stands for its fields there, recursively; and a bound
-that is infinite, for which a saved program has no number, is None.
+An argument that is a NamedTuple, such as the options of an op, stands for its fields there, recursively; a bound that
+is infinite, for which a saved program has no number, is None; and a pair of ints is a list.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ _TYPES: Final[dict[object, str]] = {
     Tensor: "Tensor", Tensor | None: "Tensor?", float: "float", int: "int", int | None: "int?", bool: "bool",
     Lower: "float?", Upper: "float?", str: "str", str | None: "str?", tuple[int, int] | None: "SymInt[2]?",
 }  # fmt: skip
-_ABSENT: Final[dict[object, str]] = {Lower: "-inf", Upper: "inf"}
+_AS_DECLARED: Final[dict[object, str]] = {
+    Lower: "-inf if {0} is None else {0}", Upper: "inf if {0} is None else {0}",
+    tuple[int, int] | None: "{0} and tuple({0})",
+}  # fmt: skip
 
 
 def _is_record(kind: Any) -> bool:
@@ -88,9 +91,7 @@ def nesting(function: Callable[..., object]) -> Callable[..., tuple[object, ...]
                 records[name] = kind
                 yield f"{name}({', '.join(sources(kind))})"
             else:
-                place = f"a{next(places)}"
-                absent = _ABSENT.get(kind)
-                yield place if absent is None else f"{absent} if {place} is None else {place}"
+                yield _AS_DECLARED.get(kind, "{0}").format(f"a{next(places)}")
 
     arguments = ", ".join(sources(function))
     taken = ", ".join(f"a{place}" for place in range(next(places)))

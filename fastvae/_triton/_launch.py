@@ -173,7 +173,7 @@ class Kernel:
         function: the jitted function.
         pointers: how many other pointers there are.
         logical: does it want the row-major index of its elements?
-        constant: from a further argument, as it is hashed, to what the function takes: most stay as they are.
+        derived: from the first operand and the further arguments, which are hashed, to what the function takes of them.
         programs: how many share a plan.
         covering: the elements of a program, by the first operand.
         per_thread: the most bytes of elements, in the dtype of the arithmetic, that a thread has registers for; None
@@ -186,7 +186,7 @@ class Kernel:
         *,
         pointers: int = 0,
         logical: bool = False,
-        constant: Callable[[Any], Any] = lambda argument: argument,
+        derived: Callable[..., tuple[Any, ...]] = lambda like, *arguments: arguments,
         programs: Callable[[Plan], int] = lambda plan: plan.programs,
         covering: Callable[[Tensor], Blocking] = blocking,
         per_thread: int | None = None,
@@ -194,7 +194,7 @@ class Kernel:
         self._function = function
         self._pointers = pointers
         self._logical = logical
-        self._constant = constant
+        self._derived = derived
         self._programs = programs
         self._covering = covering
         self._per_thread = per_thread
@@ -263,7 +263,7 @@ class Kernel:
         rest = (
             plan.tiling,
             *steps,
-            *map(self._constant, arguments),
+            *self._derived(like, *arguments),
             tl.float64 if compute_dtype(like) == torch.float64 else tl.float32,
         )
         launch = Launch(

@@ -5,7 +5,7 @@ Where there is a gradient, components are walked twice: for the sum of their pro
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import torch
 import triton
@@ -172,7 +172,12 @@ def _loss_and_gradients(
     reduce.finish(counters, tiling, per_sample, total_loss, partials)
 
 
-_MIXTURE: Final = Kernel(_loss_and_gradients, pointers=4, covering=lambda like: _LANES)
+def _derived(pixels: Tensor, options: DiscretizedMixtureOptions, *channels: int) -> tuple[Any, ...]:
+    factor = _operands.factor(options.reduction, pixels.shape, 1)
+    return factor, _operands.float_bits(2.0**options.bits - 1), options.num_mixtures, *channels
+
+
+_MIXTURE: Final = Kernel(_loss_and_gradients, pointers=4, derived=_derived, covering=lambda like: _LANES)
 
 
 def _run(
@@ -185,7 +190,7 @@ def _run(
     grad: Tensor | None,
 ) -> None:
     """Fill in the loss, the per-sample sums and the gradient, None where not wanted."""
-    count, dim, bits, reduction = options
+    dim, reduction = options.dim, options.reduction
     pixels = params.select(dim, 0)
     batch = params.shape[:1].numel()
     if pixels.numel() == 0:
@@ -203,11 +208,8 @@ def _run(
         loss if reduction == "none" else None,
         None if grad is None else grad.select(dim, 0),
     )
-    factor = _operands.factor(reduction, pixels.shape, 1)
     arguments = (
-        factor,
-        _operands.float_bits(2.0**bits - 1),
-        count,
+        options,
         params.stride(dim),
         target.stride(dim),
         0 if grad is None else grad.stride(dim),

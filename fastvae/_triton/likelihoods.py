@@ -97,8 +97,3 @@ LIKELIHOODS: Final[dict[str, Callable[..., Any]]] = {
     "poisson_nll": poisson_nll,
     "poisson_nll_of_rate": poisson_nll_of_rate,
 }
-
-
-def constant(argument: object) -> object:
-    """The function of a likelihood, for its name; any other argument as it is."""
-    return LIKELIHOODS[argument] if isinstance(argument, str) else argument

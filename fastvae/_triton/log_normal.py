@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import triton
 import triton.language as tl
@@ -56,8 +56,13 @@ def _backward(z, mu, scale, upstream, grad_z, grad_mu, grad_scale, tiling, facto
         _tile.store(grad_z, tiling, at, along_z)
 
 
-_FORWARD: Final = Kernel(_forward, pointers=4, constant=scale_forms.constant)
-_BACKWARD: Final = Kernel(_backward, constant=scale_forms.constant)
+def _derived(z: Tensor, options: DensityOptions) -> tuple[Any, ...]:
+    form, reduction, batch_dims = options
+    return _operands.factor(reduction, z.shape, batch_dims), scale_forms.constant(form)
+
+
+_FORWARD: Final = Kernel(_forward, pointers=4, derived=_derived)
+_BACKWARD: Final = Kernel(_backward, derived=_derived)
 
 
 def log_normal(z: Tensor, mu: Tensor | None, scale: Tensor | None, options: DensityOptions) -> Tensor:
@@ -70,9 +75,8 @@ def log_normal(z: Tensor, mu: Tensor | None, scale: Tensor | None, options: Dens
     operands = (z, *_operands.expanded((mu, scale), z.shape), out if reduction == "none" else None)
     per_sample = out if reduction == "sample" else None
     total = None if reduction in ("none", "sample") else out
-    factor = _operands.factor(reduction, z.shape, batch_dims)
     rows = 0 if per_sample is None else batch_dims
-    plan, launch = _FORWARD.over(operands, rows, factor, options.form, beside=(per_sample, total))
+    plan, launch = _FORWARD.over(operands, rows, options, beside=(per_sample, total))
     sums = reduce.sums(plan, per_sample, total)
     launch(*operands, *sums, reduce.counters(plan, sums))
     return out
@@ -95,8 +99,7 @@ def log_normal_backward(
     written = [_operands.full_gradient(gradient, z) for gradient in narrowed]
     upstream = _operands.upstream(grad_log_prob, z.shape, options.reduction, options.batch_dims)
     operands = (z, *_operands.expanded((mu, scale), z.shape), upstream, to_z, *written)
-    factor = _operands.factor(options.reduction, z.shape, options.batch_dims)
-    _, launch = _BACKWARD.over(operands, 0, factor, options.form)
+    _, launch = _BACKWARD.over(operands, 0, options)
     launch(*operands)
     for value, narrowed_gradient in zip(written, narrowed, strict=True):
         _operands.narrow(value, narrowed_gradient)

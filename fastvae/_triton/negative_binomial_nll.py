@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import torch
 import triton
@@ -69,7 +69,12 @@ def _loss_and_gradients(
     )  # fmt: skip
 
 
-_RUN: Final = Kernel(_loss_and_gradients, pointers=8, per_thread=16)
+def _derived(mean: Tensor, options: NegativeBinomialOptions, *by_feature: bool) -> tuple[Any, ...]:
+    factor = _operands.factor(options.reduction, mean.shape, options.batch_dims)
+    return factor, options.log_input, *by_feature
+
+
+_RUN: Final = Kernel(_loss_and_gradients, pointers=8, derived=_derived, per_thread=16)
 
 
 class _Summed:
@@ -135,19 +140,17 @@ class Pair(NamedTuple):
         gradients: Sequence[Tensor | None],
     ) -> None:  # fmt: skip
         """Fill in the unreduced loss, its sums and the gradients, None where not wanted."""
-        mean, target, dispersion, logits, weight, (log_input, reduction, batch_dims) = self
+        mean, target, dispersion, logits, weight, options = self
         to_mean, *others = gradients
-        of_dispersion, of_logits = (_Summed(gradient, mean, batch_dims) for gradient in others)
+        of_dispersion, of_logits = (_Summed(gradient, mean, options.batch_dims) for gradient in others)
         by_feature = of_dispersion.by_feature, of_logits.by_feature
         parameters = _operands.expanded((dispersion, logits, None if weight is None else _bytes(weight)), mean.shape)
         inputs = (mean, target, *parameters, upstream, loss, to_mean)
-        factor = _operands.factor(reduction, mean.shape, batch_dims)
-        rows = batch_dims if per_sample is not None or any(by_feature) else 0
+        rows = options.batch_dims if per_sample is not None or any(by_feature) else 0
         plan, launch = _RUN.over(
             (*inputs, of_dispersion.operand, of_logits.operand),
             rows,
-            factor,
-            log_input,
+            options,
             *by_feature,
             beside=(per_sample, total, of_dispersion.total, of_logits.total),
             widest=_FEATURES if any(by_feature) else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import torch
 import triton
@@ -111,19 +111,24 @@ def _scale_dense(pointer, count, factor):
             start += tl.num_programs(0) * _FLAT
 
 
-_FORWARD: Final = Kernel(_forward, pointers=6, constant=likelihoods.constant)
-_BACKWARD: Final = Kernel(_backward, pointers=3, constant=likelihoods.constant)
+def _of_forward(input: Tensor, options: ReconstructionOptions, pixels: bool) -> tuple[Any, ...]:
+    factor, likelihood, pixels = _of_backward(input, options, pixels)
+    return factor, likelihood, options.full, pixels
+
+
+def _of_backward(input: Tensor, options: ReconstructionOptions, pixels: bool) -> tuple[Any, ...]:
+    factor = _operands.factor(options.reduction, input.shape, options.batch_dims)
+    return factor, likelihoods.LIKELIHOODS[options.loss], pixels
+
+
+_FORWARD: Final = Kernel(_forward, pointers=6, derived=_of_forward)
+_BACKWARD: Final = Kernel(_backward, pointers=3, derived=_of_backward)
 _SCALE: Final = Kernel(_scale, pointers=3, programs=lambda plan: min(plan.programs, _SCALE_PROGRAMS))
 
 
 def _bytes(value: Tensor) -> Tensor:
     """A bool tensor as the bytes it is made of."""
     return value.view(torch.uint8) if value.dtype == torch.bool else value
-
-
-def _holds_pixels(target: Tensor, name: str) -> bool:
-    """Are its bytes read as value / 255?"""
-    return target.dtype == torch.uint8 and not LOSSES[name].counts
 
 
 class Pair(NamedTuple):
@@ -142,8 +147,9 @@ class Pair(NamedTuple):
         return self.input, _bytes(self.target), *_operands.expanded((weight, self.log_scale), self.input.shape)
 
     @property
-    def factor(self) -> int:
-        return _operands.factor(self.options.reduction, self.input.shape, self.options.batch_dims)
+    def holds_pixels(self) -> bool:
+        """Are the bytes of the target read as value / 255?"""
+        return self.target.dtype == torch.uint8 and not LOSSES[self.options.loss].counts
 
 
 class _LogScale:
@@ -162,7 +168,7 @@ class _LogScale:
 
 def _run(pair: Pair, loss: Tensor, per_sample: Tensor | None, *grads: Tensor | None) -> None:
     """Fill in the loss, the per-sample sums and the gradients of input and log_scale, None where not wanted."""
-    input, (name, full, reduction, batch_dims) = pair.input, pair.options
+    input, (_, _, reduction, batch_dims) = pair.input, pair.options
     if input.numel() == 0:
         reduce.of_nothing(loss, reduction, input.shape[:batch_dims].numel())
         if per_sample is not None:
@@ -174,9 +180,9 @@ def _run(pair: Pair, loss: Tensor, per_sample: Tensor | None, *grads: Tensor | N
     samples = loss if reduction == "sample" else per_sample
     operands = (*pair.operands, loss if reduction == "none" else None, grad, of_scale.written)
     total = None if reduction in ("none", "sample") else loss
-    arguments = (pair.factor, name, full, _holds_pixels(pair.target, name))
     rows = 0 if samples is None else batch_dims
-    plan, launch = _FORWARD.over(operands, rows, *arguments, beside=(samples, total, of_scale.total))
+    beside = samples, total, of_scale.total
+    plan, launch = _FORWARD.over(operands, rows, pair.options, pair.holds_pixels, beside=beside)
     sums, scale_sums = reduce.sums(plan, samples, total), reduce.sums(plan, None, of_scale.total)
     launch(*operands, *sums, *scale_sums[1:], reduce.counters(plan, sums, scale_sums))
     of_scale.finish()
@@ -230,8 +236,7 @@ def reconstruction_backward(
     of_scale = _LogScale(to_log_scale, input)
     upstream = _operands.upstream(grad_loss, input.shape, options.reduction, options.batch_dims)
     operands = (*pair.operands, upstream, to_input, to_target, of_scale.written)
-    arguments = (pair.factor, options.loss, _holds_pixels(target, options.loss))
-    plan, launch = _BACKWARD.over(operands, 0, *arguments, beside=(of_scale.total,))
+    plan, launch = _BACKWARD.over(operands, 0, options, pair.holds_pixels, beside=(of_scale.total,))
     sums = reduce.sums(plan, None, of_scale.total)
     launch(*operands, *sums[1:], reduce.counters(plan, sums))
     of_scale.finish()

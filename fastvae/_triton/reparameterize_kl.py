@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import triton
 import triton.language as tl
@@ -116,9 +116,16 @@ def _backward(
     _tile.store_both(grad_mu, grad_scale, tiling, at, to_mu, to_scale)
 
 
+def _derived(mu: Tensor, options: PosteriorOptions, eps_step: int, z_step: int) -> tuple[Any, ...]:
+    num_samples, form, reduction, batch_dims, shard = options
+    stream = noise.stream(mu.shape, num_samples, shard)
+    factor = _operands.factor(reduction or "none", mu.shape, batch_dims)
+    return stream, num_samples or 1, eps_step, z_step, factor, scale_forms.constant(form)
+
+
 # Both expand a seed.
-_FORWARD: Final = Kernel(_forward, pointers=5, logical=True, constant=scale_forms.constant)
-_BACKWARD: Final = Kernel(_backward, pointers=1, logical=True, constant=scale_forms.constant)
+_FORWARD: Final = Kernel(_forward, pointers=5, logical=True, derived=_derived)
+_BACKWARD: Final = Kernel(_backward, pointers=1, logical=True, derived=_derived)
 
 
 def _first_sample(value: Tensor | None, num_samples: int | None) -> tuple[Tensor | None, int]:
@@ -169,12 +176,9 @@ def sample_and_kl(
     plan, launch = _FORWARD.over(
         operands,
         batch_dims if reduction == "sample" else 0,
-        noise.stream(mu.shape, num_samples, options.shard),
-        num_samples or 1,
+        options,
         eps_step,
         z_step,
-        _operands.factor(reduction or "none", mu.shape, batch_dims),
-        options.form,
         beside=(seed_at, per_sample, total),
         paired=(0,) if interleaved else (),
     )
@@ -204,12 +208,11 @@ def write_gradients(
         to_prior = (None, None)
     if mu.numel() == 0:
         return
-    reduction = options.reduction or "none"
     written = [_operands.full_gradient(gradient, mu) for gradient in to_prior]
     grad_z, z_step = _first_sample(grad_z, options.num_samples)
     eps, eps_step = _first_sample(eps, options.num_samples)
     if grad_kl is not None:
-        grad_kl = _operands.upstream(grad_kl, mu.shape, reduction, options.batch_dims)
+        grad_kl = _operands.upstream(grad_kl, mu.shape, options.reduction or "none", options.batch_dims)
     prior = _operands.expanded((prior_mu, prior_scale), mu.shape)
     given = (mu, scale, *prior, eps, grad_z, grad_kl)
     operands = (*given, *to_posterior, *written)
@@ -218,12 +221,9 @@ def write_gradients(
     _, launch = _BACKWARD.over(
         operands,
         0,
-        noise.stream(mu.shape, options.num_samples, options.shard),
-        options.num_samples or 1,
+        options,
         eps_step,
         z_step,
-        _operands.factor(reduction, mu.shape, options.batch_dims),
-        options.form,
         beside=(seed_at,),
         paired=paired if interleaved else (),
     )

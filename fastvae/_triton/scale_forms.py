@@ -32,12 +32,8 @@ class Form(NamedTuple):
     min_var: Any
 
 
-def constant(argument: Any) -> Any:
-    """A scale form as kernels take it; any other argument as it is."""
-    return _compile_time(argument) if isinstance(argument, ScaleForm) else argument
-
-
-def _compile_time(form: ScaleForm) -> Form:
+def constant(form: ScaleForm) -> Form:
+    """A scale form as kernels take it."""
     if form.parameterization in ("logvar", "log_std") and not (form.min_std or form.min_var):
         kind = "logarithm"
     elif form.min_var or (form.parameterization == "variance" and not form.min_std):
