@@ -51,6 +51,10 @@ def test_an_operand_on_a_groups_boundary_counts_from_an_aligned_address(report: 
     assert first[0] == (-8 if offset == 4 else 0)
 
 
+def test_a_profilers_hook_hears_of_prepared_launches(report: dict[str, Any]) -> None:
+    assert report["heard"] == ["_forward", "_scale"]
+
+
 def test_a_launch_is_prepared_once_for_a_layout(report: dict[str, Any]) -> None:
     """Of z alone, of mu in another dtype, transposed and sliced; z with a KL was there before."""
     assert report["new layouts"] == 4
