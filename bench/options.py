@@ -17,6 +17,7 @@ class Names(click.ParamType[tuple[str, ...]]):
         self.choices = choices
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Each once, in the order given."""
         names = tuple(dict.fromkeys(value.split(",")))
         for name in names:
             if name not in self.choices:
