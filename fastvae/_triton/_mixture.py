@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
 from typing import Any, Final, NamedTuple
 
 import torch
@@ -12,23 +12,26 @@ from torch import Tensor
 
 from fastvae._extension import _C
 from fastvae._options import ScaleForm
-from fastvae._outputs import compute_dtype
-from fastvae._triton import _arrivals, _launch, _operands, scale_forms
+from fastvae._triton import _launch, _operands, scale_forms
+from fastvae._triton import _mixture_kernels as kernels
 from fastvae._triton._launch import INTERPRETED, Launch
-from fastvae._triton._mixture_kernels import Blocks, Shape, forward, to_components, to_points
+from fastvae._triton._mixture_kernels import Blocks, Shape
 
 _MAX_LAUNCHES: Final = 1024
 _THREADS: Final = 128
-# Points or components of a program's own, and of the others at a time: a thread each of a warp, a warp each.
+# Points or components of a program's own, one a lane of a warp.
 _OWN: Final = 64 if INTERPRETED else 32
-_WALKED: Final = 16 if INTERPRETED else 4
-# Dimensions that a thread has in registers, by the size of an element: all there are, or half as many at a time.
+# By the size of an element: the most dimensions of a program, or half of them where there are more, and the elements
+# that a thread has of a tile.
 _DIMS: Final = dict.fromkeys((4, 8), 128) if INTERPRETED else {4: 32, 8: 8}
+_PER_THREAD: Final = dict.fromkeys((4, 8), 1024) if INTERPRETED else {4: 32, 8: 8}
 # Several programs share a walk until there are so many, which leave no multiprocessor idle.
 _PROGRAMS: Final = 4 if INTERPRETED else 512
 _PARTS: Final = 32
-# Of what the programs left, the bytes that the last one adds up at once.
-_ADDED: Final = 2**20 if INTERPRETED else 2**14
+# Of what the parts left, a program adds up so many dimensions, by the size of an element, of so many points or
+# components.
+_ADDED_DIMS: Final = dict.fromkeys((4, 8), 128) if INTERPRETED else {4: 32, 8: 16}
+_ADDED: Final = 64 if INTERPRETED else 8
 
 
 class Mixture(NamedTuple):
@@ -42,74 +45,53 @@ class Mixture(NamedTuple):
     log_weight: float = 0.0
 
 
-# By what a kernel depends on: its launch, the counters that takes, and how many numbers the programs leave.
-_launches: dict[tuple[Any, ...], tuple[Launch, int, int]] = {}
+_launches: dict[tuple[Any, ...], Launch] = {}
 
 
-def _blocks(function: Any, over: int, shape: Shape, by_dimension: bool, dtype: torch.dtype) -> tuple[Blocks, int]:
-    """How programs share out the points (`over` = 0) or the components (1), and how many share a block of those, apart
-    from the parts of a walk."""
-    dims = min(_DIMS[dtype.itemsize], triton.next_power_of_2(max(shape.dims, 1)))
-    whole = shape.dims <= dims
+@functools.cache
+def _blocks(walked: int, over: int, dims: int, chunked: bool, dtype: torch.dtype) -> tuple[Blocks, int]:
+    """How programs share out so many points or components (`over`), and the dimensions if these are `chunked`; and how
+    many there are."""
+    block_dims = min(_DIMS[dtype.itemsize], triton.next_power_of_2(max(dims, 1)))
+    whole = dims <= block_dims
+    at_once = max(_PER_THREAD[dtype.itemsize] * _THREADS // (block_dims * _OWN), 1)
     if not whole:
-        # The same everywhere: a gradient's exponents are to be, to the bit, those that were summed.
-        dims //= 2
-    jobs = max(triton.cdiv(shape.dims, dims), 1)
-    if function is forward:
-        # One program does all, or one all dimensions together and others some each.
-        jobs = jobs + 1 if by_dimension and not whole else 1
-    walk = triton.cdiv(shape[1 - over], _WALKED)
-    wanted = min(_PROGRAMS // (triton.cdiv(shape[over], _OWN) * jobs), walk, _PARTS)
-    parts = triton.next_power_of_2(wanted + 1) // 2 if wanted > 1 else 1
-    added = min(dims, max(_ADDED // (parts * _OWN * dtype.itemsize), 1))
-    return Blocks(_OWN, _WALKED, dims, whole, parts, added), jobs
+        block_dims //= 2
+    groups = triton.cdiv(over, _OWN) * (max(triton.cdiv(dims, block_dims), 1) if chunked else 1)
+    wanted = max(min(_PROGRAMS // groups, triton.cdiv(walked, at_once), _PARTS), 1)
+    parts = 2 ** (wanted.bit_length() - 1)
+    return Blocks(_OWN, at_once, block_dims, whole, parts), groups * parts
 
 
-def _run(
-    function: Any,
-    over: int,
-    left: int,
-    tensors: Sequence[Tensor | None],
-    results: Sequence[Tensor | None],
-    strides: tuple[Any, ...],
-    shape: Shape,
-    mixture: Mixture,
-) -> None:
-    """Run with programs that share out the points (`over` = 0) or the components (1).
+@functools.cache
+def _finishing(over: int, dims: int, dtype: torch.dtype) -> tuple[int, int, int]:
+    """(points or components, dimensions) of a program that adds up parts, and how many programs there are."""
+    block_dims = min(_ADDED_DIMS[dtype.itemsize], triton.next_power_of_2(max(dims, 1)))
+    return _ADDED, block_dims, triton.cdiv(over, _ADDED) * max(triton.cdiv(dims, block_dims), 1)
 
-    Each leaves `left` numbers for each of its own. `results`, which the function takes behind the other tensors, are no
-    more than pointers.
-    """
-    like = tensors[0]
-    assert like is not None
-    _launch.check_device(like)
-    dtype = compute_dtype(like)
-    key = (function, _C.layout_key((*tensors, *results)), shape, mixture)
-    planned = None if INTERPRETED else _launches.get(key)
-    if planned is None:
-        blocks, jobs = _blocks(function, over, shape, mixture.by_dimension, dtype)
-        groups = triton.cdiv(shape[over], blocks.own) * jobs
-        launch = Launch(
-            function,
-            groups * blocks.parts,
-            [None] * (len(tensors) + len(results) + 2),
-            (
-                *strides,
-                shape,
-                *(value and _operands.float_bits(value) for value in (mixture.log_own, mixture.log_next)),
-                *([_operands.float_bits(mixture.log_weight)] if function is forward else []),
-                scale_forms.constant(mixture.form),
-                mixture.by_dimension,
-                Blocks(*map(tl.constexpr, blocks)),
-                tl.float64 if dtype == torch.float64 else tl.float32,
-            ),
-            **_launch.compile_options(_THREADS),
-        )
+
+def _constant(argument: Any) -> Any:
+    """An argument as kernels take it."""
+    if isinstance(argument, Blocks):
+        return Blocks(*map(tl.constexpr, argument))
+    if isinstance(argument, float):
+        return _operands.float_bits(argument)
+    if isinstance(argument, torch.dtype):
+        return tl.float64 if argument == torch.float64 else tl.float32
+    return scale_forms.constant(argument) if isinstance(argument, ScaleForm) else argument
+
+
+def _run(function: Any, programs: int, tensors: tuple[Tensor | None, ...], *arguments: Any) -> None:
+    """Run on tensors that are no more than pointers."""
+    key = function, _C.layout_key(tensors), programs, arguments
+    launch = None if INTERPRETED else _launches.get(key)
+    if launch is None:
+        options = _launch.compile_options(_THREADS)
+        launch = Launch(function, programs, [None] * len(tensors), tuple(map(_constant, arguments)), **options)
         if len(_launches) == _MAX_LAUNCHES:
             _launches.clear()
-        planned = _launches[key] = launch, groups, blocks.parts * left * shape[over]
-    launch, groups, numbers = planned
-    launch(*tensors, *results, like.new_empty(numbers, dtype=dtype), _arrivals.counters(like, groups))
+        _launches[key] = launch
+    launch(*tensors)
 
 
 def add(
@@ -123,11 +105,32 @@ def add(
     wanted, then the largest exponent of all dimensions together and the sum relative to it. `log_weights` are
     normalized, in the compute dtype.
     """
-    shape = Shape(*z.shape[:1], *mu.shape)
-    strides = z.stride(), mu.stride(), scale.stride()
-    left = 2 * (shape.dims + 1 if mixture.by_dimension else 1)
-    tensors, results = (z, mu, scale, log_weights), (sums, log_prob, log_product)
-    _run(forward, 0, left, tensors, results, strides, shape, mixture)
+    _launch.check_device(z)
+    shape, dtype = Shape(*z.shape[:1], *mu.shape), sums.dtype
+
+    def walk(joint: Tensor | None, each: Tensor | None, blocks: Blocks, programs: int) -> None:
+        tensors = z, mu, scale, log_weights, joint, each
+        of_all = z.stride(), mu.stride(), scale.stride(), shape, mixture.log_own, mixture.log_next, mixture.form
+        _run(kernels.add, programs, tensors, *of_all, blocks, dtype)
+
+    blocks, programs = _blocks(shape.components, shape.points, shape.dims, False, dtype)
+    joint, each, each_parts = sums.new_empty(2 * blocks.parts * shape.points), None, 1
+    if not mixture.by_dimension:
+        walk(joint, None, blocks, programs)
+    elif blocks.whole:
+        each_parts = blocks.parts
+        each = sums.new_empty(2 * each_parts * shape.points * shape.dims)
+        walk(joint, each, blocks, programs)
+    else:
+        walk(joint, None, blocks, programs)
+        blocks_of_each, programs = _blocks(shape.components, shape.points, shape.dims, True, dtype)
+        each_parts = blocks_of_each.parts
+        each = sums.new_empty(2 * each_parts * shape.points * shape.dims)
+        walk(None, each, blocks_of_each, programs)
+    own, dims, _ = _finishing(shape.points, shape.dims, dtype)
+    tensors, parts = (joint, each, sums, log_prob, log_product), (blocks.parts, each_parts)
+    programs = triton.cdiv(shape.points, own)
+    _run(kernels.finish_sums, programs, tensors, shape, mixture.log_weight, *parts, own, dims, dtype)
 
 
 def gradients(
@@ -144,15 +147,27 @@ def gradients(
     sums_of_weights: Tensor | None = None,
 ) -> None:
     """Of z, mu and scale where they are wanted, and the sum of the weights of each component times the upstream."""
-    shape = Shape(*z.shape[:1], *mu.shape)
+    _launch.check_device(z)
+    shape, dtype = Shape(*z.shape[:1], *mu.shape), sums.dtype
     tensors = z, mu, scale, log_weights, sums, *upstream
-    strides = z.stride(), mu.stride(), scale.stride()
-    of_upstream = [0 if gradient is None else gradient.stride(0) for gradient in upstream]
+    of_all = (
+        *(z.stride(), mu.stride(), scale.stride()),
+        *(0 if gradient is None else gradient.stride(0) for gradient in upstream),
+        *(shape, mixture.log_own, mixture.log_next, mixture.form, mixture.by_dimension),
+    )
     if to_z is not None and to_z.numel():
-        written = to_z.stride(), *of_upstream
-        _run(to_points, 0, shape.dims, tensors, (to_z,), (*strides, *written), shape, mixture)
-    wanted = (to_mu, to_scale, sums_of_weights)
+        blocks, programs = _blocks(shape.components, shape.points, shape.dims, True, dtype)
+        left = sums.new_empty(blocks.parts * shape.points * shape.dims)
+        _run(kernels.to_points, programs, (*tensors, left), *of_all, blocks, dtype)
+        own, dims, programs = _finishing(shape.points, shape.dims, dtype)
+        _run(kernels.finish_points, programs, (left, to_z), to_z.stride(), shape, blocks.parts, own, dims)
+    wanted = to_mu, to_scale, sums_of_weights
     if any(gradient is not None and gradient.numel() for gradient in wanted):
-        of_scale = [(0, 0) if gradient is None else gradient.stride() for gradient in wanted[:2]]
-        left = 2 * shape.dims + 1
-        _run(to_components, 1, left, tensors, wanted, (*strides, *of_scale, *of_upstream), shape, mixture)
+        blocks, programs = _blocks(shape.points, shape.components, shape.dims, True, dtype)
+        left = sums.new_empty(2 * blocks.parts * shape.components * shape.dims)
+        of_weights = None if sums_of_weights is None else sums.new_empty(blocks.parts * shape.components)
+        _run(kernels.to_components, programs, (*tensors, left, of_weights), *of_all, blocks, dtype)
+        own, dims, programs = _finishing(shape.components, shape.dims, dtype)
+        strides = scale.stride(), *((0, 0) if gradient is None else gradient.stride() for gradient in wanted[:2])
+        rest = *strides, shape, mixture.form, blocks.parts, own, dims, dtype
+        _run(kernels.finish_components, programs, (left, of_weights, scale, *wanted), *rest)

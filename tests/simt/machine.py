@@ -1,7 +1,7 @@
 """Executes a program: all threads of some blocks at once, one basic block after the other, lowest first.
 
 Lanes that branch apart wait for each other where their ways meet again, as they do on a device that reconverges as soon
-as it can. A barrier waits for all threads of its block.
+as it can. A barrier waits for all threads of its block, an exchange of values for all lanes of its warp.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from tests.simt.memory import KernelError, Memory
 from tests.simt.order import Order
 from tests.simt.program import Instruction, Program, parse
 from tests.simt.threads import Active, Operands, Threads
+from tests.simt.warps import PARTIAL
 
 Array = NDArray[Any]
 _LANES = 8192
@@ -56,7 +57,8 @@ class Machine:
         self._operands = Operands(self.program)
         instructions = self.program.instructions
         ends = {number + 1 for number, one in enumerate(instructions) if _is_control(one)}
-        self._starts = sorted({0, *self.program.labels.values(), *ends} - {len(instructions)})
+        self._exchanges = {number for number, one in enumerate(instructions) if _is_of_whole_warps(one)}
+        self._starts = sorted({0, *self.program.labels.values(), *ends, *self._exchanges} - {len(instructions)})
         self._grain = min((accessed(one) for one in instructions if one.opcode[0] in _ACCESSING), default=4)
         following = dict(zip(self._starts, [*self._starts[1:], len(instructions)], strict=True))
         self._blocks = {start: range(start, end) for start, end in following.items()}
@@ -125,9 +127,15 @@ class Machine:
         while runnable or waiting:
             if not runnable:
                 number = min(waiting)
+                if number in self._exchanges:
+                    self._fault(number, PARTIAL)
                 self._fault(number, "some threads of a block wait at a barrier that others never reach")
             start = min(runnable)
             here = runnable.pop(start)
+            if start in self._exchanges:
+                here = _together(start, here, waiting)
+                if not here.any():
+                    continue
             active = None if here.all() else here
             for number in self._blocks[start]:
                 threads.order.steps += 1
@@ -178,13 +186,10 @@ class Machine:
         """The lanes whose blocks are complete at a barrier; others wait."""
         if len(self.program.instructions[number].operands) != 1:
             raise NotImplementedError("instruction: got a barrier of some threads; takes one of all")
-        there = here | waiting.pop(number, np.zeros_like(here))
         size = self.program.threads
-        complete = there.reshape(-1, size).all(-1)
-        passing = np.repeat(complete, size)
+        passing = _together(number, here, waiting, size)
+        complete = passing.reshape(-1, size).all(-1)
         threads.order.synchronize(threads.numbers[complete], threads.order.steps)
-        if (there & ~passing).any():
-            waiting[number] = there & ~passing
         return passing
 
     def _fault(self, number: int, why: str) -> None:
@@ -192,6 +197,20 @@ class Machine:
         raise KernelError(
             f"{self.program.name}: {instruction.text} ({instruction.source or f'number {number}'}): {why}"
         )
+
+
+def _together(number: int, here: Array, waiting: dict[int, Array], size: int = 32) -> Array:
+    """The lanes of groups of a size that are complete at an instruction; others wait."""
+    there = here | waiting.pop(number, np.zeros_like(here))
+    passing = np.repeat(there.reshape(-1, size).all(-1), size)
+    if (there & ~passing).any():
+        waiting[number] = there & ~passing
+    return passing
+
+
+def _is_of_whole_warps(instruction: Instruction) -> bool:
+    """Does it exchange values among all lanes of a warp?"""
+    return instruction.opcode[0] == "shfl" and instruction.operands[-1] in ("-1", "0xffffffff")
 
 
 def _is_control(instruction: Instruction) -> bool:

@@ -16,6 +16,7 @@ from tests.simt.threads import Active, Operands, Read, Threads
 Array = NDArray[Any]
 Run = Callable[[Threads, Active], None]
 _WORD = FORMATS["b32"]
+PARTIAL = "a warp exchanges values while lanes of its mask are elsewhere, or lanes outside of it are here"
 
 
 def _taking_part(threads: Threads, active: Active, members: Array) -> Array:
@@ -24,9 +25,7 @@ def _taking_part(threads: Threads, active: Active, members: Array) -> Array:
     masks = threads.full(members).reshape(-1, 32)
     named = (masks[..., None] >> np.arange(32, dtype=np.uint32)) & np.uint32(1) == 1
     if (here[..., None] & (named != here[:, None, :])).any():
-        raise KernelError(
-            "a warp exchanges values while lanes of its mask are elsewhere, or lanes outside of it are here"
-        )
+        raise KernelError(PARTIAL)
     return here
 
 

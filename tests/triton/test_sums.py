@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -84,8 +85,10 @@ def programs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     # The module, which the op of the same name hides.
     mixture = importlib.import_module("fastvae._triton.discretized_logistic_mixture")
     monkeypatch.setattr(mixture, "_LANES", BLOCK)
-    for name, value in {"_OWN": 2, "_WALKED": 1, "_DIMS": {4: 8, 8: 8}, "_PROGRAMS": 512}.items():
+    few: dict[str, Any] = {"_OWN": 2, "_DIMS": {4: 8, 8: 8}, "_PER_THREAD": {4: 1, 8: 1}, "_PROGRAMS": 512}
+    for name, value in few.items():
         monkeypatch.setattr(_mixture, name, value)
+    monkeypatch.setattr(_mixture, "_blocks", _mixture._blocks.__wrapped__)
     monkeypatch.setattr(reduce, "GROUP", tl.constexpr(4))
     counted: list[int] = []
     set_grid = interpreter.interpreter_builder.set_grid_dim
