@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import click
@@ -36,14 +36,16 @@ Counts = Mapping[str, Launches]
 """By benchmark."""
 
 
-def counted(size: Size, device: Device) -> Counts:
-    """The launches of every benchmark of a size.
+def counted(size: Size, device: Device, ops: Sequence[str] | None = None) -> Counts:
+    """The launches of every benchmark of a size, or of those of some ops.
 
     Raises:
         subprocess.SubprocessError: they could not be counted.
     """
     number = sizes(device).index(size)
-    command = [sys.executable, "-m", "bench.gpu.launches", str(number), *([] if device.real else ["--dry-run"])]
+    command = [sys.executable, "-m", "bench.gpu.launches", str(number)]
+    command += [] if device.real else ["--dry-run"]
+    command += [] if ops is None else ["--ops", ",".join(ops)]
     environment = {**os.environ, **QUIET}
     # A dry run holds up no GPU.
     seconds = _SECONDS if device.real else 4 * _SECONDS
@@ -75,12 +77,14 @@ def _count(call: Callable[[], object]) -> int:
 @click.command()
 @click.argument("number", type=int)
 @click.option("--dry-run", is_flag=True)
-def main(number: int, dry_run: bool) -> None:
+@click.option("--ops")
+def main(number: int, dry_run: bool, ops: str | None) -> None:
     """Print the launches of every benchmark of a size, given its number, as JSON."""
     # Compilers and profilers print too: to stderr, so that stdout is JSON alone.
     out, sys.stdout = sys.stdout, sys.stderr
     where = device(dry_run)
-    json.dump({some.name: count(some, where) for some in benchmarks_of(sizes(where)[number])}, out)
+    wanted = [some for some in benchmarks_of(sizes(where)[number]) if ops is None or some.op.name in ops.split(",")]
+    json.dump({some.name: count(some, where) for some in wanted}, out)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def main(
     for size in sizes(where):
         if named is not None and size.name not in named:
             continue
-        counts = _counts(size, where, failed)
+        counts = _counts(size, where, ops, failed)
         for benchmark in wanted(size):
             if benchmark.kind in failed:
                 continue
@@ -105,12 +105,12 @@ def mistakes(benchmarks: Sequence[Benchmark], where: Device) -> dict[str, str]:
     return found
 
 
-def _counts(size: Size, where: Device, failed: dict[str, str]) -> Counts:
+def _counts(size: Size, where: Device, ops: Sequence[str] | None, failed: dict[str, str]) -> Counts:
     """The launches of a size where they decide."""
     if not size.launch_bound:
         return {}
     try:
-        return counted(size, where)
+        return counted(size, where, ops)
     except (subprocess.SubprocessError, ValueError) as error:
         failed["launches"] = str(error)
         return {}
