@@ -43,6 +43,7 @@ _FEW_ON_A_GPU: Final = (
     "bce_logits 4096x784",
     "elbo 128x784+128x20",
     "elbo 4096x784+4096x128",
+    "total_correlation 2048x32",
 )
 _NO_GPU: Final = "No run on a GPU has been recorded: nothing is claimed about speed on one."
 
