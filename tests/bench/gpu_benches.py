@@ -8,7 +8,7 @@ from bench.timing import Call
 
 RUN = Run("2026-01-02T03:04:05+00:00", "abc1234", "Some GPU", None, "1.2", "13.0", "2.11", "3.6", "0.1")
 DRY = device.device(dry_run=True)
-LARGE, MNIST, MIDDLE = benchmarks.sizes(DRY._replace(real=True))
+SIZES = LARGE, MNIST, MIDDLE = benchmarks.sizes(DRY._replace(real=True))
 PROVIDERS = ("fastvae", "eager", "compile", "fastvae_graph", "eager_graph", "compile_graph")
 
 

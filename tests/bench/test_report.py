@@ -14,7 +14,7 @@ import fastvae as package
 from bench import ROOT, front, gains, op_pages, pages, plot, publish, report, results, table
 from bench.gpu.benchmarks import benchmarks_of
 from tests.bench.benches import BENCHMARKS, row
-from tests.bench.gpu_benches import LARGE, MNIST, SMALL, WON, rows
+from tests.bench.gpu_benches import SIZES, SMALL, WON, rows
 from tests.support.command_line import TINY, fails, fastvae, without_pictures
 
 
@@ -168,9 +168,9 @@ class TestReadme:
         of_ops_on_a_gpu = {name for shown in op_pages.PAGES.values() for name in shown.gpu}
         shown = {*publish._FEW, *front._STEPS.values(), *(case for gain in gains.GAINS for case in gain.cases), *of_ops}
         assert {name.removesuffix(" vs sigmoid + BCE") for name in shown} <= cpu
-        gpu = {rows(some, fastvae=1.0, copy=1.0)[0].case for size in (LARGE, MNIST) for some in benchmarks_of(size)}
+        gpu = {rows(some, fastvae=1.0, copy=1.0)[0].case for size in SIZES for some in benchmarks_of(size)}
         of_gpus = {*publish._FEW_ON_A_GPU, *gains._LARGE, *of_ops_on_a_gpu}
-        assert of_gpus - {"elbo 4096x784+4096x128", "bce_logits 4096x784"} <= gpu
+        assert of_gpus <= gpu
 
     def test_a_row_says_each_ratio_and_the_bytes_of_the_first(self):
         gain = gains.Gain("two", ("mse 2x3", "gaussian_nll 2x3"), "{ours}, {eager}")
