@@ -6,7 +6,7 @@ import torch
 import fastvae
 from bench import ops, results, table
 from bench.gpu import FILE, benchmarks, clock, correct, device, measure, micro, providers
-from bench.gpu.launches import Launches, count
+from bench.gpu.launches import Launches, count, counted
 from bench.timing import Call
 from tests.bench.gpu_benches import DRY, RUN
 
@@ -75,14 +75,23 @@ class TestCommand:
         monkeypatch.setattr(micro, "mistakes", lambda *_: {})
         monkeypatch.setattr(micro, "counted", lambda *_: {})
 
-    def run(self, tmp_path):
-        return micro.main.main(["--out", str(tmp_path), "--dry-run", "--commit", "abc"], standalone_mode=False)
+    def run(self, tmp_path, *options):
+        arguments = ["--out", str(tmp_path), "--dry-run", "--commit", "abc", *options]
+        return micro.main.main(arguments, standalone_mode=False)
 
     def test_every_benchmark_has_rows(self, quick, tmp_path):
         assert not self.run(tmp_path)
         found = results.read(tmp_path / FILE)
         assert {row.commit for row in found} == {"abc"}
         assert len(found) == 3 * sum(len(list(benchmarks.benchmarks_of(size))) for size in benchmarks.sizes(DRY))
+
+    def test_some_sizes_and_ops(self, quick, tmp_path):
+        assert not self.run(tmp_path, "--sizes", "mnist", "--ops", "mse,elbo")
+        assert {(row.op, row.size) for row in results.read(tmp_path / FILE)} == {("mse", "3x7"), ("elbo", "3x7+3x5")}
+
+    def test_launches_are_counted_of_some_ops(self):
+        small = benchmarks.sizes(DRY)[1]
+        assert set(counted(small, DRY, ("mse",))) == {"mse float32 float32 3x7"}
 
     def test_an_op_that_is_wrong_is_not_measured(self, quick, monkeypatch, tmp_path, capsys):
         monkeypatch.setattr(micro, "mistakes", lambda *_: {"mse float32 float32": "output 0: error 1"})

@@ -33,6 +33,13 @@ def test_lanes_that_have_parted_exchange_values_where_they_meet_again() -> None:
     assert numbers(body + "shfl.sync.bfly.b32 %r9, %r8, 31, 31, -1;" + STORE) == [6] * 22 + [5] * 10
 
 
+def test_those_that_come_first_wait_for_the_others() -> None:
+    """Whose way lies behind: where a compiler puts what is rarely run."""
+    body = MINE + "mov.b32 %r8, 5; setp.lt.u32 %p1, %r0, 10; @%p1 bra $L2;\n$L1:\n"
+    body += "shfl.sync.bfly.b32 %r9, %r8, 31, 31, -1;" + STORE + "ret;\n$L2:\nmov.b32 %r8, 6; bra.uni $L1;"
+    assert numbers(body) == [5] * 22 + [6] * 10
+
+
 def test_they_may_not_before() -> None:
     body = MINE + "mov.b32 %r9, 5; setp.lt.u32 %p1, %r0, 10; @%p1 bra $L1;"
     body += "shfl.sync.bfly.b32 %r9, %r0, 1, 31, -1;\n$L1:\n"
