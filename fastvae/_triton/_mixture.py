@@ -48,7 +48,7 @@ class Mixture(NamedTuple):
 _launches: dict[tuple[Any, ...], Launch] = {}
 
 
-@functools.cache
+@functools.lru_cache(_MAX_LAUNCHES)
 def _blocks(walked: int, over: int, dims: int, chunked: bool, dtype: torch.dtype) -> tuple[Blocks, int]:
     """How programs share out so many points or components (`over`), and the dimensions if these are `chunked`; and how
     many there are."""
@@ -63,7 +63,7 @@ def _blocks(walked: int, over: int, dims: int, chunked: bool, dtype: torch.dtype
     return Blocks(_OWN, at_once, block_dims, whole, parts), groups * parts
 
 
-@functools.cache
+@functools.lru_cache(_MAX_LAUNCHES)
 def _finishing(over: int, dims: int, dtype: torch.dtype) -> tuple[int, int, int]:
     """(points or components, dimensions) of a program that adds up parts, and how many programs there are."""
     block_dims = min(_ADDED_DIMS[dtype.itemsize], triton.next_power_of_2(max(dims, 1)))
@@ -113,22 +113,17 @@ def add(
         of_all = z.stride(), mu.stride(), scale.stride(), shape, mixture.log_own, mixture.log_next, mixture.form
         _run(kernels.add, programs, tensors, *of_all, blocks, dtype)
 
-    blocks, programs = _blocks(shape.components, shape.points, shape.dims, False, dtype)
-    joint, each, each_parts = sums.new_empty(2 * blocks.parts * shape.points), None, 1
-    if not mixture.by_dimension:
-        walk(joint, None, blocks, programs)
-    elif blocks.whole:
-        each_parts = blocks.parts
-        each = sums.new_empty(2 * each_parts * shape.points * shape.dims)
-        walk(joint, each, blocks, programs)
+    together, programs = _blocks(shape.components, shape.points, shape.dims, False, dtype)
+    apart, programs_apart = _blocks(shape.components, shape.points, shape.dims, True, dtype)
+    joint = sums.new_empty(2 * together.parts * shape.points)
+    each = sums.new_empty(2 * apart.parts * shape.points * shape.dims) if mixture.by_dimension else None
+    if each is None or together.whole:
+        walk(joint, each, together, programs)
     else:
-        walk(joint, None, blocks, programs)
-        blocks_of_each, programs = _blocks(shape.components, shape.points, shape.dims, True, dtype)
-        each_parts = blocks_of_each.parts
-        each = sums.new_empty(2 * each_parts * shape.points * shape.dims)
-        walk(None, each, blocks_of_each, programs)
+        walk(joint, None, together, programs)
+        walk(None, each, apart, programs_apart)
     own, dims, _ = _finishing(shape.points, shape.dims, dtype)
-    tensors, parts = (joint, each, sums, log_prob, log_product), (blocks.parts, each_parts)
+    tensors, parts = (joint, each, sums, log_prob, log_product), (together.parts, apart.parts)
     programs = triton.cdiv(shape.points, own)
     _run(kernels.finish_sums, programs, tensors, shape, mixture.log_weight, *parts, own, dims, dtype)
 
