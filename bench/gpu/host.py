@@ -57,7 +57,7 @@ class _Identity(Op, name="identity"):
 def microseconds(call: Callable[[], object], calls: int) -> float:
     """Of the host, a call: the best of several rounds, since others share it."""
     took = []
-    for _ in range(_ROUNDS):
+    for _ in range(_ROUNDS if calls > 1 else 1):
         for _ in range(3):
             call()
         synchronize()

@@ -55,7 +55,7 @@ def _blocks(walked: int, over: int, dims: int, chunked: bool, dtype: torch.dtype
     block_dims = min(_DIMS[dtype.itemsize], triton.next_power_of_2(max(dims, 1)))
     whole = dims <= block_dims
     at_once = max(_PER_THREAD[dtype.itemsize] * _THREADS // (block_dims * _OWN), 1)
-    if not whole:
+    if not whole and not INTERPRETED:
         block_dims //= 2
     groups = triton.cdiv(over, _OWN) * (max(triton.cdiv(dims, block_dims), 1) if chunked else 1)
     wanted = max(min(_PROGRAMS // groups, triton.cdiv(walked, at_once), _PARTS), 1)

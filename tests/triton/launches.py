@@ -112,11 +112,14 @@ def main() -> None:
                 "learned scale": passes(lambda: F.gaussian_nll(x, target, log_scale)),
                 "zero-inflated counts": passes(lambda: zero_inflated(x, counts)),
                 "mixture": passes(lambda: F.discretized_logistic_mixture_nll(params, byte_images)),
-                "mixture prior": passes(lambda: F.log_normal_mixture(x, x.detach(), x.detach()).sum()),
                 "bound": passes(lambda: F.importance_weighted_bound(x).sum()),
             },
-            # Backward has one for the points and one for the components.
-            "total correlation": passes(lambda: total_correlation(moments)),
+            # A walk and what adds up its parts; backward, of the points and of the components. More than 32 dimensions
+            # are walked twice, all together and each apart.
+            "mixture prior": passes(lambda: F.log_normal_mixture(x, x.detach(), x.detach()).sum()),
+            "total correlation": {
+                of.shape[1]: passes(lambda of=of: total_correlation(of)) for of in (moments, leaf(128, 20))
+            },
         }
 
         def first_pointer(of: Tensor) -> list[int]:

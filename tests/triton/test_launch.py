@@ -38,10 +38,11 @@ def report() -> dict[str, Any]:
 
 
 def test_each_pass_of_an_op_is_one_launch(report: dict[str, Any]) -> None:
-    """At any size, with whatever is summed: the last program to arrive adds the sums."""
+    """At any size, with whatever is summed: the last program to arrive adds the sums. Sums over pairs take a second."""
     assert report["passes"]
     assert all(passes == [[1, 1]] * 3 for passes in report["passes"].values()), report["passes"]
-    assert report["total correlation"] == [[1, 2]] * 3
+    assert report["mixture prior"] == [[2, 2]] * 3
+    assert report["total correlation"] == {"20": [[2, 4]] * 3, "40": [[3, 4]] * 3}
 
 
 @pytest.mark.parametrize("offset", [0, 1, 4, 8])
