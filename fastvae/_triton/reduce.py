@@ -57,27 +57,27 @@ def finish(
         groups = tl.cdiv(tl.num_programs(0), GROUP)
         if samples is not None and tiling.split:
             fold: tl.constexpr = tiling.fold if tiling.fold > 1 else 1
-            finish_rows(
+            _finish_rows(
                 counters + groups + 1, samples, _of_rows(partials, total), tiling.rows, tiling.chunks,
                 tiling.tile_rows * fold,
             )  # fmt: skip
         if total is not None or second_total is not None or third_total is not None:
             group = tl.program_id(0) // GROUP
             members = tl.minimum(tl.num_programs(0) - group * GROUP, GROUP)
-            if is_last(counters + group, members):
+            if _is_last(counters + group, members):
                 _finish_group(total, partials, group, members, groups)
                 _finish_group(second_total, second_partials, group, members, groups)
                 _finish_group(third_total, third_partials, group, members, groups)
                 if groups > 1:
                     tl.debug_barrier()
-                    if is_last(counters + groups, groups):
+                    if _is_last(counters + groups, groups):
                         _finish_all(total, partials, groups)
                         _finish_all(second_total, second_partials, groups)
                         _finish_all(third_total, third_partials, groups)
 
 
 @triton.jit
-def is_last(counter, expected):
+def _is_last(counter, expected):
     """Count this program; whether it is the last of those expected, which leaves the counter at 0 for the next launch.
 
     The count releases what was left before it and acquires what the others left before theirs.
@@ -135,13 +135,13 @@ def _finish_all(total, partials, groups):
 
 
 @triton.jit
-def finish_rows(counters, samples, partials, count, chunks, rows: tl.constexpr):
+def _finish_rows(counters, samples, partials, count, chunks, rows: tl.constexpr):
     """The sums of a block of rows over their chunks, `partials[row, chunk]`, by the last program of the block.
 
     Programs are numbered by blocks, then by chunks. What they left is to be behind a barrier.
     """
     block = tl.program_id(0) // chunks
-    if is_last(counters + block, chunks):
+    if _is_last(counters + block, chunks):
         width: tl.constexpr = GROUP // rows if rows < GROUP else 1
         row = block * rows + tl.arange(0, rows)
         first = partials + row.to(tl.int64)[:, None] * chunks
